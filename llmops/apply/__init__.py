@@ -1,0 +1,1 @@
+"""Read, back up, write and restore files on the host."""

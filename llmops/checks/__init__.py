@@ -1,0 +1,1 @@
+"""Judge the host, and judge deployment files."""

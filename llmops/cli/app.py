@@ -1,0 +1,147 @@
+"""The command line: the table of commands, and the one place where an error becomes an exit code."""
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from llmops import __version__
+from llmops.domain.errors import Exit, Stop, WrongUsage
+from llmops.domain.finding import Where
+
+COMMANDS: dict[str, str] = {
+    "quickstart": "Do the whole main job on this host, in a scratch directory.",
+    "init": "Write `llmops.yaml`, the intent, from a shipped profile.",
+    "doctor": "Examine this host: facts, findings, and whether it is fit to serve.",
+    "plan": "Size a model for this host: what fits, with which settings, byte by byte.",
+    "pull": "Fetch a model's files, resumable and verified, into the store.",
+    "verify": "Hash the files on disk again and compare them with the lock.",
+    "render": "Render units, env, compose and nginx files from the lock; show or apply the diff.",
+    "smoke": "Ask a running server: is it up, the right model, keyed, streaming?",
+    "catalog": "List what is known: models, gpus, profiles, engines.",
+    "schema": "Print the JSON Schema of a command's document or of a file.",
+}
+
+
+class Terminated(BaseException):
+    """SIGTERM: like Ctrl-C, everything is put away on the way out."""
+
+
+def load(name: str) -> TyperCommand:
+    """The command `name`; only its module is imported."""
+    module = import_module(f"llmops.cli.{name}")
+    application = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    application.command(name)(module.command)
+    command = typer.main.get_command(application)
+    if not isinstance(command, TyperCommand):
+        raise TypeError(f"llmops.cli.{name} is not one command")
+    return command
+
+
+class CommandTable(TyperGroup):
+    """Help, completion and "did you mean" come from the table; the one command asked for is imported."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - Typer's own signature
+        super().__init__(**settings)
+        self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002, D102 - Typer's own signature
+        return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401, D102 - Typer's own signature
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = load(args[0])
+        return super().resolve_command(ctx, args)
+
+
+application = typer.Typer(
+    name="llmops",
+    cls=CommandTable,
+    help="Is this box fit to serve, what fits on it, is the model on disk what was planned, is what runs hardened?",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer's callback signature
+    if value:
+        typer.echo(f"llmops {__version__}")
+        raise typer.Exit
+
+
+@application.callback()
+def top(
+    *,
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
+) -> None:
+    """Is this box fit to serve, what fits on it, is the model on disk what was planned, is what runs hardened?"""
+
+
+def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Every error becomes a message with a hint, and a document with `--json`."""
+    arguments = list(arguments)
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        code = application(arguments, prog_name="llmops", standalone_mode=False)
+    except Stop as stop:
+        return _fail(arguments, stop, stop.exit_code)
+    except KeyboardInterrupt:
+        return _fail(arguments, Stop("interrupted"), Exit.INTERRUPTED)
+    except Terminated:
+        return _fail(arguments, Stop("terminated"), Exit.TERMINATED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: not an error of ours
+        return Exit.FINE
+    except Exception as error:  # noqa: BLE001 - the one place where everything ends
+        return _unexpected(arguments, error)
+    return int(code or 0)
+
+
+def _unexpected(arguments: list[str], error: Exception) -> int:
+    """Typer's usage errors (its classes are private copies of click's, told by their methods), a door's OS error, or a bug."""
+    if type(error).__name__ == "Abort":
+        return _fail(arguments, Stop("interrupted"), Exit.INTERRUPTED)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        typer.echo(str(error))
+        return Exit.USAGE
+    describe = getattr(error, "format_message", None)
+    if callable(describe):
+        return _fail(arguments, WrongUsage(str(describe()).rstrip("."), hint=_help_hint(arguments)), Exit.USAGE)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = Where(file=str(error.filename)) if error.filename else None
+        text = (error.strerror or str(error)).lower()
+        return _fail(arguments, Stop(text, where=where), Exit.OUTSIDE_WORLD)
+    traceback.print_exception(error, file=sys.stderr)
+    hint = f"this is a bug in llmops {__version__} (Python {sys.version.split()[0]}): please report the lines above"
+    return _fail(arguments, Stop(f"{type(error).__name__}: {error}", hint=hint), Exit.BUG)
+
+
+def _help_hint(arguments: list[str]) -> str:
+    name = next((word for word in arguments if word in COMMANDS), "")
+    return f"`{' '.join(part for part in ('llmops', name, '--help') if part)}` lists the options"
+
+
+def _fail(arguments: list[str], stop: Stop, code: Exit) -> int:
+    from llmops.views.document import error_document
+    from llmops.views.errors import error_text
+
+    before_dashes = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--json" in before_dashes:
+        name = next((word for word in arguments if word in COMMANDS), "llmops")
+        typer.echo(error_document(name, stop, exit_code=code))
+    else:
+        typer.echo(error_text(stop), err=True)
+    return code

@@ -1,0 +1,165 @@
+"""What an engine is to the other rooms: settings in, command line and ledger out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from llmops.domain.ledger import Ledger
+from llmops.domain.model import ModelShape
+
+
+class EngineName(StrEnum):
+    """The servers that are known; `ENGINES` in `llmops.engines` says which can be planned."""
+
+    LLAMA_CPP = "llama.cpp"
+    VLLM = "vllm"
+
+
+class FlashAttention(StrEnum):
+    """As llama.cpp spells it; a locked plan says `on`."""
+
+    ON = "on"
+    OFF = "off"
+    AUTO = "auto"
+
+
+class DeviceKind(StrEnum):
+    """What a memory model must know of a card's memory rules."""
+
+    CUDA = "cuda"
+    ROCM = "rocm"
+    METAL = "metal"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One card to plan for. `overhead_bytes` None: the engine's calibrated context; 0 for a bare size.
+
+    Bandwidth in 10^9 bytes per second, FLOPS dense in 10^12, None where not known.
+    """
+
+    name: str
+    kind: DeviceKind
+    capacity_bytes: int
+    free_bytes: int
+    overhead_bytes: int | None = None
+    compute_capability: str | None = None
+    uuid: str | None = None
+    index: int | None = None
+    bandwidth_gb_s: float | None = None
+    fp16_tflops: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostDevice:
+    """The host's RAM and cores to plan for; `memory_bytes` None: not known, then it is not judged."""
+
+    memory_bytes: int | None
+    physical_cores: int | None
+    bandwidth_gb_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The settings that take memory or shape the command line, in effective values (an engine's defaults resolved).
+
+    `context_size` is the whole pool as the engine is told (llama.cpp `-c`, vLLM `--max-model-len`); 0: the trained length.
+    `parallel` is requests in flight (`-np`, `--max-num-seqs`). `gpu_layers` None: all. `tensor_split` empty: engine decides.
+    """
+
+    engine: EngineName
+    context_size: int
+    parallel: int
+    kv_unified: bool = False
+    kv_cache_type_k: str = "f16"
+    kv_cache_type_v: str = "f16"
+    batch_tokens: int = 2048
+    ubatch_tokens: int = 512
+    flash_attention: FlashAttention = FlashAttention.ON
+    gpu_layers: int | None = None
+    tensor_split: tuple[float, ...] = ()
+    cache_ram_bytes: int = 0
+    tensor_parallel: int = 1
+    gpu_memory_utilization: float | None = None
+
+    def request_tokens(self) -> int:
+        """The limit of one request: the whole pool when it is shared or single, else one slot's part of it."""
+        if self.engine is EngineName.VLLM or self.kv_unified:
+            return self.context_size
+        return self.context_size // self.parallel
+
+
+class Engine(Protocol):
+    """A module of `llmops.engines`: one engine build's memory model and command line."""
+
+    @property
+    def NAME(self) -> EngineName:  # noqa: N802 - a module constant
+        """Which engine."""
+        ...
+
+    @property
+    def BUILD(self) -> str:  # noqa: N802 - a module constant
+        """The build the formulas were checked on (`b11669`)."""
+        ...
+
+    @property
+    def VERSIONS(self) -> str:  # noqa: N802 - a module constant
+        """The versions a plan allows, as text (`>= b11434`)."""
+        ...
+
+    def argv(self, settings: EngineSettings, *, alias: str, port: int, threads: int | None) -> tuple[str, ...]:
+        """The command line, the program's name first, with `{model}` and `{credentials}` where the target's places go."""
+        ...
+
+    def settings(self, argv: Sequence[str]) -> EngineSettings:
+        """The settings a command line means, defaults resolved. Raises `WrongInput` for a flag the build does not know."""
+        ...
+
+    def ledger(
+        self,
+        *,
+        shape: ModelShape,
+        settings: EngineSettings,
+        devices: Sequence[Device],
+        host: HostDevice,
+        reserve_bytes: int,
+    ) -> Ledger:
+        """The memory of exactly these settings on these devices, whether it fits or not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagRow:
+    """One option of an engine's command line; `value` False: a switch."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    value: bool = True
+    negated: tuple[str, ...] = ()
+    removed: str | None = None
+
+
+FlagTable = Mapping[str, FlagRow]
+"""Every spelling of every option of one engine build."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a plan is asked for; None: the planner chooses. `context_tokens` is one request's limit.
+
+    Kinds of KV cache are in order of preference. `parallel_minimum` is the least number of requests in flight worth having.
+    """
+
+    context_tokens: int | None = None
+    parallel: int | None = None
+    kv_cache_types: tuple[str, ...] = ("f16", "q8_0")
+    kv_unified: bool = False
+    batch_tokens: int | None = None
+    ubatch_tokens: int | None = None
+    flash_attention: FlashAttention | None = None
+    gpu_layers: int | None = None
+    tensor_parallel: int | None = None
+    gpu_memory_utilization: float | None = None
+    forced: frozenset[str] = field(default_factory=frozenset)

@@ -1,0 +1,65 @@
+"""What was decided, exactly: `llmops.lock`, the only hand-over between commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llmops.domain.engine import EngineName, EngineSettings
+from llmops.domain.ledger import Ledger
+from llmops.domain.model import ModelRef
+from llmops.domain.numbers import Numbers
+from llmops.domain.plan import Speed
+from llmops.domain.profile import ChangePolicy, Features, HostWish, Observe, Serve
+
+LOCK_SCHEMA = "llmops.lock/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedEngine:
+    """Which engine, the build the ledger was checked on, and the versions a host may run."""
+
+    name: EngineName
+    build: str
+    versions: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedDevice:
+    """A card the plan is for. `index` is its number on the host (CUDA order by PCI bus)."""
+
+    name: str
+    capacity_bytes: int
+    uuid: str | None = None
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedDeployment:
+    """One deployment: `argv` holds `{model}` and `{credentials}`, which `render` resolves to the target's places."""
+
+    model: ModelRef
+    quantization: str | None
+    engine: LockedEngine
+    settings: EngineSettings
+    argv: tuple[str, ...]
+    devices: tuple[LockedDevice, ...]
+    ledger: Ledger
+    speed: Speed
+    numbers: Numbers
+    features: Features
+    fallback: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """The whole file. No time stamps, no secrets, no absolute path of the machine it was made on."""
+
+    schema: str = LOCK_SCHEMA
+    made_by: str
+    profile_digest: str | None
+    facts_digest: str | None
+    host: HostWish
+    serve: Serve
+    observe: Observe
+    targets: tuple[str, ...]
+    change: ChangePolicy
+    deployments: Mapping[str, LockedDeployment]

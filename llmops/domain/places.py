@@ -1,0 +1,40 @@
+"""Where things lie: rules that the store, the lock and the rendered files share."""
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+
+from llmops.domain.model import ModelRef
+
+STORE = PurePosixPath("/var/lib/llmops")
+"""The store every rendered file points at, on the target host."""
+
+CONFIGURATION = PurePosixPath("/etc/llmops")
+
+NAME_LIMIT = 24
+
+
+def deployment_name(model: str) -> str:
+    """What a deployment is called after its model when no profile names it: `[a-z0-9-]`, at most 24 characters."""
+    last = model.rsplit("/", 1)[-1].split(":", 1)[0]
+    last = re.sub(r"(-\d{5}-of-\d{5})?\.gguf$", "", last, flags=re.IGNORECASE)
+    name = re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:NAME_LIMIT].strip("-")
+    return name or "model"
+
+
+def model_version(model: ModelRef) -> str:
+    """The folder of one version of a model: its commit, else a digest over its files' names and digests."""
+    if model.commit is not None:
+        return model.commit
+    text = "".join(f"{one.name} {one.digest.value if one.digest else ''}\n" for one in model.files)
+    return f"files-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def model_directory(store: PurePosixPath, name: str, version: str) -> PurePosixPath:
+    """`models/<name>/<version>` in a store."""
+    return store / "models" / name / version
+
+
+def current_directory(store: PurePosixPath, name: str) -> PurePosixPath:
+    """`models/<name>/current`: the link a unit points through."""
+    return store / "models" / name / "current"

@@ -1,0 +1,63 @@
+"""What was decided and why: the document of `result.plan`."""
+
+from dataclasses import dataclass
+
+from llmops.domain.engine import EngineSettings
+from llmops.domain.ledger import Confidence, Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure that is not exact: its value, the range it lies in, how far to trust it and what it rests on."""
+
+    value: float
+    low: float
+    high: float
+    confidence: Confidence
+    basis: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """Estimates of one request alone on the device; None where nothing is known of the device's rates."""
+
+    prefill_tokens_per_second: Estimate | None = None
+    decode_tokens_per_second: Estimate | None = None
+    load_seconds: Estimate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Another choice: what it would give, and the bytes it has to spare (negative: it misses that much)."""
+
+    quantization: str | None
+    kv_cache_type: str
+    context_tokens: int
+    parallel: int
+    fits: bool
+    spare_bytes: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One choice of the search: the settings as the rendered command line means them, and their ledger."""
+
+    quantization: str | None
+    settings: EngineSettings
+    argv: tuple[str, ...]
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The decision for one deployment."""
+
+    model: str
+    quantization: str | None
+    settings: EngineSettings
+    argv: tuple[str, ...]
+    ledger: Ledger
+    speed: Speed
+    why: tuple[str, ...]
+    alternatives: tuple[Alternative, ...] = ()

@@ -1,0 +1,39 @@
+"""Bytes, written and read with units that mean one thing."""
+
+import re
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+TIB = 1 << 40
+
+_FACTORS = {
+    "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": KIB, "mib": MIB, "gib": GIB, "tib": TIB,
+}  # fmt: skip
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b)", re.IGNORECASE | re.ASCII)
+
+
+def padded(value: int, granule: int) -> int:
+    """`value` rounded up to a whole number of `granule`."""
+    return -(-value // granule) * granule
+
+
+def size_bytes(text: str) -> int | None:
+    """`24GiB` → 25769803776, `24GB` → 24000000000; None where `text` is not a number with a unit.
+
+    KiB, MiB, GiB, TiB are powers of 1024; kB, MB, GB, TB powers of 1000. A bare number or `24G` is refused: its
+    meaning differs between tools.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    return int(float(match[1]) * _FACTORS[match[2].lower()])
+
+
+def size_text(count_bytes: int) -> str:
+    """A size for people, in binary units: `512 B`, `15.5 MiB`, `4.92 GiB`."""
+    sign, magnitude = ("-", -count_bytes) if count_bytes < 0 else ("", count_bytes)
+    for unit, factor, digits in (("TiB", TIB, 2), ("GiB", GIB, 2), ("MiB", MIB, 1), ("KiB", KIB, 1)):
+        if magnitude >= factor:
+            return f"{sign}{magnitude / factor:.{digits}f} {unit}"
+    return f"{sign}{magnitude} B"

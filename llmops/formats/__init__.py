@@ -1,0 +1,1 @@
+"""Read what others wrote, and write what we hand on."""

@@ -1,0 +1,1 @@
+"""Shipped files and the user's own, read and written atomically."""

@@ -1,0 +1,1 @@
+"""Ask the host; decide nothing."""

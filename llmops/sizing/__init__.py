@@ -1,0 +1,1 @@
+"""How much memory, on which device; the largest that fits."""

@@ -1,0 +1,1 @@
+"""Show it: terminal, pipe, JSON."""

@@ -1,0 +1,117 @@
+"""Where text for people goes: a terminal gets colour and tables, a pipe plain text.
+
+Rich is imported for a terminal only.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from llmops.domain.finding import Finding, Status
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Tone(StrEnum):
+    """What a line means; the terminal's colours follow."""
+
+    PLAIN = "default"
+    TITLE = "bold"
+    GOOD = "green"
+    WARN = "yellow"
+    BAD = "red"
+    DIM = "dim"
+
+
+TONES = {Status.OK: Tone.GOOD, Status.WARN: Tone.WARN, Status.FAIL: Tone.BAD, Status.SKIP: Tone.DIM}
+
+
+class Screen(Protocol):
+    """What a view may do."""
+
+    def line(self, text: str = "", *, tone: Tone = Tone.PLAIN) -> None:
+        """One line; long ones wrap on a terminal."""
+        ...
+
+    def verbatim(self, text: str) -> None:
+        """Text as it is: files, commands, diffs; never wrapped or coloured by content."""
+        ...
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+        """A table; the columns in `right` are numbers."""
+        ...
+
+
+class PlainScreen:
+    """For pipes and files: no escape sequence, no wrapping."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def line(self, text: str = "", *, tone: Tone = Tone.PLAIN) -> None:  # noqa: ARG002 - plain has one tone
+        """One line."""
+        self._stream.write(text + "\n")
+
+    def verbatim(self, text: str) -> None:
+        """Text as it is."""
+        self._stream.write(text if text.endswith("\n") else text + "\n")
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+        """Columns padded with blanks."""
+        every = [list(head), *[list(row) for row in rows]] if any(head) else [list(row) for row in rows]
+        widths = [max((len(row[at]) for row in every), default=0) for at in range(len(head))]
+        for row in every:
+            cells = [
+                cell.rjust(width) if at in right else cell.ljust(width)
+                for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            self._stream.write("  ".join(cells).rstrip() + "\n")
+
+
+class RichScreen:
+    """For a terminal."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+
+    def line(self, text: str = "", *, tone: Tone = Tone.PLAIN) -> None:
+        """One line in its tone."""
+        self._console.print(text, style=tone.value, markup=False, highlight=False, emoji=False)
+
+    def verbatim(self, text: str) -> None:
+        """Text as it is."""
+        self._console.out(text, highlight=False, end="" if text.endswith("\n") else "\n")
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+        """A table without borders."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, show_header=any(head), pad_edge=False, header_style="bold")
+        for at, title in enumerate(head):
+            table.add_column(title, justify="right" if at in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*[Text(cell) for cell in row])
+        self._console.print(table)
+
+
+def screen(stream: TextIO, environment: Mapping[str, str]) -> Screen:
+    """The screen for `stream`: Rich on a terminal (`NO_COLOR` and `TERM=dumb` are honoured), else plain."""
+    if not stream.isatty() or environment.get("TERM") == "dumb":
+        return PlainScreen(stream)
+    from rich.console import Console
+
+    return RichScreen(Console(file=stream, no_color=bool(environment.get("NO_COLOR"))))
+
+
+def show_findings(to: Screen, findings: Sequence[Finding]) -> None:
+    """Worst first: status, code and message, then where and the fix, indented."""
+    order = (Status.FAIL, Status.WARN, Status.SKIP, Status.OK)
+    for finding in sorted(findings, key=lambda one: order.index(one.status)):
+        to.line(f"{finding.status.value:<5} {finding.code}  {finding.message}", tone=TONES[finding.status])
+        if finding.where is not None and finding.where.text():
+            to.line(f"      --> {finding.where.text()}", tone=Tone.DIM)
+        if finding.fix and finding.status is not Status.OK:
+            to.line(f"      fix: {finding.fix}")
