@@ -187,7 +187,8 @@ def test_an_interruption_stops_the_server(programs: Runner, interruption: type[B
             pids.append(server.pid)
             raise interruption
 
-    pytest.raises(interruption, interrupted)
+    with pytest.raises(interruption):
+        interrupted()
     assert is_gone(pids[0])
 
 
