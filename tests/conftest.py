@@ -1,0 +1,58 @@
+"""What a test may need of the machine, said out loud: a missing consumer is skipped with its package, or fails under CI."""
+
+import os
+from pathlib import Path
+
+import consumers
+import pytest
+
+
+def in_ci() -> bool:
+    """Whether everything must be here: `CI=true` in the environment."""
+    return os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+
+def require(name: str) -> Path:
+    """The program of a consumer; without it the test skips with what to type, and fails under CI."""
+    if name not in consumers.CONSUMERS:
+        pytest.fail(f"no consumer `{name}` in tests/consumers.py: add a row", pytrace=False)
+    program = consumers.find(name, os.environ)
+    if program is not None:
+        return program
+    reason = f"{name} is not here; install with: {consumers.CONSUMERS[name].advice()}"
+    if in_ci():
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Programs that tests start find the prepared tools, too."""
+    os.environ["PATH"] = consumers.search_path(os.environ)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Stop before the fixtures when the machine lacks what a mark asks for."""
+    for mark in item.iter_markers("consumer"):
+        for name in mark.args:
+            require(name)
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+    if item.get_closest_marker("gpu") and not Path("/dev/nvidiactl").exists():
+        pytest.skip("needs an NVIDIA card with its driver loaded")
+    if item.get_closest_marker("network") and not os.environ.get("LLMOPS_TEST_NETWORK"):
+        pytest.skip("needs the internet; set LLMOPS_TEST_NETWORK=1")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which consumers the run had, so that a green run cannot hide that half of them were missing."""
+    absent = consumers.missing(os.environ)
+    present = len(consumers.CONSUMERS) - len(absent)
+    terminalreporter.write_line(f"consumers: {present} of {len(consumers.CONSUMERS)} present")
+    for one in absent:
+        terminalreporter.write_line(f"  missing: {one.name} ({one.advice()})")
+
+
+@pytest.fixture(scope="session")
+def llama_server() -> Path:
+    """A real llama-server."""
+    return require("llama-server")
