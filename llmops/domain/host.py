@@ -5,6 +5,9 @@ from enum import StrEnum
 
 from llmops.domain.reading import Known, Unknown
 
+NOT_ASKED = Unknown("these facts were made before this was looked at")
+"""The default of a field that older facts documents do not have."""
+
 
 class SwapKind(StrEnum):
     """Where swapped pages go."""
@@ -28,7 +31,10 @@ class Container(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cpu:
-    """The processor: cores are physical, threads are what the scheduler sees, extensions as in /proc/cpuinfo."""
+    """The processor: cores are physical, threads are what the scheduler sees, extensions as in /proc/cpuinfo.
+
+    `quota_threads` is how many threads' worth of time the control group grants, None when it sets no limit.
+    """
 
     model: str
     architecture: str
@@ -36,6 +42,7 @@ class Cpu:
     threads: int
     numa_nodes: Known[int] | Unknown
     vector_extensions: tuple[str, ...]
+    quota_threads: Known[float | None] | Unknown = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,14 @@ class Disk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadDisk:
+    """A path whose filesystem did not answer, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GpuProcess:
     """Who holds memory on a card."""
 
@@ -82,8 +97,21 @@ class GpuProcess:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowRemapping:
+    """Bad memory rows of a card that were replaced: `pending` waits for a reset, `failed` means no spare row is left."""
+
+    pending: bool
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One card as its driver reports it. `free_bytes` leaves out what the driver reserves."""
+    """One CUDA device as its driver reports it. `free_bytes` leaves out what the driver reserves.
+
+    A card in MIG mode is listed once per instance, each with the instance's own UUID and memory and the card's index: that
+    is what CUDA shows, one at a time, to a process. With no instance the card stands here itself, its memory unknown.
+    `fault` is NVML's word for a card that no longer answers ("GPU is lost"), None when it does.
+    """
 
     index: int
     vendor: str
@@ -98,6 +126,9 @@ class Gpu:
     temperature_celsius: Known[int] | Unknown
     processes: Known[tuple[GpuProcess, ...]] | Unknown
     unified_memory: bool = False
+    fault: str | None = None
+    is_mig_instance: bool = False
+    row_remapping: Known[RowRemapping] | Unknown = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +153,33 @@ class NvidiaState(StrEnum):
     def is_fault(self) -> bool:
         """A library that is there but cannot serve: the host is not ready."""
         return self not in (NvidiaState.READY, NvidiaState.LIBRARY_ABSENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisplayCard:
+    """A graphics card or accelerator on the PCI bus, whoever serves it: ids in hexadecimal, the kernel driver bound to it."""
+
+    address: str
+    vendor_id: str
+    device_id: str
+    kernel_driver: str | None
+
+    def is_nvidia(self) -> bool:
+        """Made by NVIDIA."""
+        return self.vendor_id == "10de"
+
+    def is_handed_on(self) -> bool:
+        """Bound to a stub that gives it to a virtual machine: not this host's to use."""
+        return self.kernel_driver in ("vfio-pci", "pci-stub")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelSide:
+    """What the kernel says of graphics, apart from NVML: loaded modules of a card, and the version of `nvidia`."""
+
+    modules: tuple[str, ...]
+    nvidia_version: str | None
+    cards: tuple[DisplayCard, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +212,7 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """The operating system as a unit will find it."""
+    """The operating system as a unit will find it; `glibc` is None where the C library is another one."""
 
     os_id: str
     os_version: str
@@ -166,6 +224,7 @@ class System:
     is_wsl: bool
     is_root: bool
     python_version: str
+    glibc: Known[str | None] | Unknown = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,3 +239,5 @@ class HostFacts:
     nvidia: Nvidia
     tools: tuple[Tool, ...]
     listeners: Known[tuple[Listener, ...]] | Unknown
+    unread_disks: tuple[UnreadDisk, ...] = ()
+    kernel_side: Known[KernelSide] | Unknown = NOT_ASKED
