@@ -67,6 +67,9 @@ class EngineSettings:
 
     `context_size` is the whole pool as the engine is told (llama.cpp `-c`, vLLM `--max-model-len`); 0: the trained length.
     `parallel` is requests in flight (`-np`, `--max-num-seqs`). `gpu_layers` None: all. `tensor_split` empty: engine decides.
+    `use_gpu` False: no card is touched (`--device none`). `kv_offload` False: the cache stays in RAM; `cpu_moe_layers`: the
+    experts of the first n blocks do; `swa_full`: a window's cache is as long as the context; `load_mode`, `split_mode` as
+    llama.cpp spells them.
     """
 
     engine: EngineName
@@ -81,6 +84,12 @@ class EngineSettings:
     gpu_layers: int | None = None
     tensor_split: tuple[float, ...] = ()
     cache_ram_bytes: int = 0
+    use_gpu: bool = True
+    kv_offload: bool = True
+    cpu_moe_layers: int = 0
+    swa_full: bool = False
+    load_mode: str = "mmap"
+    split_mode: str = "layer"
     tensor_parallel: int = 1
     gpu_memory_utilization: float | None = None
 
@@ -132,7 +141,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagRow:
-    """One option of an engine's command line; `value` False: a switch."""
+    """One option of an engine's command line; `value` False: a switch. `removed`: gone, with today's form ("" where none is)."""
 
     name: str
     aliases: tuple[str, ...] = ()

@@ -128,6 +128,18 @@ class Ledger:
     pool: Pool | None = None
     notes: tuple[str, ...] = ()
 
+    def missing_bytes(self) -> int:
+        """What all devices and the host together lack; 0 where each has enough."""
+        spares = [*(device.spare_bytes() for device in self.devices), self.host.spare_bytes() or 0]
+        return -sum(spare for spare in spares if spare < 0)
+
+    def spare_bytes(self) -> int:
+        """The tightest device's rest (without devices the host's), or, below zero, all that is missing together."""
+        if self.missing_bytes():
+            return -self.missing_bytes()
+        spares = [device.spare_bytes() for device in self.devices]
+        return min(spares, default=self.host.spare_bytes() or 0)
+
     def fits(self) -> bool:
         """Every device and the host (where its limit is known) have enough; a pool holds one request."""
         host = self.host.spare_bytes()

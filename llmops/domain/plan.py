@@ -51,7 +51,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The decision for one deployment."""
+    """The decision for one deployment.
+
+    `cards` are the positions of the devices it uses, in the order they were given; the ledger's devices are these.
+    """
 
     model: str
     quantization: str | None
@@ -61,3 +64,4 @@ class Plan:
     speed: Speed
     why: tuple[str, ...]
     alternatives: tuple[Alternative, ...] = ()
+    cards: tuple[int, ...] = ()

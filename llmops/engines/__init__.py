@@ -1,1 +1,7 @@
-"""What each server can do, what memory it takes, how it is started."""
+"""What each server can do, what memory it takes, how it is started, what its flags mean."""
+
+from llmops.domain.engine import Engine, EngineName
+from llmops.engines import llama_cpp
+
+ENGINES: dict[EngineName, Engine] = {EngineName.LLAMA_CPP: llama_cpp}
+"""The engines that can be planned."""

@@ -1,0 +1,135 @@
+"""llama.cpp b11669: compute buffers by placement: one card, several with or without pipelining, part of the layers, none."""
+
+from dataclasses import dataclass
+
+from llmops.domain.ledger import Confidence
+from llmops.domain.units import padded
+from llmops.engines.llama_cpp_compute import (
+    EXACT_ARCHITECTURES,
+    Case,
+    attention_bytes,
+    closed_form_confidence,
+    cpu_only_bytes,
+    device_inputs_bytes,
+    feed_forward_width,
+    host_inputs_bytes,
+    one_card_bytes,
+    one_card_host_bytes,
+    upper_bound_bytes,
+)
+from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, Weights, cache_bytes
+
+PIPELINE_COPIES = 4
+"""`GGML_SCHED_MAX_COPIES`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compute:
+    """Compute bytes per card and in RAM, and how far to trust them."""
+
+    cards: tuple[int, ...]
+    host: int
+    confidence: Confidence
+    host_confidence: Confidence
+    notes: tuple[str, ...] = ()
+
+
+def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
+    """The compute buffers of a start."""
+    sure = closed_form_confidence(case)
+    if not placement.cards:
+        host = cpu_only_bytes(case) if sure is not Confidence.LOW else upper_bound_bytes(case)
+        return Compute(cards=(), host=host, confidence=sure, host_confidence=_host_only_confidence(case))
+    notes = _notes(case)
+    if sure is Confidence.LOW:
+        return _bounded(case, placement, placed, notes)
+    if sure is Confidence.CALIBRATED and case.flash():
+        slack = 4 * case.rows() * case.shape.embedding_length
+    else:
+        slack = 0
+    if placement.cards > 1 and is_pipelined(case, placement):
+        return _pipelined(case, placement, sure, slack)
+    card = one_card_bytes(case) + slack
+    if placement.is_whole() and placement.kv_offload and not case.settings.cpu_moe_layers and placement.cards == 1:
+        return Compute(cards=(card,), host=one_card_host_bytes(case), confidence=sure, host_confidence=Confidence.EXACT)
+    card += _copies_bytes(case, placement, placed)
+    host = one_card_host_bytes(case)
+    weaker = Confidence.CALIBRATED
+    return Compute(cards=(card,) * placement.cards, host=host, confidence=weaker, host_confidence=weaker, notes=notes)
+
+
+def is_pipelined(case: Case, placement: Placement) -> bool:
+    """Several cards, all layers and the output on them, the cache too, and no tensor moved: four copies of the inputs."""
+    return placement.cards > 1 and placement.is_whole() and placement.kv_offload and not case.settings.cpu_moe_layers
+
+
+def _host_only_confidence(case: Case) -> Confidence:
+    sure = closed_form_confidence(case)
+    plain = case.settings.kv_cache_type_k == case.settings.kv_cache_type_v == "f16" and not case.is_windowed()
+    return sure if plain else sure.weaker(Confidence.CALIBRATED)
+
+
+def _copies_bytes(case: Case, placement: Placement, placed: Weights) -> int:
+    """Part of the model in RAM: prompts run there by copying. At most two matrices of one block and one layer's cache."""
+    matrices = sum(placed.host_matrices[:2])
+    partial = not placement.is_whole() or not placement.kv_offload
+    return matrices + (_largest_cache_bytes(case) if partial else 0)
+
+
+def _largest_cache_bytes(case: Case) -> int:
+    return max(
+        (
+            cache_bytes(
+                layer,
+                cells=case.cells(layer),
+                streams=case.context.streams,
+                kind_k=case.settings.kv_cache_type_k.upper(),
+                kind_v=case.settings.kv_cache_type_v.upper(),
+                value_width=layer.value_width(),
+                on_card=True,
+            )
+            for layer in case.caching_layers()
+        ),
+        default=0,
+    )
+
+
+def _pipelined(case: Case, placement: Placement, sure: Confidence, slack: int) -> Compute:
+    """Four copies of the inputs; what a start takes (`--fit` measures `16TE` more on every card but the first).
+
+    first `4·I − 4·pad(4·outputs) + 4T(16E + width)`, middle `4·I − 4·pad(8T) − 4·pad(4·outputs) + 4T(7E + width)`,
+    last `4·I − 4·pad(8T) + 4T(7E + width)`, host `4·I_host + 40TE`.
+    """
+    rows, embedding = case.rows(), case.shape.embedding_length
+    inputs = PIPELINE_COPIES * device_inputs_bytes(case)
+    indices = PIPELINE_COPIES * padded(8 * rows, CUDA_ALIGNMENT)
+    outputs = PIPELINE_COPIES * padded(4 * case.context.output_rows, CUDA_ALIGNMENT)
+    width = feed_forward_width(case)
+    first = inputs - outputs + 4 * rows * (16 * embedding + width)
+    middle = inputs - indices - outputs + 4 * rows * (7 * embedding + width)
+    last = inputs - indices + 4 * rows * (7 * embedding + width)
+    cards = [middle + slack] * placement.cards
+    cards[0], cards[-1] = first + slack, last + slack
+    host = PIPELINE_COPIES * host_inputs_bytes(case) + 40 * rows * embedding
+    return Compute(cards=tuple(cards), host=host, confidence=sure, host_confidence=sure)
+
+
+def _bounded(case: Case, placement: Placement, placed: Weights, notes: tuple[str, ...]) -> Compute:
+    bound = upper_bound_bytes(case) + _copies_bytes(case, placement, placed)
+    host = one_card_host_bytes(case)
+    if is_pipelined(case, placement):
+        bound += 3 * device_inputs_bytes(case) + 64 * case.rows() * case.shape.embedding_length
+        host = PIPELINE_COPIES * host_inputs_bytes(case) + 40 * case.rows() * case.shape.embedding_length
+    return Compute(
+        cards=(bound,) * placement.cards,
+        host=host,
+        confidence=Confidence.LOW,
+        host_confidence=Confidence.CALIBRATED,
+        notes=notes,
+    )
+
+
+def _notes(case: Case) -> tuple[str, ...]:
+    if case.shape.architecture in EXACT_ARCHITECTURES:
+        return ()
+    return (f"compute buffers of `{case.shape.architecture}` are an upper bound: no closed form was checked for it",)

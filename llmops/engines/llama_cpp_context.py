@@ -1,0 +1,70 @@
+"""llama.cpp b11669: what `-c`, `-np`, `-b`, `-ub` and the pool come to, in cells and rows.
+
+Source: llama.cpp b11434 src/llama-context.cpp and src/llama-kv-cache-iswa.cpp; b11669 answers the same on every measured row.
+"""
+
+from dataclasses import dataclass
+
+from llmops.domain.engine import EngineSettings
+from llmops.domain.model import Attention, Layer
+from llmops.domain.units import padded
+
+CELL_GRANULE = 256
+"""A pool is a whole number of 256 cells."""
+
+SEQUENCES_LIMIT = 256
+"""`LLAMA_MAX_SEQ` of src/llama-cparams.h: more slots end the start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Context lengths in tokens: the pool, one sequence's part; `streams` caches side by side; batch rows of the graph.
+
+    `graph_rows` is the ubatch rounded up to a multiple of the slots, `output_rows` the rows that get logits.
+    """
+
+    pool_tokens: int
+    sequence_tokens: int
+    streams: int
+    slots: int
+    ubatch_tokens: int
+    graph_rows: int
+    output_rows: int
+    unified: bool
+    swa_full: bool
+
+    def cells(self, layer: Layer, *, window_tokens: int | None) -> int:
+        """Cells of one stream of a layer's cache: all of the sequence, or what its window needs."""
+        if layer.attention is not Attention.SLIDING or window_tokens is None or self.swa_full:
+            return self.sequence_tokens
+        return self.window_cells(window_tokens)
+
+    def window_cells(self, window_tokens: int) -> int:
+        """`pad256(min(n_ctx_seq, window · (slots if unified else 1) + ubatch))`; the ubatch, not the graph's rows."""
+        if self.swa_full:
+            return self.sequence_tokens
+        needed = window_tokens * (self.slots if self.unified else 1) + self.ubatch_tokens
+        return padded(min(self.sequence_tokens, needed), CELL_GRANULE)
+
+
+def context(settings: EngineSettings, *, trained_tokens: int) -> Context:
+    """The context llama-server makes of `settings`; a split pool may come out larger than asked (three slots of 16384)."""
+    slots = settings.parallel
+    pool = padded(settings.context_size or trained_tokens, CELL_GRANULE)
+    if settings.kv_unified:
+        sequence, streams = pool, 1
+    else:
+        sequence, streams = padded(pool // slots, CELL_GRANULE), slots
+        pool = sequence * slots
+    ubatch = min(settings.ubatch_tokens, settings.batch_tokens, pool)
+    return Context(
+        pool_tokens=pool,
+        sequence_tokens=sequence,
+        streams=streams,
+        slots=slots,
+        ubatch_tokens=ubatch,
+        graph_rows=padded(ubatch, slots),
+        output_rows=min(ubatch, slots),
+        unified=settings.kv_unified,
+        swa_full=settings.swa_full,
+    )

@@ -1,0 +1,212 @@
+"""llama.cpp b11669: the ledger of one llama-server, per device and cause."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
+from llmops.domain.ledger import Buffer, Causes, Confidence, DeviceLedger, HostLedger, Ledger
+from llmops.domain.model import Attention, ModelShape
+from llmops.domain.units import GIB, MIB
+from llmops.engines.llama_cpp_buffers import Compute, compute
+from llmops.engines.llama_cpp_compute import Case
+from llmops.engines.llama_cpp_context import context
+from llmops.engines.llama_cpp_placement import HOST, Placement, Weights, cache_bytes, place, state_bytes, weights
+
+BUILD = "b11669"
+
+CUDA_CONTEXT_BYTES = 512 * MIB
+"""CUDA context, kernels, cuBLAS and ggml's pool on one card: outside every buffer. Published figures lie between 150 and
+600 MiB; the upper end until it is measured on the card."""
+
+PROCESS_BYTES = 64 * MIB
+PROCESS_BYTES_PER_TOKEN = 512
+CUDA_PROCESS_BYTES = 512 * MIB
+"""The process itself in RAM (code, threads, tokenizer, with cards the CUDA libraries): an assumption, marked `low`."""
+
+HOST_RESERVE_SHARE = 16
+"""Of the host's memory one part in 16, at least 512 MiB and at most 8 GiB, is left to the system."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caches:
+    """KV cache and recurrent state per card and in RAM."""
+
+    kv_cards: tuple[int, ...]
+    kv_host: int
+    state_cards: tuple[int, ...]
+    state_host: int
+
+
+def ledger(
+    *, shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], host: HostDevice, reserve_bytes: int
+) -> Ledger:
+    """The memory of exactly these settings on these devices."""
+    used = _used_devices(settings, devices)
+    case = Case(shape=shape, settings=settings, context=context(settings, trained_tokens=shape.context_length))
+    placement = place(shape, settings, used)
+    placed = weights(shape, settings, placement)
+    caches = _caches(case, placement)
+    graph = compute(case, placement, placed)
+    cards = tuple(
+        _card(at, device, placed, caches, graph, shape, reserve_bytes) for at, device in enumerate(used)
+    )  # fmt: skip
+    ram = _host(case, placement, placed, caches, graph, host)
+    return Ledger(
+        engine=EngineName.LLAMA_CPP.value,
+        engine_build=BUILD,
+        confidence=_overall(cards, ram),
+        devices=cards,
+        host=ram,
+        buffers=_buffers(placement, placed, caches, graph),
+        notes=_notes(case, placement, graph, used),
+    )
+
+
+def _used_devices(settings: EngineSettings, devices: Sequence[Device]) -> tuple[Device, ...]:
+    """`-sm none` is the first card alone, `--device none` no card."""
+    if not settings.use_gpu:
+        return ()
+    return tuple(devices[:1] if settings.split_mode == "none" else devices)
+
+
+def _caches(case: Case, placement: Placement) -> Caches:
+    """Each layer's cache lies with its layer; without flash attention every V row is as wide as the widest."""
+    kv = {HOST: 0} | dict.fromkeys(range(placement.cards), 0)
+    state = dict(kv)
+    widest = max((layer.value_width() for layer in case.shape.layers), default=0)
+    for at, layer in enumerate(case.shape.layers):
+        where = placement.cache(at)
+        if layer.attention is not Attention.NONE:
+            kv[where] += cache_bytes(
+                layer,
+                cells=case.cells(layer),
+                streams=case.context.streams,
+                kind_k=case.settings.kv_cache_type_k.upper(),
+                kind_v=case.settings.kv_cache_type_v.upper(),
+                value_width=layer.value_width() if case.flash() or case.shape.latent else widest,
+                on_card=where != HOST,
+            )
+        state[where] += state_bytes(layer, slots=case.settings.parallel)
+    cards = range(placement.cards)
+    return Caches(
+        kv_cards=tuple(kv[card] for card in cards),
+        kv_host=kv[HOST],
+        state_cards=tuple(state[card] for card in cards),
+        state_host=state[HOST],
+    )
+
+
+def _card(
+    at: int, device: Device, placed: Weights, caches: Caches, graph: Compute, shape: ModelShape, reserve_bytes: int
+) -> DeviceLedger:
+    overhead = CUDA_CONTEXT_BYTES if device.overhead_bytes is None else device.overhead_bytes
+    confidence = {
+        "weights_bytes": shape.tensors_confidence,
+        "kv_cache_bytes": _cache_confidence(shape),
+        "compute_bytes": graph.confidence,
+        "overhead_bytes": Confidence.CALIBRATED if overhead else Confidence.EXACT,
+    }
+    if caches.state_cards[at]:
+        confidence["recurrent_state_bytes"] = Confidence.EXACT
+    if device.kind is not DeviceKind.CUDA:
+        confidence = {cause: value.weaker(Confidence.CALIBRATED) for cause, value in confidence.items()}
+    return DeviceLedger(
+        name=device.name,
+        capacity_bytes=device.capacity_bytes,
+        free_bytes=device.free_bytes,
+        causes=Causes(
+            weights_bytes=placed.cards[at],
+            kv_cache_bytes=caches.kv_cards[at],
+            recurrent_state_bytes=caches.state_cards[at],
+            compute_bytes=graph.cards[at],
+            overhead_bytes=overhead,
+        ),
+        reserve_bytes=reserve_bytes,
+        confidence=confidence,
+    )
+
+
+def _cache_confidence(shape: ModelShape) -> Confidence:
+    """Exact for full, sliding and latent caches and recurrent state; a chunked cache is counted like a full one: a bound."""
+    if shape.not_sized:
+        return Confidence.LOW
+    chunked = any(layer.attention is Attention.CHUNKED for layer in shape.layers)
+    return Confidence.LOW if chunked else Confidence.EXACT
+
+
+def _host(
+    case: Case, placement: Placement, placed: Weights, caches: Caches, graph: Compute, host: HostDevice
+) -> HostLedger:
+    """RAM: weights (file pages with `-lm mmap`), caches of layers that stay, compute, prompt cache, logits, the process."""
+    mapped = case.settings.load_mode.startswith("mmap")
+    logits = 4 * case.shape.vocabulary * max(case.context.slots, case.context.output_rows)
+    process = PROCESS_BYTES + PROCESS_BYTES_PER_TOKEN * case.shape.vocabulary
+    process += CUDA_PROCESS_BYTES if placement.cards else 0
+    return HostLedger(
+        causes=Causes(
+            weights_bytes=placed.host,
+            kv_cache_bytes=caches.kv_host,
+            recurrent_state_bytes=caches.state_host,
+            compute_bytes=graph.host,
+            overhead_bytes=case.settings.cache_ram_bytes + logits + process,
+        ),
+        limit_bytes=None if host.memory_bytes is None else host.memory_bytes - _host_reserve(host.memory_bytes),
+        page_cache_bytes=placed.host if mapped else 0,
+        confidence={
+            "weights_bytes": case.shape.tensors_confidence,
+            "kv_cache_bytes": _cache_confidence(case.shape),
+            "compute_bytes": graph.host_confidence,
+            "overhead_bytes": Confidence.LOW,
+        },
+    )
+
+
+def _host_reserve(memory_bytes: int) -> int:
+    return min(max(memory_bytes // HOST_RESERVE_SHARE, 512 * MIB), 8 * GIB)
+
+
+def _overall(cards: Sequence[DeviceLedger], host: HostLedger) -> Confidence:
+    """The weakest cause on the cards; without cards, of the host but for the process itself."""
+    maps = [one.confidence for one in cards] or [
+        {cause: value for cause, value in host.confidence.items() if cause != "overhead_bytes"}
+    ]
+    overall = Confidence.EXACT
+    for confidence in maps:
+        for value in confidence.values():
+            overall = overall.weaker(value)
+    return overall
+
+
+def _buffers(placement: Placement, placed: Weights, caches: Caches, graph: Compute) -> Mapping[str, Buffer]:
+    """By llama.cpp's buffer names.
+
+    Host weights are the sum of their tensors: the log of a mapped start prints the file's range from the first to the last
+    of them (`CPU_Mapped`), which is more where tensors of a card lie between.
+    """
+    buffers = {
+        f"CUDA{card}": Buffer(
+            model=placed.cards[card],
+            context=caches.kv_cards[card] + caches.state_cards[card],
+            compute=graph.cards[card],
+        )
+        for card in range(placement.cards)
+    }
+    in_ram = caches.kv_host + caches.state_host
+    if not placement.cards:
+        return {"CPU": Buffer(model=placed.host, context=in_ram, compute=graph.host)}
+    buffers["CUDA_Host"] = Buffer(model=placed.host, compute=graph.host)
+    if in_ram:
+        buffers["CPU"] = Buffer(context=in_ram)
+    return buffers
+
+
+def _notes(case: Case, placement: Placement, graph: Compute, devices: Sequence[Device]) -> tuple[str, ...]:
+    notes = [*graph.notes]
+    if any(device.overhead_bytes is None for device in devices):
+        notes.append("the CUDA context is taken as 512 MiB a card; measured figures lie between 150 and 600 MiB")
+    notes += [f"not sized: {one}" for one in case.shape.not_sized]
+    if case.shape.mtp_layers:
+        notes.append(f"{case.shape.mtp_layers} MTP layers are in the file and not loaded (no speculation)")
+    if not placement.cards:
+        notes.append("a CPU with repacking keeps part of the weights outside the file mapping; the sum is the same")
+    return tuple(notes)

@@ -1,0 +1,178 @@
+"""llama.cpp b11669: which tensor and which layer's cache lies where, and what they take there.
+
+Source: llama.cpp b11434 src/llama-model.cpp (`load_tensors`, `get_layer_buft_list`), ggml/src/ggml-cuda/ggml-cuda.cu
+(`ggml_backend_cuda_buffer_type_get_alloc_size`); all buffers of 170 measured rows come out to the byte.
+"""
+
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llmops.domain.engine import Device, EngineSettings
+from llmops.domain.model import Layer, ModelShape, Tensor
+from llmops.domain.tensor_types import TENSOR_TYPES
+from llmops.domain.units import padded
+
+HOST = -1
+"""The place of what stays in RAM; a card is its position among the devices."""
+
+CUDA_ALIGNMENT = 128
+HOST_ALIGNMENT = 32
+MATRIX_ROW_PADDING = 512
+"""CUDA pads a quantized tensor whose rows are not whole multiples of 512 elements, once at its end."""
+
+_BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
+_EXPERTS = re.compile(r"ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
+_INPUTS = ("token_embd", "token_types", "position_embd", "per_layer_token_embd")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The place of every layer, and of the output (`HOST` or a card's position)."""
+
+    layers: tuple[int, ...]
+    output: int
+    offloaded_layers: int
+    cards: int
+    kv_offload: bool
+
+    def is_whole(self) -> bool:
+        """Whether every layer and the output are on cards."""
+        return self.output != HOST and HOST not in self.layers
+
+    def cache(self, layer: int) -> int:
+        """Where a layer's cache lies."""
+        return self.layers[layer] if self.kv_offload else HOST
+
+
+def place(shape: ModelShape, settings: EngineSettings, devices: Sequence[Device]) -> Placement:
+    """Layers and output over the cards: the last layers go to the cards first, in the proportions of `-ts`.
+
+    `start = max(L + 1 - ngl, 0)`; layer i ≥ start goes to the first card with `(i - start) / n < cumulative share`,
+    `n = min(ngl, L + 1)`, the output counts as the last of these. All in 32-bit floats.
+    """
+    count = len(shape.layers)
+    if not devices or not settings.use_gpu:
+        return Placement(
+            layers=(HOST,) * count, output=HOST, offloaded_layers=0, cards=0, kv_offload=settings.kv_offload
+        )
+    wanted = count + 1 if settings.gpu_layers is None else min(settings.gpu_layers, count + 1)
+    start = count + 1 - wanted
+    shares = _cumulative_shares(settings.tensor_split or tuple(float(one.free_bytes) for one in devices), len(devices))
+    places = [HOST if at < start else _card(at - start, wanted, shares) for at in range(count + 1)]
+    return Placement(
+        layers=tuple(places[:count]),
+        output=places[count],
+        offloaded_layers=wanted,
+        cards=len(devices),
+        kv_offload=settings.kv_offload,
+    )
+
+
+def _float32(value: float) -> float:
+    return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+def _cumulative_shares(split: Sequence[float], cards: int) -> tuple[float, ...]:
+    parts = [*split, *([0.0] * cards)][:cards]
+    running: list[float] = []
+    total = 0.0
+    for part in parts:
+        total = _float32(total + _float32(part))
+        running.append(total)
+    return tuple(_float32(one / total) for one in running) if total else tuple([0.0] * (cards - 1) + [1.0])
+
+
+def _card(position: int, count: int, shares: Sequence[float]) -> int:
+    point = _float32(_float32(position) / _float32(count))
+    return next((card for card, share in enumerate(shares) if point < share), len(shares) - 1)
+
+
+def cuda_tensor_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor in a CUDA buffer: its data, the tail of the row padding, all to 128."""
+    return padded(tensor.data_bytes() + row_tail_bytes(tensor.type, tensor.dims[0]), CUDA_ALIGNMENT)
+
+
+def host_tensor_bytes(tensor: Tensor) -> int:
+    """Bytes of a tensor in a host buffer: its data to 32."""
+    return padded(tensor.data_bytes(), HOST_ALIGNMENT)
+
+
+def row_tail_bytes(kind: str, row_elements: int) -> int:
+    """CUDA's padding behind a quantized tensor with rows of `row_elements`."""
+    row = TENSOR_TYPES[kind]
+    left = row_elements % MATRIX_ROW_PADDING
+    return row.row_bytes(MATRIX_ROW_PADDING - left) if row.quantized and left else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Weight bytes per card and in RAM, and what partial offload copies: the host-resident matrices of the worst block."""
+
+    cards: tuple[int, ...]
+    host: int
+    host_matrices: tuple[int, ...]
+
+
+def weights(shape: ModelShape, settings: EngineSettings, placement: Placement) -> Weights:
+    """Where the weights go. The token embedding stays in RAM; a tied one is copied to the output's card as well."""
+    cards = [0] * placement.cards
+    host = 0
+    blocks: dict[int, list[int]] = {}
+    for tensor in shape.tensors:
+        for where in _places(tensor.name, shape, settings, placement):
+            if where == HOST:
+                host += host_tensor_bytes(tensor)
+                _note_matrix(blocks, tensor)
+            else:
+                cards[where] += cuda_tensor_bytes(tensor)
+    worst = max((sorted(one, reverse=True) for one in blocks.values()), key=lambda one: sum(one[:2]), default=[])
+    return Weights(cards=tuple(cards), host=host, host_matrices=tuple(worst))
+
+
+def _note_matrix(blocks: dict[int, list[int]], tensor: Tensor) -> None:
+    match = _BLOCK.match(tensor.name)
+    if match is not None and len(tensor.dims) > 1:
+        blocks.setdefault(int(match[1]), []).append(cuda_tensor_bytes(tensor))
+
+
+def _places(name: str, shape: ModelShape, settings: EngineSettings, placement: Placement) -> tuple[int, ...]:
+    """Every place that holds a copy of the tensor; none for blocks the graph does not create (MTP without speculation)."""
+    match = _BLOCK.match(name)
+    if match is not None:
+        layer = int(match[1])
+        if layer >= len(shape.layers):
+            return ()
+        moved = layer < settings.cpu_moe_layers and _EXPERTS.match(match[2]) is not None
+        return (HOST,) if moved else (placement.layers[layer],)
+    if name.startswith("rope_"):  # one in the file, one in every buffer whose layers read it
+        return tuple(sorted(set(placement.layers)))
+    if name.startswith("token_embd.") and shape.has_tied_output() and placement.output != HOST:
+        return (HOST, placement.output)
+    if name.startswith(_INPUTS):
+        return (HOST,)
+    return (placement.output,)
+
+
+def cache_bytes(
+    layer: Layer, *, cells: int, streams: int, kind_k: str, kind_v: str, value_width: int, on_card: bool
+) -> int:
+    """K and V of one layer; a recurrent or cacheless layer has none. A tail only on a card, as for weights."""
+    if not layer.owns_kv_cache or layer.kv_heads == 0 or layer.key_length == 0:
+        return 0
+    total = 0
+    for kind, width in ((kind_k, layer.key_width()), (kind_v, value_width)):
+        if width == 0:
+            continue
+        tail = row_tail_bytes(kind, width) if on_card else 0
+        total += padded(TENSOR_TYPES[kind].row_bytes(width) * cells * streams + tail, CUDA_ALIGNMENT)
+    return total
+
+
+def state_bytes(layer: Layer, *, slots: int) -> int:
+    """Recurrent state of one layer, f32 whatever the cache types; source: src/llama-memory-recurrent.cpp."""
+    if layer.recurrent is None:
+        return 0
+    parts = (layer.recurrent.conv_elements, layer.recurrent.state_elements)
+    return sum(padded(4 * part * slots, CUDA_ALIGNMENT) for part in parts if part)
