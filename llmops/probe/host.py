@@ -1,0 +1,45 @@
+"""All of the host: every source asked at the same time, none able to hold up the others for long."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from llmops.domain.host import HostFacts
+from llmops.domain.programs import Runner
+from llmops.probe import cpu, disks, kernel_side, listeners, memory, nvidia, system, tools
+
+
+def examine(
+    *,
+    root: Path = Path("/"),
+    runner: Runner,
+    disk_paths: Sequence[Path],
+    environment: Mapping[str, str],
+    nvml_seconds: float = nvidia.ANSWER_SECONDS,
+) -> HostFacts:
+    """What is known of this host; whatever cannot be read is an `Unknown` with its reason.
+
+    `root` is where /proc, /sys, /etc and /run are looked for; cards, programs and Python are those of this process.
+    """
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        cards = pool.submit(lambda: nvidia.read(nvidia.ask(runner, environment, seconds=nvml_seconds)))
+        programs = pool.submit(tools.ask, runner)
+        filesystems = pool.submit(disks.disks, root, disk_paths)
+        sockets = pool.submit(lambda: listeners.read(listeners.ask(root)))
+        operating = pool.submit(lambda: system.read(system.ask(root, runner=runner, environment=environment)))
+        processor = cpu.read(cpu.ask(root, machine=platform.machine()))
+        kernel = kernel_side.read(kernel_side.ask(root))
+        host_memory = memory.read(memory.ask(root))
+        known_disks, unread_disks = filesystems.result()
+        return HostFacts(
+            system=operating.result(),
+            cpu=processor,
+            memory=host_memory,
+            disks=known_disks,
+            nvidia=nvidia.with_host_memory(cards.result(), host_memory),
+            tools=programs.result(),
+            listeners=sockets.result(),
+            unread_disks=unread_disks,
+            kernel_side=kernel,
+        )
