@@ -1,0 +1,207 @@
+"""A model's shape from the headers of its GGUF file, or of all parts of a split one.
+
+Keys: llama.cpp b11434, src/llama-arch.cpp and src/llama-model.cpp (`load_hparams`); split files: src/llama-model-loader.cpp.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from llmops.domain.errors import WrongInput
+from llmops.domain.finding import Where
+from llmops.domain.ledger import Confidence
+from llmops.domain.model import ModelShape, Tensor
+from llmops.domain.tensor_types import FILE_TYPES
+from llmops.formats.architectures import KNOWN, NOT_SERVABLE, NOT_SIZED, is_covered
+from llmops.formats.gguf import GgufHeader, split_parts
+from llmops.formats.gguf_values import GgufValue, Skipped
+from llmops.formats.layers import LAYERS_LIMIT, FeedForward, stack
+from llmops.formats.model_keys import ModelKeys
+
+_GUESSED = 1024
+"""Set in `general.file_type` where a converter only guessed."""
+PARTS_LIMIT = 99_999
+"""The most that fits the five digits of a part's name."""
+_TYPES_OF_FILES = {
+    "adapter": "a LoRA adapter, which goes beside a model",
+    "mmproj": "a multimodal projector (mmproj), which goes beside a model",
+    "imatrix": "an importance matrix, which is for quantizing",
+}
+_FEED_FORWARD = re.compile(
+    r"blk\.(\d{1,4})\.ffn_(down|up|gate|gate_up|down_exps|up_exps|gate_exps|gate_up_exps)\.weight", re.ASCII
+)
+
+
+def model_shape(headers: Sequence[GgufHeader], *, name: str) -> ModelShape:
+    """The shape; `headers` in the order of the parts, `name` the first one's file name.
+
+    Raises `WrongInput` for a part that is missing, a file that is no model, and an architecture llama.cpp does not know.
+    """
+    if not headers:
+        raise ValueError("no header")
+    _check_parts(headers, name)
+    metadata = headers[0].metadata
+    _check_type(metadata, name)
+    architecture = _architecture(metadata, name)
+    tensors = _tensors(headers, name)
+    prefix = f"{architecture}."
+    own = {key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)}
+    keys = ModelKeys(own, file=name, prefix=prefix)
+    blocks = keys.integer("block_count", least=1, most=LAYERS_LIMIT)
+    mtp = keys.integer("nextn_predict_layers", 0, most=blocks - 1)
+    built = stack(
+        architecture,
+        keys,
+        layers=blocks - mtp,
+        feed_forwards=_feed_forwards(tensors, blocks - mtp) if tensors else None,
+    )
+    return ModelShape(
+        architecture=architecture,
+        name=_title(metadata, name),
+        layers=built.layers,
+        embedding_length=keys.integer("embedding_length", least=1),
+        vocabulary=_vocabulary(keys, metadata, tensors),
+        context_length=keys.integer("context_length", least=1),
+        window_tokens=built.window_tokens,
+        latent=built.latent,
+        tensors=tensors,
+        tensors_confidence=Confidence.EXACT,
+        quantization=_quantization(metadata, tensors),
+        mtp_layers=mtp,
+        has_chat_template="tokenizer.chat_template" in metadata,
+        not_sized=_not_sized(architecture, tensors),
+    )
+
+
+def _wrong(name: str, message: str, *, hint: str | None = None, key: str | None = None) -> WrongInput:
+    return WrongInput(f"{name}: {message}", hint=hint, where=Where(file=name, key=key))
+
+
+def _check_parts(headers: Sequence[GgufHeader], name: str) -> None:
+    """Every part is there once, in order, and together they have as many tensors as they say."""
+    counts = {header.metadata.get("split.count", 1) for header in headers}
+    count = counts.pop()
+    if counts or not isinstance(count, int):
+        raise _wrong(
+            name, "its parts disagree on how many there are", hint="they are of different models", key="split.count"
+        )
+    names = split_parts(name)
+    if names is not None and len(names) > 1 and len(names) != count:
+        message = f"its name says {len(names)} parts, its header {count}"
+        raise _wrong(name, message, hint="the file was renamed: give it its published name", key="split.count")
+    if count > 1 or len(headers) > 1:
+        _check_numbers(headers, name, count=count, names=names)
+
+
+def _check_numbers(headers: Sequence[GgufHeader], name: str, *, count: int, names: tuple[str, ...] | None) -> None:
+    numbers = [header.metadata.get("split.no") for header in headers]
+    if numbers == [*range(count)]:
+        _check_tensor_count(headers, name)
+        return
+    missing = [number for number in range(count) if number not in numbers]
+    if not missing or len(headers) > count:
+        raise _wrong(name, f"its parts are numbered {numbers}, not 0 to {count - 1}", key="split.no")
+    absent = names[missing[0]] if names is not None and len(names) == count else f"part {missing[0] + 1} of {count}"
+    more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    message = f"{absent} is missing{more}: the model is split into {count} files"
+    raise _wrong(name, message, hint="all parts must lie beside the first, with their published names")
+
+
+def _check_tensor_count(headers: Sequence[GgufHeader], name: str) -> None:
+    said = headers[0].metadata.get("split.tensors.count")
+    found = sum(len(header.tensors) for header in headers)
+    if said is not None and said != found:
+        message = f"its parts have {found} tensors together, and should have {said}"
+        raise _wrong(name, message, hint="the parts are not of one model: fetch them again", key="split.tensors.count")
+
+
+def _check_type(metadata: Mapping[str, GgufValue], name: str) -> None:
+    kind = metadata.get("general.type", "model")
+    if kind != "model":
+        words = _TYPES_OF_FILES.get(str(kind), f"of the type {ascii(kind)[:40]}")
+        raise _wrong(name, f"not a model to serve but {words}", hint="give the model's own file", key="general.type")
+
+
+def _architecture(metadata: Mapping[str, GgufValue], name: str) -> str:
+    architecture = metadata.get("general.architecture")
+    if not isinstance(architecture, str):
+        hint = "of a split model give the first part" if "split.no" in metadata else "it is not a whole model"
+        raise _wrong(name, "it does not say its architecture", hint=hint, key="general.architecture")
+    if architecture in NOT_SERVABLE:
+        message = f"not a model to serve but {NOT_SERVABLE[architecture]}"
+        raise _wrong(name, message, hint="give the model's own file", key="general.architecture")
+    if architecture not in KNOWN:
+        near = get_close_matches(architecture, KNOWN, n=1, cutoff=0.8)
+        like = f" (it knows {near[0]})" if near else ""
+        hint = "it is newer than that, or of a fork: take a file that the engine's build can load"
+        message = f"llama.cpp b11669 does not know the architecture {ascii(architecture)[:60]}{like}"
+        raise _wrong(name, message, hint=hint, key="general.architecture")
+    return architecture
+
+
+def _tensors(headers: Sequence[GgufHeader], name: str) -> tuple[Tensor, ...]:
+    tensors = tuple(tensor for header in headers for tensor in header.tensors)
+    if len(headers) > 1:
+        often = Counter(tensor.name for tensor in tensors).most_common(1)
+        if often and often[0][1] > 1:
+            raise _wrong(name, f"two of its parts have the tensor {often[0][0]!a}", hint="fetch them again")
+    return tensors
+
+
+def _feed_forwards(tensors: Sequence[Tensor], layers: int) -> tuple[FeedForward, ...]:
+    """Dense and expert widths, block by block, as the tensors have them."""
+    dense, experts, widths = [0] * layers, [0] * layers, [0] * layers
+    for tensor in tensors:
+        match = _FEED_FORWARD.fullmatch(tensor.name)
+        if match is None or int(match[1]) >= layers:
+            continue
+        at, role = int(match[1]), match[2]
+        if role == "down":
+            dense[at] = tensor.dims[0]
+        elif role == "down_exps":
+            widths[at], experts[at] = tensor.dims[0], tensor.dims[2] if len(tensor.dims) > 2 else 0
+        elif role == "up" and not dense[at]:
+            dense[at] = tensor.dims[-1]
+    return tuple(
+        FeedForward(dense=one, experts=count, expert_width=width)
+        for one, count, width in zip(dense, experts, widths, strict=True)
+    )
+
+
+def _title(metadata: Mapping[str, GgufValue], name: str) -> str:
+    title = metadata.get("general.name")
+    return title if isinstance(title, str) and title.strip() else name
+
+
+def _vocabulary(keys: ModelKeys, metadata: Mapping[str, GgufValue], tensors: Sequence[Tensor]) -> int:
+    """Rows of the embedding; without tensors what the keys or the tokenizer say."""
+    for tensor in tensors:
+        if tensor.name == "token_embd.weight":
+            return tensor.dims[-1]
+    tokens = metadata.get("tokenizer.ggml.tokens")
+    counted = tokens.count if isinstance(tokens, Skipped) else len(tokens) if isinstance(tokens, tuple) else 0
+    return keys.integer("vocab_size", counted)
+
+
+def _quantization(metadata: Mapping[str, GgufValue], tensors: Sequence[Tensor]) -> str | None:
+    """The file type's name; where the file does not say it, or only guesses, the type most of its bytes have."""
+    said = metadata.get("general.file_type")
+    if isinstance(said, int) and not isinstance(said, bool) and not said & _GUESSED and said in FILE_TYPES:
+        return FILE_TYPES[said]
+    size: Counter[str] = Counter()
+    for tensor in tensors:
+        if len(tensor.dims) > 1:
+            size[tensor.type] += tensor.data_bytes()
+    return size.most_common(1)[0][0] if size else None
+
+
+def _not_sized(architecture: str, tensors: Sequence[Tensor]) -> tuple[str, ...]:
+    words: list[str] = []
+    if architecture in NOT_SIZED:
+        words.append(NOT_SIZED[architecture])
+    elif not is_covered(architecture):
+        words.append(f"what is special about {architecture}: its layers are taken as full attention")
+    if not tensors:
+        words.append("its weights: the file has none")
+    return tuple(words)
