@@ -85,7 +85,8 @@ def main(arguments: list[str]) -> int:
     """`packages` or `missing`."""
     absent = missing(os.environ)
     if arguments == ["packages"]:
-        print(*sorted({package for one in absent for package in one.packages}), sep="\n")
+        for package in sorted({package for one in absent for package in one.packages}):
+            print(package)
     elif arguments == ["missing"]:
         for one in absent:
             print(f"{one.name}: {one.advice()}")
