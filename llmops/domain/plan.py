@@ -54,6 +54,7 @@ class Plan:
     """The decision for one deployment.
 
     `cards` are the positions of the devices it uses, in the order they were given; the ledger's devices are these.
+    `gpu_layers` counts the layers on them, the output as one; None where an engine has no such choice.
     """
 
     model: str
@@ -65,3 +66,4 @@ class Plan:
     why: tuple[str, ...]
     alternatives: tuple[Alternative, ...] = ()
     cards: tuple[int, ...] = ()
+    gpu_layers: int | None = None

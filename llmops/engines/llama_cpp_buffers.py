@@ -7,7 +7,6 @@ from llmops.domain.units import padded
 from llmops.engines.llama_cpp_compute import (
     EXACT_ARCHITECTURES,
     Case,
-    attention_bytes,
     closed_form_confidence,
     cpu_only_bytes,
     device_inputs_bytes,
@@ -43,10 +42,7 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     notes = _notes(case)
     if sure is Confidence.LOW:
         return _bounded(case, placement, placed, notes)
-    if sure is Confidence.CALIBRATED and case.flash():
-        slack = 4 * case.rows() * case.shape.embedding_length
-    else:
-        slack = 0
+    slack = _slack_bytes(case) if sure is Confidence.CALIBRATED else 0
     if placement.cards > 1 and is_pipelined(case, placement):
         return _pipelined(case, placement, sure, slack)
     card = one_card_bytes(case) + slack
@@ -56,6 +52,11 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     host = one_card_host_bytes(case)
     weaker = Confidence.CALIBRATED
     return Compute(cards=(card,) * placement.cards, host=host, confidence=weaker, host_confidence=weaker, notes=notes)
+
+
+def _slack_bytes(case: Case) -> int:
+    """Cache types the closed form was not exact for: at most one `4TE` was missing."""
+    return 4 * case.rows() * case.shape.embedding_length if case.flash() else 0
 
 
 def is_pipelined(case: Case, placement: Placement) -> bool:

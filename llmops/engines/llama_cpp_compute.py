@@ -17,7 +17,8 @@ from llmops.engines.llama_cpp_context import Context
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, HOST_ALIGNMENT
 
 EXACT_ARCHITECTURES = frozenset(
-    "llama qwen2 qwen3 mistral3 gemma3 qwen3moe glm4moe gpt-oss minimax-m2 seed_oss ernie4_5 deepseek2".split()
+    {"llama", "qwen2", "qwen3", "mistral3", "gemma3", "qwen3moe", "glm4moe", "gpt-oss", "minimax-m2", "seed_oss"}
+    | {"ernie4_5", "deepseek2"}
 )
 """Checked on the allocator with the settings a plan renders (flash attention on, K and V f16 or the same quantized type)."""
 
@@ -112,8 +113,9 @@ def _rotation_bytes(case: Case) -> int:
 
 
 def feed_forward_width(case: Case) -> int:
-    """Elements one row of the widest feed-forward branch holds beside the stream: `3F` gated, `F` plain, MoE by its experts."""
-    return max((_feed_forward_width(layer, case.shape.embedding_length, _is_gated(case.shape)) for layer in case.shape.layers), default=0)  # fmt: skip
+    """Elements a row of the widest feed-forward branch holds beside the stream: `3F` gated, `F` plain, MoE by its experts."""
+    embedding, gated = case.shape.embedding_length, _is_gated(case.shape)
+    return max((_feed_forward_width(layer, embedding, gated=gated) for layer in case.shape.layers), default=0)
 
 
 def _is_gated(shape: ModelShape) -> bool:
@@ -127,7 +129,7 @@ def _is_gated(shape: ModelShape) -> bool:
     return False
 
 
-def _feed_forward_width(layer: Layer, embedding: int, gated: bool) -> int:  # noqa: FBT001 - one fact of the model
+def _feed_forward_width(layer: Layer, embedding: int, *, gated: bool) -> int:
     if layer.experts:
         used, width = layer.experts_used, layer.expert_feed_forward
         return 3 * used * width + (used * embedding if embedding > 2 * width else 0)

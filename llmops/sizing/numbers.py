@@ -1,0 +1,116 @@
+"""The figures other files repeat, worked out once, each with its rule."""
+
+import math
+
+from llmops.domain.engine import EngineName, EngineSettings
+from llmops.domain.ledger import Ledger
+from llmops.domain.numbers import Number, Numbers
+from llmops.domain.plan import Speed
+from llmops.domain.profile import Serve
+from llmops.domain.units import GIB, MIB
+
+UNKNOWN_DECODE_TOKENS_PER_SECOND = 5.0
+SHORTEST_REQUEST_SECONDS, LONGEST_REQUEST_SECONDS = 300, 3000
+"""A request may take at least five minutes, and less than the hour after which the engine's own socket gives up."""
+
+QUEUE_SECONDS = 60
+WAITING_PER_SLOT = 4
+DRAIN_SECONDS = 60
+EDGE_MARGIN_SECONDS = 30
+SLOWEST_READ_BYTES_PER_SECOND = 150e6
+BODY_BYTES_PER_TOKEN = 8
+HTTP_THREADS_ON_DEMAND = 1024
+OTHER_THREADS = 512
+VLLM_TASKS = 8192
+
+
+def numbers(*, settings: EngineSettings, ledger: Ledger, speed: Speed, serve: Serve, port: int) -> Numbers:
+    """All derived figures. They hold: client > edge > queue + request; stop > drain; start ≥ 120 s."""
+    slots = settings.parallel
+    queue_length = _queue_length(serve, slots)
+    queue = _queue_timeout(serve)
+    request = _request_timeout(settings, speed)
+    edge = queue.value + request.value + EDGE_MARGIN_SECONDS
+    return Numbers(
+        slots=Number(value=slots, rule="requests in flight: `parallel` of the settings"),
+        queue_length=queue_length,
+        queue_timeout_seconds=queue,
+        request_timeout_seconds=request,
+        edge_read_timeout_seconds=Number(value=edge, rule=f"queue + request + {EDGE_MARGIN_SECONDS} s"),
+        client_timeout_seconds=Number(value=edge + EDGE_MARGIN_SECONDS, rule=f"edge + {EDGE_MARGIN_SECONDS} s"),
+        start_timeout_seconds=_start_timeout(ledger, speed),
+        stop_timeout_seconds=Number(
+            value=DRAIN_SECONDS + EDGE_MARGIN_SECONDS,
+            rule=f"{DRAIN_SECONDS} s to drain + {EDGE_MARGIN_SECONDS} s to let go of the memory",
+        ),
+        rate_limit_requests_per_minute=Number(
+            value=serve.rate_limit.requests_per_minute, rule="serve.rate_limit.requests_per_minute"
+        ),
+        rate_limit_burst=Number(value=serve.rate_limit.burst, rule="serve.rate_limit.burst"),
+        connections_per_key=Number(value=slots + queue_length.value, rule="slots + queue: more would only wait"),
+        body_limit_bytes=_body_limit(settings),
+        memory_max_bytes=_memory_max(ledger),
+        tasks_max=_tasks_max(settings),
+        engine_port=Number(value=port, rule="the plan's port, on 127.0.0.1 only"),
+    )
+
+
+def _queue_length(serve: Serve, slots: int) -> Number:
+    if isinstance(serve.queue.max_waiting, int):
+        return Number(value=serve.queue.max_waiting, rule="serve.queue.max_waiting")
+    return Number(value=WAITING_PER_SLOT * slots, rule=f"{WAITING_PER_SLOT} waiting per slot")
+
+
+def _queue_timeout(serve: Serve) -> Number:
+    if isinstance(serve.queue.timeout_seconds, int):
+        return Number(value=serve.queue.timeout_seconds, rule="serve.queue.timeout_seconds")
+    return Number(value=QUEUE_SECONDS, rule=f"{QUEUE_SECONDS} s: nobody waits longer for the first word")
+
+
+def _request_timeout(settings: EngineSettings, speed: Speed) -> Number:
+    """The longest generation: a whole context at the low estimate, twice, since other slots are busy too."""
+    estimate = speed.decode_tokens_per_second
+    rate = UNKNOWN_DECODE_TOKENS_PER_SECOND if estimate is None else max(estimate.low, 0.1)
+    source = "assumed, the speed is not known" if estimate is None else "the low estimate"
+    seconds = math.ceil(2 * settings.request_tokens() / rate)
+    value = min(max(seconds, SHORTEST_REQUEST_SECONDS), LONGEST_REQUEST_SECONDS)
+    rule = (
+        f"twice a whole context at {rate:.3g} tokens/s ({source}), "
+        f"within {SHORTEST_REQUEST_SECONDS} to {LONGEST_REQUEST_SECONDS} s"
+    )
+    return Number(value=value, rule=rule)
+
+
+def _start_timeout(ledger: Ledger, speed: Speed) -> Number:
+    if speed.load_seconds is not None:
+        return Number(
+            value=max(math.ceil(3 * speed.load_seconds.value) + 60, 120), rule="3 x loading + 60 s, at least 120 s"
+        )
+    weights = ledger.host.causes.weights_bytes + sum(device.causes.weights_bytes for device in ledger.devices)
+    value = max(math.ceil(weights / SLOWEST_READ_BYTES_PER_SECOND) + 60, 120)
+    return Number(value=value, rule="weights at 150 MB/s + 60 s, at least 120 s")
+
+
+def _body_limit(settings: EngineSettings) -> Number:
+    value = max(BODY_BYTES_PER_TOKEN * settings.request_tokens(), MIB)
+    return Number(value=value, rule=f"{BODY_BYTES_PER_TOKEN} bytes per token of context, at least 1 MiB")
+
+
+def _memory_max(ledger: Ledger) -> Number:
+    """The host ledger holds the mapped weights too; the margin is for page cache while weights pass through to a card."""
+    total = ledger.host.total_bytes()
+    value = total + max(GIB, total // 8)
+    limit = ledger.host.limit_bytes
+    if limit is not None and value > limit:
+        return Number(value=max(total, limit), rule="the host's usable memory, or the ledger where that is more")
+    return Number(
+        value=value, rule="the host's ledger + an eighth, at least 1 GiB, for page cache and what is not counted"
+    )
+
+
+def _tasks_max(settings: EngineSettings) -> Number:
+    if settings.engine is EngineName.VLLM:
+        return Number(value=VLLM_TASKS, rule="Python, CUDA and NCCL threads of every rank: a generous fixed bound")
+    value = HTTP_THREADS_ON_DEMAND + OTHER_THREADS + settings.parallel
+    rule = f"{HTTP_THREADS_ON_DEMAND} HTTP threads on demand + {OTHER_THREADS} for computing and the driver + slots"
+    return Number(value=value, rule=rule)

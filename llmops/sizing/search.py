@@ -1,0 +1,208 @@
+"""Which quantization, context, KV cache, slots and cards: the largest wish that fits, and what stood in the way of more."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Wishes
+from llmops.domain.errors import WrongInput
+from llmops.domain.model import ModelShape
+from llmops.domain.plan import Candidate, Plan, Speed
+from llmops.sizing.reasons import Choice, Outcome, alternatives, reasons
+from llmops.sizing.trial import VLLM_SEQUENCES, Draft, Question, card_sets, weigh
+
+DEFAULT_CONTEXT_TOKENS = 16384
+USEFUL_CONTEXT_TOKENS = 8192
+DEFAULT_PARALLEL = 4
+FIRM_WISHES = frozenset({"context", "context_tokens", "parallel", "gpu_layers"})
+"""Forced, they are answered as they are: a model that does not fit with them is not moved into RAM instead."""
+
+
+def search(
+    shapes: Sequence[ModelShape],
+    *,
+    model: str,
+    alias: str,
+    wishes: Wishes,
+    devices: Sequence[Device],
+    host: HostDevice,
+    reserve_bytes: int,
+    engine: Engine,
+    port: int,
+    speed: Callable[[ModelShape, EngineSettings], Speed],
+) -> Plan:
+    """The plan: the first quantization (in the given order) that fits wholly on the cards at a useful context.
+
+    Then the longest of the default contexts, the first KV type and the most slots that fit on the fewest cards. Nothing fits
+    wholly: layers or experts stay in RAM, where the host's memory is known. Nothing at all: the plan says what is missing.
+    """
+    if not shapes:
+        raise WrongInput(f"`{model}` has no file that could be sized", hint="name a GGUF file or a quantization")
+    question = Question(
+        engine=engine,
+        alias=alias,
+        port=port,
+        wishes=wishes,
+        devices=tuple(devices),
+        host=host,
+        reserve_bytes=reserve_bytes,
+    )
+    choice = _choose(question, shapes)
+    chosen = choice.candidate
+    return Plan(
+        model=model,
+        quantization=chosen.quantization,
+        settings=chosen.settings,
+        argv=chosen.argv,
+        ledger=chosen.ledger,
+        speed=speed(choice.draft.shape, chosen.settings),
+        why=reasons(question, shapes, choice),
+        alternatives=alternatives(question, shapes, choice),
+        cards=choice.draft.cards,
+        gpu_layers=_gpu_layers(choice),
+    )
+
+
+def _gpu_layers(choice: Choice) -> int | None:
+    settings = choice.candidate.settings
+    if settings.engine is not EngineName.LLAMA_CPP:
+        return None
+    every = len(choice.draft.shape.layers) + 1
+    if not settings.use_gpu:
+        return 0
+    return every if settings.gpu_layers is None else min(settings.gpu_layers, every)
+
+
+def _choose(question: Question, shapes: Sequence[ModelShape]) -> Choice:
+    for shape in shapes:
+        whole = _whole(question, shape)
+        if whole is not None:
+            return whole
+    if _may_offload_partly(question):
+        for shape in sorted(shapes, key=ModelShape.weights_bytes):
+            part = _partial(question, shape)
+            if part is not None:
+                return part
+    return _closest(question, shapes)
+
+
+def context_goals(shape: ModelShape, wishes: Wishes) -> tuple[int, ...]:
+    """Contexts of one request to try: the wish alone, else 16384, then 8192, each at most the trained length."""
+    if wishes.context_tokens is not None:
+        return (wishes.context_tokens,)
+    trained = shape.context_length or DEFAULT_CONTEXT_TOKENS
+    return tuple(dict.fromkeys(min(trained, goal) for goal in (DEFAULT_CONTEXT_TOKENS, USEFUL_CONTEXT_TOKENS)))
+
+
+def slot_goals(question: Question) -> tuple[int, ...]:
+    """Slots to try, most first: the wish alone, else 4 down to 1."""
+    if question.wishes.parallel is not None:
+        return (question.wishes.parallel,)
+    if question.engine.NAME is EngineName.VLLM:
+        return (VLLM_SEQUENCES,)
+    return tuple(range(DEFAULT_PARALLEL, 0, -1))
+
+
+def _sets(question: Question) -> tuple[tuple[int, ...], ...]:
+    if question.wishes.gpu_layers == 0:
+        return ((),)
+    return card_sets(question.devices) or ((),)
+
+
+def _whole(question: Question, shape: ModelShape) -> Choice | None:
+    """The best of one quantization with everything on the cards (or all in RAM where there are none)."""
+    for context_tokens in context_goals(shape, question.wishes):
+        for kind in question.wishes.kv_cache_types:
+            base = Draft(shape=shape, kv_cache_type=kind, context_tokens=context_tokens, parallel=1, cards=())
+            choice = _first_fitting(question, _slots_and_cards(question, base), Outcome.WHOLE)
+            if choice is not None:
+                return choice
+    return None
+
+
+def _slots_and_cards(question: Question, base: Draft) -> Iterator[Draft]:
+    layers = question.wishes.gpu_layers
+    for parallel in slot_goals(question):
+        for cards in _sets(question):
+            yield replace(base, parallel=parallel, cards=cards, gpu_layers=layers)
+
+
+def _first_fitting(question: Question, drafts: Iterable[Draft], outcome: Outcome) -> Choice | None:
+    for draft in drafts:
+        candidate = weigh(question, draft)
+        if candidate.ledger.fits():
+            return Choice(draft=draft, candidate=candidate, outcome=outcome)
+    return None
+
+
+def _may_offload_partly(question: Question) -> bool:
+    """Only llama.cpp, only where the host's memory is known, and not against a forced wish."""
+    return (
+        question.engine.NAME is EngineName.LLAMA_CPP
+        and bool(question.devices)
+        and question.host.memory_bytes is not None
+        and question.wishes.gpu_layers is None
+        and not question.wishes.forced & FIRM_WISHES
+    )
+
+
+def _partial(question: Question, shape: ModelShape) -> Choice | None:
+    """Experts in RAM first (the attention stays on the card), else as many layers on the cards as fit, else the CPU alone."""
+    cards = _sets(question)[-1]
+    for context_tokens in context_goals(shape, question.wishes):
+        for kind in question.wishes.kv_cache_types:
+            base = Draft(shape=shape, kv_cache_type=kind, context_tokens=context_tokens, parallel=1, cards=cards)
+            base = replace(base, parallel=question.wishes.parallel or 1)
+            for choice in (_fewest_experts_in_ram(question, base), _most_layers(question, base)):
+                if choice is not None:
+                    return choice
+    return None
+
+
+def _fewest_experts_in_ram(question: Question, base: Draft) -> Choice | None:
+    count = len(base.shape.layers)
+    if not any(layer.experts for layer in base.shape.layers):
+        return None
+    if not weigh(question, replace(base, cpu_moe_layers=count)).ledger.fits():
+        return None
+    low, high = 0, count
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _cards_fit(weigh(question, replace(base, cpu_moe_layers=middle))):
+            high = middle
+        else:
+            low = middle
+    draft = replace(base, cpu_moe_layers=high)
+    return _first_fitting(question, (draft,), Outcome.EXPERTS_IN_RAM)
+
+
+def _most_layers(question: Question, base: Draft) -> Choice | None:
+    low, high = 0, len(base.shape.layers) + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _cards_fit(weigh(question, replace(base, gpu_layers=middle))):
+            low = middle
+        else:
+            high = middle
+    if low == 0:
+        return _first_fitting(question, (replace(base, cards=(), gpu_layers=0),), Outcome.CPU)
+    return _first_fitting(question, (replace(base, gpu_layers=low),), Outcome.LAYERS_IN_RAM)
+
+
+def _cards_fit(candidate: Candidate) -> bool:
+    return all(device.spare_bytes() >= 0 for device in candidate.ledger.devices)
+
+
+def _closest(question: Question, shapes: Sequence[ModelShape]) -> Choice:
+    """Nothing fits: the smallest quantization on all cards with what was wished, so that the ledger says what is missing."""
+    smallest = min(shapes, key=ModelShape.weights_bytes)
+    draft = Draft(
+        shape=smallest,
+        kv_cache_type=question.wishes.kv_cache_types[-1],
+        context_tokens=context_goals(smallest, question.wishes)[-1],
+        parallel=slot_goals(question)[-1],
+        cards=_sets(question)[-1],
+        gpu_layers=question.wishes.gpu_layers,
+    )
+    tries = [replace(draft, cards=cards) for cards in _sets(question)]
+    weighed = [Choice(draft=one, candidate=weigh(question, one), outcome=Outcome.NOTHING_FITS) for one in tries]
+    return min(weighed, key=lambda one: one.candidate.ledger.missing_bytes())

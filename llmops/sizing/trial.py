@@ -1,0 +1,167 @@
+"""One try of the search: settings are written as a command line, read back, and only then weighed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Wishes
+from llmops.domain.model import ModelShape
+from llmops.domain.plan import Candidate
+from llmops.domain.units import MIB
+
+CONTEXT_GRANULE = 256
+CACHE_RAM_SHARE = 16
+CACHE_RAM_LIMIT_MIB = 8192
+"""The prompt cache in RAM: one part in 16 of the host's memory, at most what the server takes by default (8 GiB)."""
+
+VLLM_SEQUENCES = 128
+"""Requests in flight rendered for vLLM: its own default of 256 to 1024 costs gibibytes of activation peak."""
+
+SPLIT_STEPS = 64
+"""Layers moved between cards, at most, to even out what is left on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked, for every try the same."""
+
+    engine: Engine
+    alias: str
+    port: int
+    wishes: Wishes
+    devices: tuple[Device, ...]
+    host: HostDevice
+    reserve_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """One point of the search: `cards` are positions among the question's devices; `context_tokens` one request's limit."""
+
+    shape: ModelShape
+    kv_cache_type: str
+    context_tokens: int
+    parallel: int
+    cards: tuple[int, ...]
+    gpu_layers: int | None = None
+    cpu_moe_layers: int = 0
+    tensor_split: tuple[float, ...] = ()
+
+
+def weigh(question: Question, draft: Draft) -> Candidate:
+    """The candidate of a draft: its ledger is computed from its own command line, and from nothing else."""
+    split = draft.tensor_split
+    if len(draft.cards) > 1 and not split and question.engine.NAME is EngineName.LLAMA_CPP:
+        return _balanced(question, draft)
+    return _weigh(question, draft)
+
+
+def _weigh(question: Question, draft: Draft) -> Candidate:
+    argv = question.engine.argv(
+        _settings(question, draft), alias=question.alias, port=question.port, threads=question.host.physical_cores
+    )
+    settings = question.engine.settings(argv)
+    ledger = question.engine.ledger(
+        shape=draft.shape,
+        settings=settings,
+        devices=tuple(question.devices[at] for at in draft.cards),
+        host=question.host,
+        reserve_bytes=question.reserve_bytes,
+    )
+    return Candidate(quantization=draft.shape.quantization, settings=settings, argv=argv, ledger=ledger)
+
+
+def _balanced(question: Question, draft: Draft) -> Candidate:
+    """Layers over several cards, rendered as whole counts (`-ts 17,16`), moved until the tightest card is loosest."""
+    room = [max(question.devices[at].free_bytes - question.reserve_bytes, 1) for at in draft.cards]
+    total = len(draft.shape.layers) + 1
+    if draft.gpu_layers is not None:
+        total = max(min(draft.gpu_layers, total), 1)
+    counts = [max(total * one // sum(room), 0) for one in room]
+    counts[-1] += total - sum(counts)
+    best = _weigh(question, replace(draft, tensor_split=tuple(float(one) for one in counts)))
+    for _ in range(SPLIT_STEPS):
+        spares = [device.spare_bytes() for device in best.ledger.devices]
+        tightest, loosest = spares.index(min(spares)), spares.index(max(spares))
+        if tightest == loosest or counts[tightest] == 0:
+            break
+        moved = list(counts)
+        moved[tightest] -= 1
+        moved[loosest] += 1
+        one = _weigh(question, replace(draft, tensor_split=tuple(float(count) for count in moved)))
+        if min(device.spare_bytes() for device in one.ledger.devices) <= min(spares):
+            break
+        best, counts = one, moved
+    return best
+
+
+def _settings(question: Question, draft: Draft) -> EngineSettings:
+    if question.engine.NAME is EngineName.VLLM:
+        return _vllm_settings(question, draft)
+    wishes = question.wishes
+    defaults = EngineSettings(engine=EngineName.LLAMA_CPP, context_size=0, parallel=1)
+    gpu = bool(draft.cards)
+    batch = wishes.batch_tokens or max(defaults.batch_tokens, wishes.ubatch_tokens or 0)
+    return replace(
+        defaults,
+        context_size=draft.context_tokens * draft.parallel,
+        parallel=draft.parallel,
+        kv_unified=wishes.kv_unified,
+        kv_cache_type_k=draft.kv_cache_type,
+        kv_cache_type_v=draft.kv_cache_type,
+        batch_tokens=batch,
+        ubatch_tokens=wishes.ubatch_tokens or defaults.ubatch_tokens,
+        flash_attention=wishes.flash_attention or defaults.flash_attention,
+        gpu_layers=draft.gpu_layers if gpu else 0,
+        tensor_split=draft.tensor_split,
+        cache_ram_bytes=_cache_ram_mib(question.host) * MIB,
+        use_gpu=gpu,
+        cpu_moe_layers=draft.cpu_moe_layers,
+        split_mode="layer" if len(draft.cards) > 1 or not gpu else "none",
+    )
+
+
+def _cache_ram_mib(host: HostDevice) -> int:
+    if host.memory_bytes is None:
+        return 0
+    return min(host.memory_bytes // CACHE_RAM_SHARE // MIB, CACHE_RAM_LIMIT_MIB)
+
+
+def _vllm_settings(question: Question, draft: Draft) -> EngineSettings:
+    wishes = question.wishes
+    return EngineSettings(
+        engine=EngineName.VLLM,
+        context_size=draft.context_tokens,
+        parallel=draft.parallel,
+        kv_cache_type_k=draft.kv_cache_type,
+        kv_cache_type_v=draft.kv_cache_type,
+        batch_tokens=wishes.batch_tokens or 2048,
+        tensor_parallel=wishes.tensor_parallel or max(len(draft.cards), 1),
+        gpu_memory_utilization=wishes.gpu_memory_utilization or 0.92,
+    )
+
+
+def card_sets(devices: Sequence[Device]) -> tuple[tuple[int, ...], ...]:
+    """Sets of cards worth trying, smallest first: the roomiest, the two roomiest, … in the order they were given."""
+    order = sorted(range(len(devices)), key=lambda at: (-_room(devices[at]), at))
+    return tuple(tuple(sorted(order[:count])) for count in range(1, len(order) + 1))
+
+
+def _room(device: Device) -> int:
+    return device.free_bytes - (device.overhead_bytes or 0)
+
+
+def largest_context(question: Question, draft: Draft, *, limit_tokens: int) -> int | None:
+    """The most tokens of one request that fit, a multiple of 256 (or the limit itself); None where not even one granule does.
+
+    Bytes grow with the context, so a binary search finds it: it fits, one granule more does not.
+    """
+    if limit_tokens > 0 and weigh(question, replace(draft, context_tokens=limit_tokens)).ledger.fits():
+        return limit_tokens
+    low, high = 0, -(-limit_tokens // CONTEXT_GRANULE)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if weigh(question, replace(draft, context_tokens=middle * CONTEXT_GRANULE)).ledger.fits():
+            low = middle
+        else:
+            high = middle
+    return low * CONTEXT_GRANULE if low else None
