@@ -38,3 +38,13 @@ def model_directory(store: PurePosixPath, name: str, version: str) -> PurePosixP
 def current_directory(store: PurePosixPath, name: str) -> PurePosixPath:
     """`models/<name>/current`: the link a unit points through."""
     return store / "models" / name / "current"
+
+
+def blob_file(store: PurePosixPath, sha256: str) -> PurePosixPath:
+    """`blobs/sha256/<hex>`: a file's verified bytes, under whatever names models hold them."""
+    return store / "blobs" / "sha256" / sha256
+
+
+def incoming_directory(store: PurePosixPath) -> PurePosixPath:
+    """`incoming`: what is not verified yet; nothing is ever served from here."""
+    return store / "incoming"

@@ -1,0 +1,62 @@
+"""Names of model files: which may become a path below a folder, and which belong together."""
+
+import re
+from collections.abc import Iterable
+
+_PART = re.compile(r"(?P<base>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE | re.DOTALL | re.ASCII)
+PARTS_LIMIT = 2000
+"""No model is split further; a name that says so is not believed."""
+
+
+def part_names(name: str) -> tuple[str, ...]:
+    """All parts of the split GGUF that `name` is one of, in order; `name` alone when it is not split.
+
+    Source: llama.cpp, `llama_split_path` (`%s-%05d-of-%05d.gguf`).
+    """
+    match = _PART.fullmatch(name)
+    if match is None or not 1 <= int(match["number"]) <= int(match["count"]) <= PARTS_LIMIT:
+        return (name,)
+    count, suffix = int(match["count"]), name[-5:]
+    return tuple(f"{match['base']}-{number:05}-of-{match['count']}{suffix}" for number in range(1, count + 1))
+
+
+def unsplit_stem(name: str) -> str:
+    """A GGUF name without `.gguf` and without the part's number."""
+    match = _PART.fullmatch(name)
+    if match is not None:
+        return match["base"]
+    return name[:-5] if name.lower().endswith(".gguf") else name
+
+
+def unsafe_file_name(name: str) -> str | None:
+    """Why a file name of a repository or a lock may not become a path below a folder; None when it may.
+
+    Names are relative, with forward slashes, and no part of them means another folder.
+    """
+    parts = name.split("/")
+    if not name or len(name.encode("utf-8", "surrogatepass")) > 1024:
+        return "is empty or longer than 1024 bytes"
+    if any(ord(letter) < 32 or ord(letter) == 127 or 0xD800 <= ord(letter) <= 0xDFFF for letter in name):
+        return "holds control characters"
+    if "\\" in name or re.match(r"[A-Za-z]:", name):
+        return "is not a relative path with forward slashes"
+    if name.startswith("/") or any(part in ("", ".", "..") for part in parts):
+        return "leaves its folder or holds an empty part"
+    if any(len(part.encode()) > 255 for part in parts):
+        return "has a part longer than 255 bytes"
+    return None
+
+
+def colliding_file_names(names: Iterable[str]) -> tuple[str, str] | None:
+    """Two of `names` that are one file where case does not count, or of which one is a folder of the other."""
+    seen: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for name in names:
+        folded = name.casefold()
+        parents = [folded[:at] for at, letter in enumerate(folded) if letter == "/"]
+        other = seen.get(folded) or folders.get(folded) or next((seen[one] for one in parents if one in seen), None)
+        if other is not None:
+            return other, name
+        seen[folded] = name
+        folders |= dict.fromkeys(parents, name)
+    return None

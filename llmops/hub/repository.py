@@ -1,0 +1,175 @@
+"""A repository at the hub: its commit, licence, and every file with size and digest."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from llmops.domain.errors import OutsideWorld, WrongInput, WrongUsage
+from llmops.domain.file_names import colliding_file_names, unsafe_file_name
+from llmops.domain.finding import Where
+from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef, ModelSource, SourceKind
+from llmops.hub.refusal import refusal, web_page
+from llmops.hub.transport import CHECK_NETWORK, Passing, Patience, host_of, is_loopback, patiently
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo, RepoSibling
+
+NAME = re.compile(r"(?:[A-Za-z0-9_][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
+HEX = frozenset("0123456789abcdef")
+
+
+def list_files(
+    source: ModelSource, *, endpoint: str, token: str | None = None, patience: Patience | None = None
+) -> ModelRef:
+    """The whole repository, pinned to the commit its revision stands for now.
+
+    `token` None asks as nobody (no login of this machine is used behind the caller's back).
+    """
+    if source.repository is None:
+        raise WrongUsage(f"`{source.typed}` names no repository", hint="for example `hf:org/name:Q4_K_M`")
+    patience = patience or Patience()
+    _check_repository(source.repository)
+    info = patiently(
+        lambda: _ask(source, endpoint=endpoint, token=token, patience=patience), patience=patience, hint=CHECK_NETWORK
+    )
+    try:
+        return _read(info, source, endpoint)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise _not_a_hub(endpoint) from error
+
+
+def _check_repository(repository: str) -> None:
+    if not NAME.fullmatch(repository) or ".." in repository or "--" in repository or repository.endswith(".git"):
+        raise WrongUsage(f"`{repository[:200]}` is not a repository's name", hint="it is `org/name`")
+
+
+def _ask(source: ModelSource, *, endpoint: str, token: str | None, patience: Patience) -> "ModelInfo":
+    """One attempt through the hub's own client."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    network_error: type[Exception] = HfHubHTTPError.__mro__[
+        1
+    ]  # httpx.HTTPError or httpx2.HTTPError, by the client's version
+    repository = source.repository or ""
+    api = HfApi(endpoint=endpoint, token=token or False, library_name="llmops")
+    try:
+        with _no_proxy_on_loopback(endpoint):
+            return api.model_info(
+                repository, revision=source.revision, files_metadata=True, timeout=patience.stall_seconds
+            )
+    except HfHubHTTPError as error:
+        answer = error.response
+        url = f"{endpoint}/api/models/{repository}"
+        raise refusal(
+            answer.status_code, answer.headers, url=url, endpoint=endpoint, repository=repository,
+            has_token=token is not None,
+        ) from None  # fmt: skip
+    except OfflineModeIsEnabled as error:
+        raise OutsideWorld(
+            "`HF_HUB_OFFLINE` is set: the hub may not be asked", hint="`unset HF_HUB_OFFLINE`"
+        ) from error
+    except network_error as error:
+        raise _unreachable(endpoint, error) from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _not_a_hub(endpoint) from error
+
+
+def _unreachable(endpoint: str, error: Exception) -> Passing | OutsideWorld:
+    text = str(error).lower()
+    if "certificate" in text and "verify" in text:
+        hint = "a private authority's certificates: `SSL_CERT_FILE=/path/ca.pem`; else install `ca-certificates`"
+        return OutsideWorld(f"the certificate of {host_of(endpoint)} is not trusted", hint=hint)
+    return Passing(f"{host_of(endpoint)} cannot be reached ({type(error).__name__})")
+
+
+def _not_a_hub(endpoint: str) -> OutsideWorld:
+    """No JSON, or JSON of another kind: what a captive portal, a proxy or a wrong address answers."""
+    stop = web_page(endpoint)
+    text = f"{host_of(endpoint)} does not answer as a model hub: a captive portal, a proxy's login, or another `HF_ENDPOINT`?"
+    return OutsideWorld(text, hint=stop.hint, where=stop.where)
+
+
+@contextmanager
+def _no_proxy_on_loopback(endpoint: str) -> Iterator[None]:
+    """The hub's client would send requests to 127.0.0.1 through a proxy; it reads this when its session is made."""
+    if not is_loopback(urlsplit(endpoint).hostname or ""):
+        yield
+        return
+    from huggingface_hub import close_session
+
+    before = os.environ.get("no_proxy")
+    upper = os.environ.get("NO_PROXY")
+    close_session()
+    os.environ["no_proxy"] = ",".join(filter(None, (before or upper, "127.0.0.1,localhost,::1")))
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("no_proxy", None)
+        else:
+            os.environ["no_proxy"] = before
+
+
+def _read(info: "ModelInfo", source: ModelSource, endpoint: str) -> ModelRef:
+    """The listing as our own types, every name checked."""
+    commit = info.sha
+    if not isinstance(commit, str) or len(commit) not in (40, 64) or not set(commit) <= HEX:
+        raise OutsideWorld(f"{host_of(endpoint)} does not say which commit it answers for: it cannot be pinned")
+    repository = str(info.id or source.repository)  # the present name of one that was renamed
+    _check_repository(repository)
+    where = Where(file=f"{endpoint}/{source.repository}")
+    siblings = info.siblings or []
+    check_names(tuple(str(one.rfilename) for one in siblings), where=where)
+    return ModelRef(
+        source=source.typed,
+        kind=SourceKind.HUB,
+        repository=repository,
+        commit=commit,
+        licence=_licence(info),
+        files=tuple(sorted((_file(one) for one in siblings), key=lambda one: one.name)),
+    )
+
+
+def check_names(names: tuple[str, ...], *, where: Where) -> None:
+    """Raises `WrongInput` for a name that may not be a path below a folder, or two names that are one file."""
+    for name in names:
+        reason = unsafe_file_name(name)
+        if reason is not None:
+            raise WrongInput(f"the file name {name[:200]!r} {reason}: refused", where=where)
+    pair = colliding_file_names(names)
+    if pair is not None:
+        raise WrongInput(f"the file names `{pair[0]}` and `{pair[1]}` would be one file: refused", where=where)
+
+
+def _file(row: "RepoSibling") -> ModelFile:
+    size = row.size
+    if not isinstance(size, int) or size < 0:
+        raise TypeError("a file without a size")
+    sha256 = row.lfs.sha256 if row.lfs is not None else None
+    if _is_hex(sha256, 64):
+        return ModelFile(
+            name=row.rfilename, bytes=size, digest=Digest(algorithm=DigestAlgorithm.SHA256, value=str(sha256))
+        )
+    if row.lfs is None and _is_hex(row.blob_id, 40):
+        digest = Digest(algorithm=DigestAlgorithm.GIT_SHA1, value=str(row.blob_id))
+        return ModelFile(name=row.rfilename, bytes=size, digest=digest)
+    return ModelFile(name=row.rfilename, bytes=size, digest=None)
+
+
+def _is_hex(text: object, length: int) -> bool:
+    return isinstance(text, str) and len(text) == length and set(text) <= HEX
+
+
+def _licence(info: "ModelInfo") -> str | None:
+    """The licence the model card names; `other` becomes its own name where one is given."""
+    card = info.card_data
+    licence = getattr(card, "license", None) or next(
+        (tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")), None
+    )
+    name = getattr(card, "license_name", None)
+    chosen = name if licence == "other" and name else licence
+    return str(chosen)[:200] if chosen else None

@@ -1,0 +1,250 @@
+"""One HTTP request: proxies, certificates, time limits, and the connection in reach so that another thread can cut it.
+
+The standard library's client: the hub's own (httpx or httpx2, by its version) hides offsets and lengths, and a
+transfer of hundreds of GB reads straight into one buffer here. `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`,
+`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured; loopback addresses never go through a proxy.
+"""
+
+import base64
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
+from typing import TypeVar
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+from llmops import __version__
+from llmops.domain.errors import OutsideWorld, Stop
+
+T = TypeVar("T")
+CHECK_NETWORK = "try again later; is the network up? `HF_ENDPOINT` names a mirror, and a local file needs no hub"
+AGAIN = "run the same command again: it goes on where it stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a fault that may pass is borne. `attempts` count from the last one that brought something.
+
+    Waits double from `first_wait_seconds`; a server's Retry-After is obeyed up to `longest_wait_seconds`.
+    """
+
+    attempts: int = 6
+    first_wait_seconds: float = 0.5
+    longest_wait_seconds: float = 60.0
+    stall_seconds: float = 30.0
+
+    def wait_seconds(self, failures: int, retry_after_seconds: float | None) -> float:
+        """How long to wait after the given number of failures in a row."""
+        wait = self.first_wait_seconds * 2.0 ** min(failures - 1, 16)
+        if retry_after_seconds is not None:
+            wait = max(retry_after_seconds, 0.0)
+        return min(wait, self.longest_wait_seconds)
+
+
+class Passing(Exception):  # noqa: N818 - not an error yet
+    """A fault that may pass: the connection, a busy server, a limit on the rate."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_seconds = retry_after_seconds
+
+
+def patiently(
+    act: Callable[[], T], *, patience: Patience, hint: str = AGAIN, wait: Callable[[float], object] = time.sleep
+) -> T:
+    """`act`, repeated while its fault may pass. Raises `OutsideWorld` when patience ends."""
+    failures = 0
+    while True:
+        try:
+            return act()
+        except Passing as fault:
+            failures += 1
+            if failures >= patience.attempts:
+                raise gave_up(fault, attempts=failures, hint=hint) from fault
+            wait(patience.wait_seconds(failures, fault.retry_after_seconds))
+
+
+def gave_up(fault: Passing, *, attempts: int, hint: str = AGAIN) -> Stop:
+    """The error of a fault that did not pass."""
+    return OutsideWorld(f"{fault.message} (tried {attempts} times)", hint=hint)
+
+
+class Response:
+    """Status, headers, and a body that is read in pieces. Faults of the connection while reading are `Passing`."""
+
+    def __init__(self, url: str, raw: HTTPResponse, connection: HTTPConnection, line: socket.socket | None) -> None:
+        self.url = url
+        self.status = raw.status
+        self.headers: HTTPMessage = raw.headers
+        self._raw = raw
+        self._connection = connection
+        self._line = line
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Bytes put at the start of `buffer`; 0 at the end, which may be too early: the caller counts."""
+        try:
+            return self._raw.readinto(buffer)
+        except TimeoutError as error:
+            raise Passing(f"{host_of(self.url)} stopped sending") from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise Passing(f"{host_of(self.url)} broke the connection ({type(error).__name__})") from error
+
+    def read(self, limit_bytes: int) -> bytes:
+        """The next bytes, at most `limit_bytes`; fewer only at the end of the body."""
+        data = bytearray(limit_bytes)
+        view, at = memoryview(data), 0
+        while at < limit_bytes and (count := self.read_into(view[at : at + (1 << 20)])):
+            at += count
+        return bytes(view[:at])
+
+    def is_web_page(self) -> bool:
+        """Whether the content type says HTML."""
+        return self.headers.get_content_type() in ("text/html", "application/xhtml+xml")
+
+    def retry_after_seconds(self) -> float | None:
+        """What the server asks to wait: a number of seconds or a date."""
+        return retry_after_seconds(self.headers)
+
+    def close(self) -> None:
+        """End the connection; the rest of the body is not read."""
+        self._raw.close()
+        self._connection.close()
+
+    def cut(self) -> None:
+        """End the connection from another thread: a read that waits returns at once."""
+        if self._line is not None:
+            with suppress(OSError):
+                self._line.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> "Response":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def retry_after_seconds(headers: Mapping[str, str] | Message) -> float | None:
+    """The Retry-After header in seconds from now; None when absent or unreadable."""
+    text = str(headers.get("Retry-After") or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def shown(url: str) -> str:
+    """A URL for people: without the query, which may be a signature."""
+    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
+
+
+def host_of(url: str) -> str:
+    """The host of a URL, with its port where one is written."""
+    return urlsplit(url).netloc.rpartition("@")[2] or url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def send(method: str, url: str, *, headers: Mapping[str, str], timeout_seconds: float) -> Response:
+    """One request without following redirects. Raises `Passing` when there is no answer, `OutsideWorld` for bad TLS."""
+    parts = urlsplit(url)
+    fields = {"User-Agent": f"llmops/{__version__}", "Accept-Encoding": "identity", "Connection": "close", **headers}
+    connection, target = _connection(parts, fields, timeout_seconds)
+    try:
+        connection.request(method, target, headers=fields)
+        line = connection.sock
+        return Response(url, connection.getresponse(), connection, line)
+    except ssl.SSLCertVerificationError as error:
+        connection.close()
+        hint = "a private authority's certificates: `SSL_CERT_FILE=/path/ca.pem`; else install `ca-certificates`"
+        raise OutsideWorld(
+            f"the certificate of {host_of(url)} is not trusted: {error.verify_message}", hint=hint
+        ) from error
+    except TimeoutError as error:
+        connection.close()
+        raise Passing(f"{host_of(url)} does not answer within {timeout_seconds:g} s") from error
+    except (OSError, HTTPException) as error:
+        connection.close()
+        raise Passing(f"{host_of(url)} cannot be reached ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return type(error).__name__
+
+
+def _connection(parts: SplitResult, headers: dict[str, str], timeout_seconds: float) -> tuple[HTTPConnection, str]:
+    """A connection (not opened yet) and the request's target: a path, or the whole URL for a plain proxy."""
+    host, port = parts.hostname, _port(parts)
+    if parts.scheme not in ("http", "https") or not host:
+        raise OutsideWorld(f"not an http address: {shown(urlunsplit(parts))}")
+    path = quote(urlunsplit(("", "", parts.path or "/", parts.query, "")), safe="/%?&=+:,;@!$'()*~[]")
+    proxy = _proxy(parts.scheme, host)
+    secure = parts.scheme == "https"
+    if proxy is None:
+        return _plain_or_tls(host, port, secure=secure, timeout_seconds=timeout_seconds), path
+    through_host, through_port = proxy.hostname or "", proxy.port or 80
+    credentials = _proxy_credentials(proxy)
+    if secure:
+        tunnel = HTTPSConnection(through_host, through_port, timeout=timeout_seconds, context=_certificates())
+        tunnel.set_tunnel(host, port, headers=credentials)
+        return tunnel, path
+    headers.update(credentials)
+    return HTTPConnection(through_host, through_port, timeout=timeout_seconds), f"http://{parts.netloc}{path}"
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError as error:
+        raise OutsideWorld(f"not an http address: {shown(urlunsplit(parts))}") from error
+
+
+def _plain_or_tls(host: str, port: int | None, *, secure: bool, timeout_seconds: float) -> HTTPConnection:
+    if secure:
+        return HTTPSConnection(host, port, timeout=timeout_seconds, context=_certificates())
+    return HTTPConnection(host, port, timeout=timeout_seconds)
+
+
+def _certificates() -> ssl.SSLContext:
+    """The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (OpenSSL reads these itself)."""
+    return ssl.create_default_context()
+
+
+def _proxy(scheme: str, host: str) -> SplitResult | None:
+    proxies = getproxies()
+    text = proxies.get(scheme) or proxies.get("all")
+    if not text or is_loopback(host) or proxy_bypass(host):
+        return None
+    proxy = urlsplit(text if "//" in text else f"http://{text}")
+    if proxy.scheme != "http" or not proxy.hostname:
+        raise OutsideWorld(
+            f"the proxy for {scheme} is of a kind that is not supported: {proxy.scheme}",
+            hint=f"set `{scheme}_proxy` to an http proxy, or `no_proxy={host}`",
+        )
+    return proxy
+
+
+def _proxy_credentials(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
