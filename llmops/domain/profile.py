@@ -7,6 +7,10 @@ from enum import StrEnum
 PROFILE_SCHEMA = "llmops.profile/1"
 DEFAULT_TARGETS = ("systemd", "env", "nginx")
 """Of the targets a deployment wants, those that exist; `compose` only when asked for."""
+KNOWN_TARGETS = (
+    "systemd", "env", "compose", "nginx", "haproxy", "prometheus", "grafana", "host-tuning", "kubernetes",
+)  # fmt: skip
+"""The words a profile may say; which of them have templates is for `render` to know."""
 
 
 class Auto(StrEnum):

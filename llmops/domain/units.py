@@ -1,6 +1,7 @@
 """Bytes, written and read with units that mean one thing."""
 
 import re
+from fractions import Fraction
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -10,7 +11,7 @@ TIB = 1 << 40
 _FACTORS = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": KIB, "mib": MIB, "gib": GIB, "tib": TIB,
 }  # fmt: skip
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?b)", re.IGNORECASE | re.ASCII)
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?i?b)", re.IGNORECASE | re.ASCII)
 
 
 def padded(value: int, granule: int) -> int:
@@ -25,9 +26,10 @@ def size_bytes(text: str) -> int | None:
     meaning differs between tools.
     """
     match = _SIZE.fullmatch(text.strip())
-    if match is None:
+    factor = _FACTORS.get(match[2].lower()) if match else None
+    if match is None or factor is None:
         return None
-    return int(float(match[1]) * _FACTORS[match[2].lower()])
+    return int(Fraction(match[1]) * factor)
 
 
 def size_text(count_bytes: int) -> str:

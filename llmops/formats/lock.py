@@ -1,0 +1,106 @@
+"""The lock, `llmops.lock`: same decision, same bytes; read back to the same values, or refused with line and key."""
+
+import re
+from typing import cast
+
+from llmops.domain.errors import WrongInput
+from llmops.domain.forms import Json, KeyPath, dump
+from llmops.domain.lock import LOCK_SCHEMA, Lock, LockedDeployment
+from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
+from llmops.formats.plain_data import Migrations, Wrong, current, refuse_unsound
+from llmops.formats.profile import check_freeze, check_name, check_serve
+from llmops.formats.yaml_text import read_form, read_yaml
+from llmops.formats.yaml_writing import write_yaml
+
+MIGRATIONS: Migrations = {}
+"""None yet: `llmops.lock/1` is the first version."""
+
+HEADER = (
+    "# Written by `llmops plan --out`: what was decided, exactly. Keep it in git; change the profile, not this file.\n"
+)
+
+_DIGEST_LENGTH = {DigestAlgorithm.SHA256: 64, DigestAlgorithm.GIT_SHA1: 40}
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+
+
+def parse_lock(text: str, *, file: str) -> Lock:
+    """The decision. Raises `WrongInput` with line and key for anything that `render` or `pull` could not trust."""
+    document = read_yaml(text, file=file)
+    try:
+        data = current(document.data, newest=LOCK_SCHEMA, migrations=MIGRATIONS, wrong=document.wrong)
+        refuse_unsound(data, document.wrong)
+        lock = read_form(Lock, document, data)
+        _check(lock, document.wrong)
+    except WrongInput as stop:
+        if stop.hint is None:
+            stop.hint = "write it again: `llmops plan … --out llmops.lock`"
+        raise
+    return lock
+
+
+def dump_lock(lock: Lock) -> str:
+    """The file's text: every key, in the order of the types."""
+    return HEADER + write_yaml(cast("dict[str, Json]", dump(lock)))
+
+
+def _check(lock: Lock, wrong: Wrong) -> None:
+    if not lock.deployments:
+        raise wrong("no deployment", ("deployments",))
+    check_serve(lock.serve, wrong)
+    check_freeze(lock.change.freeze, wrong)
+    ports: dict[int, str] = {}
+    for name, deployment in lock.deployments.items():
+        path: KeyPath = ("deployments", name)
+        check_name(name, path, wrong)
+        _check_deployment(deployment, path, wrong)
+        port = deployment.numbers.engine_port.value
+        here: KeyPath = (*path, "numbers", "engine_port", "value")
+        if not 1 <= port <= 65535:
+            raise wrong(f"no port has the number {port}", here)
+        if port in ports:
+            raise wrong(f"the port {port} is also that of `{ports[port]}`", here)
+        ports[port] = name
+        for at, other in enumerate(deployment.fallback):
+            if other not in lock.deployments or other == name:
+                raise wrong(f"no other deployment is called `{other[:40]}`", (*path, "fallback", at))
+
+
+def _check_deployment(deployment: LockedDeployment, path: KeyPath, wrong: Wrong) -> None:
+    _check_model(deployment.model, (*path, "model"), wrong)
+    if not deployment.argv or any(not word for word in deployment.argv[:1]):
+        raise wrong("an empty command line", (*path, "argv"))
+    if deployment.settings.engine is not deployment.engine.name:
+        said = f"`{deployment.settings.engine.value}`, the engine is `{deployment.engine.name.value}`"
+        raise wrong(f"settings of {said}", (*path, "settings", "engine"))
+    if deployment.settings.parallel < 1:
+        raise wrong("expected more than 0", (*path, "settings", "parallel"))
+
+
+def _check_model(model: ModelRef, path: KeyPath, wrong: Wrong) -> None:
+    if model.repository is not None and not _REPOSITORY.fullmatch(model.repository):
+        raise wrong(f"`{model.repository[:60]}` is not a repository", (*path, "repository"))
+    if model.commit is not None and not _COMMIT.fullmatch(model.commit):
+        raise wrong(f"`{model.commit[:60]}` is not a commit", (*path, "commit"))
+    seen: set[str] = set()
+    for at, file in enumerate(model.files):
+        here: KeyPath = (*path, "files", at)
+        _check_file(file, here, wrong)
+        if file.name in seen:
+            raise wrong(f"the file `{file.name[:60]}` is listed twice", (*here, "name"))
+        seen.add(file.name)
+
+
+def _check_file(file: ModelFile, path: KeyPath, wrong: Wrong) -> None:
+    parts = file.name.split("/")
+    unsafe = "\\" in file.name or any(part in ("", ".", "..") or part.startswith("-") for part in parts)
+    if unsafe or len(file.name) > 1024 or any(len(part.encode()) > 255 for part in parts):
+        raise wrong(f"an unsafe file name: `{file.name[:60]}`", (*path, "name"))
+    if file.digest is not None:
+        _check_digest(file.digest, (*path, "digest", "value"), wrong)
+
+
+def _check_digest(digest: Digest, path: KeyPath, wrong: Wrong) -> None:
+    length = _DIGEST_LENGTH[digest.algorithm]
+    if not re.fullmatch(rf"[0-9a-f]{{{length}}}", digest.value, re.ASCII):
+        raise wrong(f"not a {digest.algorithm.value}: expected {length} lower-case hex digits", path)
