@@ -6,6 +6,8 @@ from enum import StrEnum
 from llmops.domain.ledger import Confidence
 from llmops.domain.tensor_types import TENSOR_TYPES
 
+OUTPUT_NAMES = frozenset({"output.weight", "lm_head.weight", "language_model.lm_head.weight"})
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -118,8 +120,8 @@ class ModelShape:
         return sum(tensor.elements() for tensor in self.tensors)
 
     def has_tied_output(self) -> bool:
-        """Whether the output layer reuses the token embedding."""
-        return all(tensor.name != "output.weight" for tensor in self.tensors)
+        """Whether the output layer reuses the token embedding: no matrix of its own, by its GGUF and safetensors names."""
+        return all(tensor.name not in OUTPUT_NAMES for tensor in self.tensors)
 
 
 class DigestAlgorithm(StrEnum):

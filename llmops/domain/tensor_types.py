@@ -67,6 +67,12 @@ TENSOR_TYPES: dict[str, TensorType] = {
         TensorType("F8_E4M3", None, 1, 1, True),
         TensorType("F8_E5M2", None, 1, 1, True),
         TensorType("F8_E8M0", None, 1, 1, True),
+        TensorType("F8_E4M3FNUZ", None, 1, 1, True),
+        TensorType("F8_E5M2FNUZ", None, 1, 1, True),
+        TensorType("F6_E2M3", None, 4, 3, True),
+        TensorType("F6_E3M2", None, 4, 3, True),
+        TensorType("F4", None, 2, 1, True),
+        TensorType("C64", None, 1, 8, False),
     )
 }
 
