@@ -227,6 +227,14 @@ class System:
     glibc: Known[str | None] | Unknown = NOT_ASKED
 
 
+class Verdict(StrEnum):
+    """Whether a host is fit to serve."""
+
+    READY = "ready"
+    READY_WITH_WARNINGS = "ready_with_warnings"
+    NOT_READY = "not_ready"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """All of it: what `doctor --json` prints under `result.facts` and `--facts` reads."""

@@ -1,0 +1,78 @@
+"""CPU: what computes where no card does."""
+
+from llmops.checks.check import Check, Judgement, ok, unknown, warn
+from llmops.domain.host import HostFacts, NvidiaState
+from llmops.domain.reading import Unknown
+
+WANTED = {"x86_64": ("avx2", "fma", "f16c"), "aarch64": ("asimd", "asimddp")}
+"""Without these llama.cpp's CPU backend falls to scalar or SSE code (ggml/src/ggml-cpu)."""
+
+
+def vector_extensions_are_there(host: HostFacts) -> Judgement:
+    """AVX2 with FMA and F16C on x86-64, dot products on arm64."""
+    if isinstance(host.cpu, Unknown):
+        return unknown(host.cpu, "processor")
+    cpu = host.cpu.value
+    wanted = WANTED.get(cpu.architecture)
+    if wanted is None:
+        return unknown(Unknown(f"no engine build is known for {cpu.architecture}"), "vector extensions")
+    if not cpu.vector_extensions:
+        return unknown(Unknown("/proc/cpuinfo lists none"), "vector extensions")
+    missing = [name for name in wanted if name not in cpu.vector_extensions]
+    if missing:
+        return warn(f"{cpu.model} lacks {', '.join(missing)}: inference on it is slow")
+    return ok(" ".join(cpu.vector_extensions))
+
+
+def memory_is_near_every_core(host: HostFacts) -> Judgement:
+    """One NUMA node, or cards that do the work."""
+    if isinstance(host.cpu, Unknown):
+        return unknown(host.cpu, "processor")
+    nodes = host.cpu.value.numa_nodes
+    if isinstance(nodes, Unknown):
+        return unknown(nodes, "NUMA nodes")
+    if nodes.value <= 1:
+        return ok("one NUMA node")
+    if host.nvidia.state is NvidiaState.READY:
+        return ok(f"{nodes.value} NUMA nodes: of weight only for layers left to the CPU")
+    return warn(f"{nodes.value} NUMA nodes: inference across them waits for far memory")
+
+
+def every_thread_may_be_used(host: HostFacts) -> Judgement:
+    """No control group grants less time than there are threads."""
+    if isinstance(host.cpu, Unknown):
+        return unknown(host.cpu, "processor")
+    quota, threads = host.cpu.value.quota_threads, host.cpu.value.threads
+    if isinstance(quota, Unknown):
+        return unknown(quota, "CPU limit")
+    if quota.value is not None and quota.value < threads:
+        return warn(
+            f"a control group grants the time of {quota.value:g} of {threads} threads",
+            f"start engines with `--threads {max(1, int(quota.value))}`, or lift the limit",
+        )
+    return ok(f"{threads} threads, no limit on their time")
+
+
+CHECKS = (
+    Check(
+        code="CPU001",
+        title="The processor has the vector extensions engines are built for",
+        judge=vector_extensions_are_there,
+        why="Layers on the CPU use them. Some virtual machines hide them although the processor has them.",
+        fix="in a virtual machine choose the host's CPU model (`host-passthrough`); else plan for a card",
+    ),
+    Check(
+        code="CPU002",
+        title="Memory is near every core",
+        judge=memory_is_near_every_core,
+        why="Weights are read once per token; from another socket's memory that is markedly slower.",
+        fix="bind the engine to one node: `numactl --cpunodebind=0 --membind=0`, or llama.cpp's `--numa distribute`",
+    ),
+    Check(
+        code="CPU003",
+        title="Every thread may be used",
+        judge=every_thread_may_be_used,
+        why="An engine starts as many threads as it sees; where their time is limited they wait for each other at every layer.",
+        fix="set the engine's threads to what is granted, or lift the limit",
+    ),
+)
