@@ -48,6 +48,13 @@ class LockedDeployment:
     features: Features
     fallback: tuple[str, ...]
 
+    def served_name(self) -> str | None:
+        """The model's name for clients, as the command line says it; None: the engine's own choice."""
+        for flag in ("--alias", "-a", "--served-model-name"):
+            if flag in self.argv[:-1]:
+                return self.argv[self.argv.index(flag) + 1]
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock:

@@ -1,0 +1,42 @@
+"""The public codes of `smoke`; a code is never used again for something else."""
+
+from typing import NamedTuple
+
+from llmops.domain.finding import Finding, Status
+
+
+class SmokeCheck(NamedTuple):
+    """One question to a running server; `title` is the fact that should hold, `why` what goes wrong otherwise."""
+
+    code: str
+    title: str
+    why: str
+
+    def finding(self, status: Status, message: str, *, fix: str | None = None) -> Finding:
+        """A judgement with this code."""
+        return Finding(code=self.code, status=status, message=message, fix=fix)
+
+
+READY = SmokeCheck("SMK001", "the server is ready", "A server that still loads its model answers 503 to everyone.")
+ENCRYPTED = SmokeCheck(
+    "SMK002", "the key travels encrypted", "Over plain HTTP everyone on the way can read and use it."
+)
+KEYED = SmokeCheck(
+    "SMK003", "a request without the key is refused", "Whoever reaches the port can use, and use up, the cards."
+)
+WRONG_KEY = SmokeCheck(
+    "SMK004", "a wrong key is refused", "Some set-ups ask for a key and accept any: they look protected, and are not."
+)
+LISTED = SmokeCheck(
+    "SMK005", "the key is accepted and models are listed", "Clients start by asking which models there are."
+)
+MODEL = SmokeCheck("SMK006", "the right model is served", "A healthy server of another model passes every other check.")
+STREAMED = SmokeCheck(
+    "SMK007", "a chat completion streams", "A buffer on the way turns a stream into one late block of text."
+)
+FINISHED = SmokeCheck(
+    "SMK008", "the stream ends as it should", "Without finish reason and [DONE], a cut answer looks like a whole one."
+)
+USAGE = SmokeCheck("SMK009", "the usage is reported", "Without token counts nothing can be billed, capped or compared.")
+
+SMOKE_CHECKS = (READY, ENCRYPTED, KEYED, WRONG_KEY, LISTED, MODEL, STREAMED, FINISHED, USAGE)
