@@ -74,31 +74,34 @@ def engines_have_no_known_hole(host: HostFacts) -> Judgement | None:
 
 def install_lines(host: HostFacts) -> str:
     """Commands that install an engine here: llama.cpp for this system and card, and vLLM where driver and card allow it."""
-    lines = [_llama_cpp_line(host)]
+    lines = list(_llama_cpp_lines(host))
     vllm = _vllm_version(host)
     if vllm is not None:
         wheel, drivers = vllm
-        lines.append(
-            f"python3 -m venv /opt/vllm && /opt/vllm/bin/pip install vllm=={wheel} && "
-            f"ln -s /opt/vllm/bin/vllm /usr/local/bin/vllm    # vLLM for {drivers}"
-        )
+        lines += [
+            f"# vLLM, the wheel for {drivers}:",
+            "python3 -m venv /opt/vllm",
+            f"/opt/vllm/bin/pip install vllm=={wheel}",
+            "ln -s /opt/vllm/bin/vllm /usr/local/bin/vllm",
+        ]
     return "\n".join(lines)
 
 
-def _llama_cpp_line(host: HostFacts) -> str:
+def _llama_cpp_lines(host: HostFacts) -> tuple[str, ...]:
     """Debian has llama.cpp as a package from forky on; elsewhere it is built, for the cards that are here."""
     system = host.system
     if system.os_id == "debian" and not host.nvidia.gpus and _is_forky(system.os_version, system.os_name):
-        return "apt-get install llama.cpp-tools    # llama.cpp for the CPU"
-    # one file without libraries of its own, so that it can be copied to where the unit finds it
-    cuda, note = ("-DGGML_CUDA=ON ", ", needs the CUDA toolkit's nvcc") if host.nvidia.gpus else ("", "")
+        return ("# llama.cpp for the CPU:", "apt-get install llama.cpp-tools")
+    cards = ("-DGGML_CUDA=ON ", "CUDA (needs the CUDA toolkit's nvcc)") if host.nvidia.gpus else ("", "the CPU")
     threads = host.cpu.value.threads if isinstance(host.cpu, Known) else 2
     return (
-        "apt-get install git cmake g++ && "
-        f"git clone --depth 1 --branch b{LLAMA_CPP_BUILD} https://github.com/ggml-org/llama.cpp && cd llama.cpp && "
-        f"cmake -B build {cuda}-DBUILD_SHARED_LIBS=OFF -DLLAMA_CURL=OFF && "
-        f"cmake --build build --target llama-server -j {threads} && "
-        f"install build/bin/llama-server /usr/local/bin/    # llama.cpp for {'CUDA' if cuda else 'the CPU'}{note}"
+        f"# llama.cpp for {cards[1]}:",
+        "apt-get install git build-essential cmake",
+        f"git clone --depth 1 --branch b{LLAMA_CPP_BUILD} https://github.com/ggml-org/llama.cpp",
+        # one file without libraries of its own, so that it can be copied to where the unit finds it
+        f"cmake -S llama.cpp -B llama.cpp/build {cards[0]}-DBUILD_SHARED_LIBS=OFF",
+        f"cmake --build llama.cpp/build --target llama-server -j {threads}",
+        "install llama.cpp/build/bin/llama-server /usr/local/bin/",
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
 from llmops.probe import cpu, disks, kernel_side, listeners, memory, nvidia, system, tools
+from llmops.probe.plain import plain
 
 
 def examine(
@@ -32,7 +33,7 @@ def examine(
         kernel = kernel_side.read(kernel_side.ask(root))
         host_memory = memory.read(memory.ask(root))
         known_disks, unread_disks = filesystems.result()
-        return HostFacts(
+        facts = HostFacts(
             system=operating.result(),
             cpu=processor,
             memory=host_memory,
@@ -43,3 +44,4 @@ def examine(
             unread_disks=unread_disks,
             kernel_side=kernel,
         )
+    return plain(facts)

@@ -81,4 +81,4 @@ def _program(inode: str, text: ListenersText) -> Known[str] | Unknown:
         return Known(text.programs[inode])
     if text.all_seen:
         return Unknown("no process here holds the socket: the kernel, or another PID namespace")
-    return Unknown("this user may not look at other users' processes")
+    return Unknown("not every process may be looked at from here")

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -128,7 +129,10 @@ def _card(pynvml: ModuleType, index: int) -> tuple[Gpu, ...]:
     card = _gpu(pynvml, handle, index=index)
     if not (isinstance(card.mig_enabled, Known) and card.mig_enabled.value):
         return (card,)
-    return _instances(pynvml, handle, card) or (_without_instances(card),)
+    instances = _instances(pynvml, handle, card)
+    if isinstance(instances, Unknown):
+        return (_without_instances(card, f"MIG mode is on, and its instances cannot be listed: {instances.reason}"),)
+    return instances or (_without_instances(card, "MIG mode is on and the card has no instance: nothing can be used"),)
 
 
 def _lost(index: int, reason: str) -> Gpu:
@@ -151,19 +155,21 @@ def _lost(index: int, reason: str) -> Gpu:
     )
 
 
-def _without_instances(card: Gpu) -> Gpu:
-    from dataclasses import replace
-
-    no = Unknown("MIG mode is on and the card has no instance: nothing can be used")
+def _without_instances(card: Gpu, reason: str) -> Gpu:
+    no = Unknown(reason)
     return replace(card, memory_bytes=no, free_bytes=no, reserved_bytes=no)
 
 
-def _instances(pynvml: ModuleType, handle: Any, card: Gpu) -> tuple[Gpu, ...]:  # noqa: ANN401 - an opaque pointer
-    from dataclasses import replace
-
-    found: list[Gpu] = []
+def _instances(
+    pynvml: ModuleType,
+    handle: Any,  # noqa: ANN401 - an opaque pointer
+    card: Gpu,
+) -> tuple[Gpu, ...] | Unknown:
     most = _reading(pynvml, pynvml.nvmlDeviceGetMaxMigDeviceCount, handle)
-    for at in range(int(most.value) if isinstance(most, Known) else 0):
+    if isinstance(most, Unknown):
+        return most
+    found: list[Gpu] = []
+    for at in range(int(most.value)):
         instance = _reading(pynvml, pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, at)
         if isinstance(instance, Known):  # numbers without an instance answer "Not Found"
             # errors, temperature and rows belong to the whole card
@@ -287,7 +293,7 @@ def _process_name(pid: int) -> str | None:
 
 
 def _fault(pynvml: ModuleType, handle: Any) -> str | None:  # noqa: ANN401 - an opaque pointer
-    """NVML's word for a card that takes no questions any more, asked of its memory and its temperature."""
+    """NVML's word for a card that takes no questions any more, asked of its memory, load and processes."""
     for function, argument in (
         (pynvml.nvmlDeviceGetMemoryInfo, None),
         (pynvml.nvmlDeviceGetUtilizationRates, ...),

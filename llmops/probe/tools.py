@@ -88,7 +88,7 @@ def read_version(ran: Known[Ran] | Unknown, row: Row) -> Known[str] | Unknown:
     if match is not None:
         return Known(f"b{match[1]}" if row.name == "llama-server" else match[1])
     said = next((line.strip() for line in text.splitlines() if line.strip()), "nothing")
-    return Unknown(f"`{row.program} {' '.join(row.arguments or ())}` said: {_printable(said)[:120]}")
+    return Unknown(f"`{row.program} {' '.join(row.arguments or ())}` said: {said[:120]}")
 
 
 def ask_distribution(script: Path, distribution: str) -> Known[str] | Unknown:
@@ -125,7 +125,3 @@ def _prefixes(script: Path) -> tuple[Path, ...]:
         interpreter = Path(first.value[2:].split("\n", 1)[0].split(" ", 1)[0].strip())
         prefixes.append(interpreter.parent.parent)
     return tuple(dict.fromkeys(prefixes))
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -1,0 +1,198 @@
+"""What the doctor says, to be taken in at a glance: the verdict, the host in a few lines, then what is wrong, worst first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from textwrap import wrap
+
+from llmops.domain.finding import Finding, Status
+from llmops.domain.host import Cpu, Disk, Gpu, HostFacts, Memory, System, Verdict
+from llmops.domain.reading import Known, Unknown, known
+from llmops.domain.units import size_text
+from llmops.views.screen import TONES, Screen, Tone
+
+SAYS = {
+    Verdict.READY: ("ready", Tone.GOOD),
+    Verdict.READY_WITH_WARNINGS: ("ready, with warnings", Tone.WARN),
+    Verdict.NOT_READY: ("not ready", Tone.BAD),
+}
+
+HEADS = {Status.FAIL: "Faults", Status.WARN: "Warnings", Status.SKIP: "Not known", Status.OK: "In order"}
+
+ENGINES = ("llama-server", "vllm", "sglang", "ollama")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """How much is shown: `width` is the terminal's, None where nothing is wrapped; `all_findings` lists the good ones too."""
+
+    width: int | None = None
+    all_findings: bool = False
+
+
+def show_doctor(
+    facts: HostFacts, findings: Sequence[Finding], verdict: Verdict, scope: str, *, to: Screen, detail: Detail
+) -> None:
+    """The whole screen."""
+    words, tone = SAYS[verdict]
+    to.line(f"{words}: {_counts(findings)}", tone=tone)
+    to.line()
+    for name, text in host_rows(facts):
+        _hanging(to, f"{name:<8} ", text, detail)
+    for status, head in HEADS.items():
+        group = [finding for finding in findings if finding.status is status]
+        if group and (status is not Status.OK or detail.all_findings):
+            to.line()
+            to.line(head, tone=TONES[status])
+            for finding in group:
+                _show_finding(finding, to, detail)
+    to.line()
+    good = sum(finding.status is Status.OK for finding in findings)
+    if good and not detail.all_findings:
+        to.line(f"{good} more are in order (`--verbose` lists them)", tone=Tone.DIM)
+    if good < len(findings):
+        to.line("`llmops doctor --explain CODE` says why one matters", tone=Tone.DIM)
+    _hanging(to, "", scope, detail, tone=Tone.DIM)
+
+
+def host_rows(facts: HostFacts) -> tuple[tuple[str, str], ...]:
+    """The host in a few lines, each with its name."""
+    rows = [
+        ("host", _system(facts.system)),
+        ("cpu", _cpu(facts.cpu.value) if isinstance(facts.cpu, Known) else _not_known(facts.cpu)),
+        ("memory", _memory(facts.memory.value) if isinstance(facts.memory, Known) else _not_known(facts.memory)),
+    ]
+    if isinstance(facts.disks, Known):
+        rows += [("disk", _disk(disk)) for disk in facts.disks.value]
+    else:
+        rows.append(("disk", _not_known(facts.disks)))
+    rows += [("card", text) for text in _cards(facts)]
+    if isinstance(facts.nvidia.driver, Known):
+        driver = facts.nvidia.driver.value
+        rows.append(("driver", f"NVIDIA {driver.version}, CUDA up to {known(driver.cuda) or 'unknown'}"))
+    engines = [
+        f"{tool.name} {known(tool.version) or ''}".strip() for tool in facts.tools if tool.name in ENGINES and tool.path
+    ]
+    rows.append(("engines", ", ".join(engines) or "none found"))
+    return tuple(rows)
+
+
+def _counts(findings: Sequence[Finding]) -> str:
+    names = ((Status.FAIL, "fault"), (Status.WARN, "warning"), (Status.SKIP, "not known"), (Status.OK, "in order"))
+    parts = []
+    for status, name in names:
+        count = sum(finding.status is status for finding in findings)
+        if count:
+            plural = "s" if count != 1 and status in (Status.FAIL, Status.WARN) else ""
+            parts.append(f"{count} {name}{plural}")
+    return ", ".join(parts) or "nothing was checked"
+
+
+def _show_finding(finding: Finding, to: Screen, detail: Detail) -> None:
+    _hanging(to, f"  {finding.code}  ", finding.message, detail)
+    if finding.fix is None or finding.status is Status.OK:
+        return
+    if "\n" in finding.fix or " && " in finding.fix:
+        # commands to paste stay whole: a terminal wraps them without a line end
+        to.verbatim("\n".join(f"          {line}" for line in finding.fix.splitlines()))
+    else:
+        _hanging(to, "          fix: ", finding.fix, detail, tone=Tone.DIM)
+
+
+def _hanging(to: Screen, before: str, text: str, detail: Detail, *, tone: Tone = Tone.PLAIN) -> None:
+    """`text` behind `before`, further lines indented below it where the width is known."""
+    if detail.width is None:
+        to.line(before + text, tone=tone)
+        return
+    room = max(detail.width - 1, len(before) + 20)
+    lines = wrap(
+        text,
+        width=room,
+        initial_indent=before,
+        subsequent_indent=" " * len(before),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines or [before]:
+        to.line(line, tone=tone)
+
+
+def _not_known(reading: Unknown) -> str:
+    return f"not known: {reading.reason}"
+
+
+def _system(system: System) -> str:
+    parts = [system.os_name or system.os_id or "system not known"]
+    parts += [f"Linux {system.kernel}"] if system.kernel else []
+    version = known(system.systemd_version)
+    if system.systemd_is_running:
+        parts.append(f"systemd {version}" if version is not None else "systemd")
+    else:
+        parts.append("no systemd running")
+    container = known(system.container)
+    parts += [f"in {container.value}"] if container is not None and container.value != "none" else []
+    parts += ["in WSL"] if system.is_wsl else []
+    return ", ".join(parts)
+
+
+def _cpu(cpu: Cpu) -> str:
+    cores, nodes = known(cpu.physical_cores), known(cpu.numa_nodes)
+    parts = [
+        cpu.model,
+        _plural(cores, "core") if cores is not None else "cores not known",
+        _plural(cpu.threads, "thread"),
+    ]
+    parts += [_plural(nodes, "NUMA node")] if nodes is not None and nodes > 1 else []
+    widest = [
+        name
+        for name in cpu.vector_extensions
+        if name in ("avx2", "avx512f", "amx_int8", "asimd", "sve", "sve2", "i8mm")
+    ]
+    return ", ".join([*parts, " ".join(widest) or "no vector extensions known"])
+
+
+def _memory(memory: Memory) -> str:
+    parts = [f"{size_text(memory.total_bytes)}, {size_text(memory.available_bytes)} available"]
+    limit = known(memory.limit_bytes)
+    parts += [f"limited to {size_text(limit)}"] if limit is not None else []
+    if isinstance(memory.swaps, Unknown):
+        parts.append("swap not known")
+    elif not memory.swaps.value:
+        parts.append("no swap")
+    else:
+        parts += [f"swap on {swap.kind.value} {size_text(swap.size_bytes)}" for swap in memory.swaps.value]
+    return ", ".join(parts)
+
+
+def _disk(disk: Disk) -> str:
+    kind = f" ({disk.filesystem})" if disk.filesystem else ""
+    state = ", read-only" if disk.read_only else ""
+    return f"{disk.path}{kind}: {size_text(disk.free_bytes)} free of {size_text(disk.total_bytes)}{state}"
+
+
+def _cards(facts: HostFacts) -> list[str]:
+    """Equal cards in one line; what is on the bus and was not examined behind them."""
+    lines = [_card(gpu) for gpu in facts.nvidia.gpus]
+    rows = [f"{lines.count(line)} × {line}" if lines.count(line) > 1 else line for line in dict.fromkeys(lines)]
+    if not rows:
+        rows = [f"none: {facts.nvidia.detail or facts.nvidia.state.value}"]
+    side = known(facts.kernel_side)
+    others = [card for card in side.cards if not card.is_nvidia()] if side is not None else []
+    rows += [f"{one.vendor_id}:{one.device_id} ({one.kernel_driver or 'no driver'}), not examined" for one in others]
+    return rows
+
+
+def _card(gpu: Gpu) -> str:
+    if gpu.fault is not None:
+        return f"{known(gpu.name) or f'#{gpu.index}'}: {gpu.fault}"
+    parts = [known(gpu.name) or f"#{gpu.index}"]
+    parts += [f"compute {gpu.compute_capability.value}"] if isinstance(gpu.compute_capability, Known) else []
+    if isinstance(gpu.memory_bytes, Unknown):
+        return ", ".join([*parts, _not_known(gpu.memory_bytes)])
+    shared = " shared with the host" if gpu.unified_memory else ""
+    parts.append(f"{size_text(gpu.memory_bytes.value)}{shared}")
+    parts += [f"{size_text(gpu.free_bytes.value)} free"] if isinstance(gpu.free_bytes, Known) else []
+    return ", ".join(parts)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
