@@ -10,10 +10,11 @@ from llmops.engines.llama_cpp_compute import (
     closed_form_confidence,
     cpu_only_bytes,
     device_inputs_bytes,
-    feed_forward_width,
     host_inputs_bytes,
+    is_pipelined_form_exact,
     one_card_bytes,
     one_card_host_bytes,
+    pipelined_branch_bytes,
     upper_bound_bytes,
 )
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, Weights, cache_bytes
@@ -44,7 +45,7 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
         return _bounded(case, placement, placed, notes)
     slack = _slack_bytes(case) if sure is Confidence.CALIBRATED else 0
     if placement.cards > 1 and is_pipelined(case, placement):
-        return _pipelined(case, placement, sure, slack)
+        return _pipelined(case, placement, sure)
     card = one_card_bytes(case) + slack
     if placement.is_whole() and placement.kv_offload and not case.settings.cpu_moe_layers and placement.cards == 1:
         return Compute(cards=(card,), host=one_card_host_bytes(case), confidence=sure, host_confidence=Confidence.EXACT)
@@ -57,6 +58,15 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
 def _slack_bytes(case: Case) -> int:
     """Cache types the closed form was not exact for: at most one `4TE` was missing."""
     return 4 * case.rows() * case.shape.embedding_length if case.flash() else 0
+
+
+def _pipelined_slack_bytes(case: Case) -> int:
+    """A family not checked there: one `4TE`, and `4T(Q + Kd + Vd)` for a fused QKV product."""
+    widest = max(
+        layer.heads * layer.key_length + layer.key_width() + layer.value_width() for layer in case.shape.layers
+    )
+    fused = any(".attn_qkv." in tensor.name for tensor in case.shape.tensors)
+    return _slack_bytes(case) + (4 * case.rows() * widest if fused else 0)
 
 
 def is_pipelined(case: Case, placement: Placement) -> bool:
@@ -95,24 +105,29 @@ def _largest_cache_bytes(case: Case) -> int:
     )
 
 
-def _pipelined(case: Case, placement: Placement, sure: Confidence, slack: int) -> Compute:
+def _pipelined(case: Case, placement: Placement, sure: Confidence) -> Compute:
     """Four copies of the inputs; what a start takes (`--fit` measures `16TE` more on every card but the first).
 
-    first `4·I − 4·pad(4·outputs) + 4T(16E + width)`, middle `4·I − 4·pad(8T) − 4·pad(4·outputs) + 4T(7E + width)`,
-    last `4·I − 4·pad(8T) + 4T(7E + width)`, host `4·I_host + 40TE`.
+    With `branch` of `pipelined_branch_bytes`: first `4·I − 4·pad(4·outputs) + branch + 4T·9E`, middle `4·I − 4·pad(8T) −
+    4·pad(4·outputs) + branch`, last `4·I − 4·pad(8T) + branch`; a window's output ids are on the first only. Host
+    `4·I_host + 40TE`.
     """
     rows, embedding = case.rows(), case.shape.embedding_length
     inputs = PIPELINE_COPIES * device_inputs_bytes(case)
     indices = PIPELINE_COPIES * padded(8 * rows, CUDA_ALIGNMENT)
     outputs = PIPELINE_COPIES * padded(4 * case.context.output_rows, CUDA_ALIGNMENT)
-    width = feed_forward_width(case)
-    first = inputs - outputs + 4 * rows * (16 * embedding + width)
-    middle = inputs - indices - outputs + 4 * rows * (7 * embedding + width)
-    last = inputs - indices + 4 * rows * (7 * embedding + width)
+    window_ids = PIPELINE_COPIES * padded(4 * rows, CUDA_ALIGNMENT) if case.is_windowed() else 0
+    if sure is Confidence.EXACT and not is_pipelined_form_exact(case):
+        sure = Confidence.CALIBRATED
+    slack = _pipelined_slack_bytes(case) if sure is Confidence.CALIBRATED else 0
+    branch = pipelined_branch_bytes(case)
+    first = inputs - outputs + branch + 36 * rows * embedding
+    middle = inputs - indices - outputs - window_ids + branch
+    last = inputs - indices - window_ids + branch
     cards = [middle + slack] * placement.cards
     cards[0], cards[-1] = first + slack, last + slack
     host = PIPELINE_COPIES * host_inputs_bytes(case) + 40 * rows * embedding
-    return Compute(cards=tuple(cards), host=host, confidence=sure, host_confidence=sure)
+    return Compute(cards=tuple(cards), host=host, confidence=sure, host_confidence=closed_form_confidence(case))
 
 
 def _bounded(case: Case, placement: Placement, placed: Weights, notes: tuple[str, ...]) -> Compute:

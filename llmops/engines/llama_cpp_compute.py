@@ -18,11 +18,14 @@ from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, HOST_ALIGNMENT
 
 EXACT_ARCHITECTURES = frozenset(
     {"llama", "qwen2", "qwen3", "mistral3", "gemma3", "qwen3moe", "glm4moe", "gpt-oss", "minimax-m2", "seed_oss"}
-    | {"ernie4_5", "deepseek2"}
+    | {"ernie4_5", "deepseek2", "phi3", "gemma2", "olmo2", "olmoe"}
 )
 """Checked on the allocator with the settings a plan renders (flash attention on, K and V f16 or the same quantized type)."""
 
-NO_WINDOW_OUTPUT_IDS = frozenset({"gpt-oss"})
+PIPELINED_ARCHITECTURES = frozenset({"llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3"})
+"""Checked on two and three cards as well; the others get a slack there and are `calibrated`."""
+
+NO_WINDOW_OUTPUT_IDS = frozenset({"gpt-oss", "olmo2"})
 SLOT_IDS = frozenset({"qwen3next", "qwen35", "qwen35moe", "lfm2", "lfm2moe"})
 WIDE_POSITIONS = frozenset({"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"})
 
@@ -201,11 +204,47 @@ def one_card_host_bytes(case: Case) -> int:
 
 
 def cpu_only_bytes(case: Case) -> int:
-    """No card: `I_host + 4T(5E + width)`; exact for f16 with flash attention, else with the attention branch as a bound."""
+    """No card: `I_host + 4T(5E + width)`; the CPU reads a quantized cache as it is, so no `X`."""
     embedding = case.shape.embedding_length
-    width = feed_forward_width(case)
-    graph = 4 * case.rows() * (5 * embedding + width)
-    return host_inputs_bytes(case) + max(graph, attention_bytes(case) + 4 * case.rows() * embedding, logits_bytes(case))
+    graph = 4 * case.rows() * (5 * embedding + feed_forward_width(case))
+    attention = max(
+        (_attention_bytes(case, layer) - _converted_cache_bytes(case, layer) for layer in case.caching_layers()),
+        default=0,
+    )
+    return host_inputs_bytes(case) + max(graph, attention + 4 * case.rows() * embedding, logits_bytes(case))
+
+
+def is_pipelined_form_exact(case: Case) -> bool:
+    """Whether the pipelined form was exact for shapes like this: no MLA, and no dense model with `Q` of twice `E` or more."""
+    if case.shape.architecture not in PIPELINED_ARCHITECTURES:
+        return False
+    wide = any(layer.heads * layer.key_length >= 2 * case.shape.embedding_length for layer in case.caching_layers())
+    return not wide or any(layer.experts for layer in case.shape.layers)
+
+
+def pipelined_branch_bytes(case: Case) -> int:
+    """What a card of a pipelined start takes beside inputs and `4T·9E`: `4T(2E + Q)` and the widest branch.
+
+    The attention branch is `4T(4E + Q) + X`: its second `Q` is the one already counted. MLA: a bound, `4T(3E + Q + 4·(rank +
+    rope) + H·rope)` and the widest branch.
+    """
+    rows, embedding = case.rows(), case.shape.embedding_length
+    latent = case.shape.latent
+    if latent is not None:
+        heads = max(layer.heads for layer in case.shape.layers)
+        width = (
+            3 * embedding + heads * (latent.key_length + latent.rope_length) + 4 * (latent.rank + latent.rope_length)
+        )
+        return 4 * rows * width + max(feed_forward_bytes(case), attention_bytes(case), logits_bytes(case))
+    queries = max(layer.heads * layer.key_length for layer in case.caching_layers())
+    narrow = max(_pipelined_attention_bytes(case, layer) for layer in case.caching_layers())
+    return 4 * rows * (2 * embedding + queries) + max(feed_forward_bytes(case), narrow, logits_bytes(case))
+
+
+def _pipelined_attention_bytes(case: Case, layer: Layer) -> int:
+    queries = layer.heads * layer.key_length
+    extra = queries if queries > case.shape.embedding_length else 0
+    return _attention_bytes(case, layer) - 4 * case.rows() * extra
 
 
 def upper_bound_bytes(case: Case) -> int:
