@@ -74,6 +74,8 @@ def engines_have_no_known_hole(host: HostFacts) -> Judgement | None:
 
 def install_lines(host: HostFacts) -> str:
     """Commands that install an engine here: llama.cpp for this system and card, and vLLM where driver and card allow it."""
+    if host.nvidia.state.is_fault():
+        return "first see to the driver (GPU001): which engine to install depends on the card"
     lines = list(_llama_cpp_lines(host))
     vllm = _vllm_version(host)
     if vllm is not None:

@@ -47,7 +47,9 @@ def judge(facts: HostFacts, *, select: Sequence[str] = (), ignore: Sequence[str]
         judgement = check.judge(facts)
         if judgement is None:
             continue
-        fix = None if judgement.status is Status.OK else judgement.fix or check.fix
+        # the general fix is for what is wrong; where nothing is known, the reason in the message says what to do
+        general = check.fix if judgement.status in (Status.WARN, Status.FAIL) else None
+        fix = judgement.fix or general
         findings.append(Finding(code=check.code, status=judgement.status, message=judgement.message, fix=fix))
     return tuple(findings)
 

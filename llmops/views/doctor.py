@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 
 from llmops.domain.finding import Finding, Status
-from llmops.domain.host import Cpu, Disk, Gpu, HostFacts, Memory, System, Verdict
+from llmops.domain.host import Cpu, Disk, Gpu, HostFacts, Memory, System, Tool, Verdict
 from llmops.domain.reading import Known, Unknown, known
 from llmops.domain.units import size_text
 from llmops.views.screen import TONES, Screen, Tone
@@ -68,10 +68,9 @@ def host_rows(facts: HostFacts) -> tuple[tuple[str, str], ...]:
     rows += [("card", text) for text in _cards(facts)]
     if isinstance(facts.nvidia.driver, Known):
         driver = facts.nvidia.driver.value
-        rows.append(("driver", f"NVIDIA {driver.version}, CUDA up to {known(driver.cuda) or 'unknown'}"))
-    engines = [
-        f"{tool.name} {known(tool.version) or ''}".strip() for tool in facts.tools if tool.name in ENGINES and tool.path
-    ]
+        cuda = f", CUDA up to {driver.cuda.value}" if isinstance(driver.cuda, Known) else ""
+        rows.append(("driver", f"NVIDIA {driver.version}{cuda}"))
+    engines = [_tool(tool) for tool in facts.tools if tool.name in ENGINES and tool.path]
     rows.append(("engines", ", ".join(engines) or "none found"))
     return tuple(rows)
 
@@ -91,9 +90,10 @@ def _show_finding(finding: Finding, to: Screen, detail: Detail) -> None:
     _hanging(to, f"  {finding.code}  ", finding.message, detail)
     if finding.fix is None or finding.status is Status.OK:
         return
-    if "\n" in finding.fix or " && " in finding.fix:
+    if "\n" in finding.fix:
         # commands to paste stay whole: a terminal wraps them without a line end
-        to.verbatim("\n".join(f"          {line}" for line in finding.fix.splitlines()))
+        to.line("          fix:", tone=Tone.DIM)
+        to.verbatim("\n".join(f"            {line}" for line in finding.fix.splitlines()))
     else:
         _hanging(to, "          fix: ", finding.fix, detail, tone=Tone.DIM)
 
@@ -183,8 +183,8 @@ def _cards(facts: HostFacts) -> list[str]:
 
 def _card(gpu: Gpu) -> str:
     if gpu.fault is not None:
-        return f"{known(gpu.name) or f'#{gpu.index}'}: {gpu.fault}"
-    parts = [known(gpu.name) or f"#{gpu.index}"]
+        return f"{_name(gpu)}: {gpu.fault}"
+    parts = [_name(gpu)]
     parts += [f"compute {gpu.compute_capability.value}"] if isinstance(gpu.compute_capability, Known) else []
     if isinstance(gpu.memory_bytes, Unknown):
         return ", ".join([*parts, _not_known(gpu.memory_bytes)])
@@ -192,6 +192,14 @@ def _card(gpu: Gpu) -> str:
     parts.append(f"{size_text(gpu.memory_bytes.value)}{shared}")
     parts += [f"{size_text(gpu.free_bytes.value)} free"] if isinstance(gpu.free_bytes, Known) else []
     return ", ".join(parts)
+
+
+def _name(gpu: Gpu) -> str:
+    return gpu.name.value if isinstance(gpu.name, Known) else f"#{gpu.index}"
+
+
+def _tool(tool: Tool) -> str:
+    return f"{tool.name} {tool.version.value}" if isinstance(tool.version, Known) else tool.name
 
 
 def _plural(count: int, noun: str) -> str:
