@@ -1,0 +1,199 @@
+"""The catalogue's rows, and which row a name means."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from typing import TypeVar, cast
+
+from llmops.domain.catalogue import GpuRow, ModelRow
+from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.finding import Where
+from llmops.domain.forms import FormError, Json, dump, load
+from llmops.domain.units import size_text
+
+Row = TypeVar("Row", GpuRow, ModelRow)
+
+SHOWN = 8
+"""Candidates an error lists."""
+
+
+DEFAULT_FORMS = {
+    "a100": "A100-SXM4-80GB",
+    "a100 40gb": "A100-SXM4-40GB",
+    "a100 80gb": "A100-SXM4-80GB",
+    "a100 pcie": "A100-PCIE-80GB",
+    "a100 sxm": "A100-SXM4-80GB",
+    "a100 sxm4": "A100-SXM4-80GB",
+    "h100": "H100-SXM5-80GB",
+    "h100 80gb": "H100-SXM5-80GB",
+    "h100 sxm": "H100-SXM5-80GB",
+    "h200": "H200-SXM-141GB",
+    "h200 141gb": "H200-SXM-141GB",
+    "gb10": "GB10 (DGX Spark)",
+    "dgx spark": "GB10 (DGX Spark)",
+    "rtx pro 6000": "RTX PRO 6000 Blackwell Workstation",
+    "rtx pro 6000 blackwell": "RTX PRO 6000 Blackwell Workstation",
+    "v100": "V100-SXM2-32GB",
+    "v100 16gb": "V100-SXM2-16GB",
+    "v100 32gb": "V100-SXM2-32GB",
+}
+"""Which form a short name means that several cards share. Any other shared name is ambiguous."""
+
+_SERIES = ("rtx", "gtx", "rx", "instinct", "arc", "radeon")
+"""`4090` is looked up as `RTX 4090`, `MI300X` as `Instinct MI300X`, where that is a card's whole name."""
+
+_BRANDS = {"nvidia", "geforce", "amd", "intel", "intel(r)", "tesla"}
+_CPU = "cpu"
+
+
+def models(text: str) -> tuple[ModelRow, ...]:
+    """The rows of `models.json`."""
+    return _rows(ModelRow, text, file="catalogue/models.json")
+
+
+def gpus(text: str) -> tuple[GpuRow, ...]:
+    """The rows of `gpus.json`."""
+    return _rows(GpuRow, text, file="catalogue/gpus.json")
+
+
+def dump_rows(rows: Iterable[GpuRow | ModelRow]) -> str:
+    """The file's text: a row a line, fields in the type's order, defaults left out."""
+    lines = ",\n".join(json.dumps(_said(row), ensure_ascii=False, separators=(",", ":")) for row in rows)
+    return f"[\n{lines}\n]\n"
+
+
+def find_model(rows: Sequence[ModelRow], name: str) -> ModelRow | None:
+    """The row of an id, an alias or a repository (also its part after the slash), whatever the case; None: not known.
+
+    Raises `WrongUsage` with the candidates where the name is that of several rows.
+    """
+    word = name.strip().casefold()
+    for names_of in (_own_names, _repository_names):
+        found = [row for row in rows if word in names_of(row)]
+        if len(found) > 1:
+            raise WrongUsage(f"`{name}` names {len(found)} models", hint=_listed(row.id for row in found))
+        if found:
+            return found[0]
+    return None
+
+
+def near_models(rows: Sequence[ModelRow], name: str) -> tuple[str, ...]:
+    """Ids that a mistyped name may have meant, the nearest first."""
+    word = name.strip().casefold()[:80]
+    ids = {one: row.id for row in rows for one in (*_own_names(row), *_repository_names(row))}
+    near = [ids[one] for one in get_close_matches(word, list(ids), n=SHOWN)]
+    parts = [part for part in word.split("-") if part]
+    holding = [row.id for row in rows if parts and all(part in row.id.casefold() for part in parts)]
+    return tuple(dict.fromkeys([*near, *holding]))[:SHOWN]
+
+
+def find_gpu(rows: Sequence[GpuRow], name: str) -> tuple[GpuRow, str]:
+    """The card of a name or alias, whatever the case, and a sentence that says which was taken.
+
+    A short name has one default form (`DEFAULT_FORMS`). Raises `WrongUsage` with the candidates where the name is not
+    known, or is that of several cards.
+    """
+    cards = [row for row in rows if row.vendor != _CPU]
+    for step in (_by_exact_name, _by_words, _by_default_form, _by_series, _by_part):
+        found = step(cards, name)
+        if len(found) > 1:
+            raise WrongUsage(f"`{name}` names {len(found)} cards", hint=_listed(row.name for row in found))
+        if found:
+            return found[0], _taken(name, found[0])
+    close = get_close_matches(_words(name)[:60], [_words(row.name) for row in cards], n=SHOWN, cutoff=0.6)
+    near = [row.name for word in close for row in cards if _words(row.name) == word]
+    hint = _listed(near) if near else "`llmops catalog gpus` lists them; a size such as `24GiB` needs no name"
+    raise WrongUsage(f"no card `{name}` in the catalogue", hint=hint)
+
+
+def gpu_of_driver(rows: Sequence[GpuRow], name: str, memory_bytes: int) -> GpuRow | None:
+    """The row of a card as its driver names it; cards that share a name are told apart by memory (within 5 %)."""
+    word = _words(name)
+    named = [row for row in rows if row.memory_bytes and word in {_words(one) for one in (row.name, *row.aliases)}]
+    near = min(named, key=lambda row: abs((row.memory_bytes or 0) - memory_bytes), default=None)
+    if near is None or abs((near.memory_bytes or 0) - memory_bytes) > memory_bytes // 20:
+        return None
+    return near
+
+
+def _by_exact_name(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
+    word = name.strip().casefold()
+    named = [row for row in rows if row.name.casefold() == word]
+    return named or [row for row in rows if word in {alias.casefold() for alias in row.aliases}]
+
+
+def _by_words(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
+    word = _words(name)
+    named = [row for row in rows if _words(row.name) == word]
+    return named or [row for row in rows if word in {_words(alias) for alias in row.aliases}]
+
+
+def _by_default_form(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
+    return [row for row in rows if row.name == DEFAULT_FORMS.get(_words(name))]
+
+
+def _by_series(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
+    words = {f"{series} {_words(name)}" for series in _SERIES}
+    return [row for row in rows if _words(row.name) in words]
+
+
+def _by_part(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
+    """Cards whose name holds every word (`PRO 4500`)."""
+    wanted = set(_words(name).split())
+    return [row for row in rows if wanted and wanted <= set(_words(row.name).split())]
+
+
+def _words(name: str) -> str:
+    """Lower case, without brands, dashes and brackets; `80 GB` as `80gb`."""
+    words = [word for word in re.split(r"[\s_()-]+", name.casefold()) if word and word not in _BRANDS]
+    return re.sub(r"\b([0-9]+) gb\b", r"\1gb", " ".join(words))
+
+
+def _taken(name: str, row: GpuRow) -> str:
+    if row.memory_bytes is None:
+        return f"`{name}` is taken as {row.name}"
+    basis = "as its driver reports it" if row.memory_measured else "not measured: a sibling's or the nominal size"
+    return f"`{name}` is taken as {row.name} with {size_text(row.memory_bytes)} ({basis})"
+
+
+def _own_names(row: ModelRow) -> set[str]:
+    return {row.id.casefold(), *(alias.casefold() for alias in row.aliases)}
+
+
+def _repository_names(row: ModelRow) -> set[str]:
+    whole = row.repository.casefold()
+    return {whole, whole.rpartition("/")[2]}
+
+
+def _listed(names: Iterable[str]) -> str:
+    every = list(names)
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return f"one of: {', '.join(every[:SHOWN])}{more}"
+
+
+def _rows(kind: type[Row], text: str, *, file: str) -> tuple[Row, ...]:
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise WrongInput(f"not JSON: {error}", where=Where(file=file)) from None
+    if not isinstance(data, list):
+        raise WrongInput("expected a list of rows", where=Where(file=file))
+    rows: list[Row] = []
+    for at, item in enumerate(data):
+        try:
+            rows.append(load(kind, item))
+        except FormError as error:
+            where = Where(file=file, key=f"[{at}].{error.key()}")
+            raise WrongInput(error.message, hint=error.hint, where=where) from None
+    return tuple(rows)
+
+
+def _said(row: GpuRow | ModelRow) -> dict[str, Json]:
+    form = cast("dict[str, Json]", dump(row))
+    for one in fields(row):
+        made = one.default_factory() if one.default_factory is not MISSING else one.default
+        if made is not MISSING and form[one.name] == dump(made):
+            del form[one.name]
+    return form

@@ -1,0 +1,158 @@
+"""The cards and the host to plan for: from `--gpu` texts, or from a host's facts."""
+
+import re
+from collections.abc import Sequence
+
+from llmops.domain.catalogue import GpuRow
+from llmops.domain.engine import Device, DeviceKind, HostDevice
+from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.host import Cpu, Gpu, HostFacts, Memory
+from llmops.domain.reading import Known, Unknown, known
+from llmops.domain.units import MIB, TIB, size_bytes, size_text
+from llmops.formats.catalogue import find_gpu, gpu_of_driver
+
+NONE = "none"
+COUNT_LIMIT = 64
+BARE_COMPUTE_CAPABILITY = "8.9"
+"""A bare size is a CUDA card of this capability, all of its memory free, no driver overhead: a figure without a card."""
+
+_KINDS = {"nvidia": DeviceKind.CUDA, "amd": DeviceKind.ROCM, "apple": DeviceKind.METAL}
+_COUNTED = re.compile(r"(?P<name>.+):(?P<count>[0-9]{1,4})", re.ASCII)
+_SIZE_LIKE = re.compile(r"[0-9.,]+\s*[kmgt]?(i?b?)", re.IGNORECASE | re.ASCII)
+
+
+def from_options(texts: Sequence[str], rows: Sequence[GpuRow]) -> tuple[tuple[Device, ...], tuple[str, ...]]:
+    """The cards in the order given, numbered from 0, and which row each name was taken as; `none` is no card.
+
+    A card of the catalogue has all of its memory free: nothing else runs on it, and what the driver takes is in the
+    engine's overhead. Raises `WrongUsage`.
+    """
+    if any(text.strip().casefold() == NONE for text in texts):
+        if len(texts) > 1:
+            raise WrongUsage("`--gpu none` beside other cards", hint="either `none` alone, or the cards")
+        return (), ()
+    cards: list[Device] = []
+    notes: list[str] = []
+    for text in texts:
+        name, count = _counted(text)
+        for _ in range(count):
+            device, note = _device(name, rows, index=len(cards))
+            cards.append(device)
+            if note not in notes:
+                notes.append(note)
+    if len(cards) > COUNT_LIMIT:
+        raise WrongUsage(f"{len(cards)} cards", hint=f"at most {COUNT_LIMIT}")
+    return tuple(cards), tuple(notes)
+
+
+def from_facts(facts: HostFacts, rows: Sequence[GpuRow]) -> tuple[tuple[Device, ...], HostDevice]:
+    """The host's cards with what is free on them now, and its memory and cores.
+
+    Bandwidth and FLOPS come from the catalogue's row of the same name and memory. Raises `WrongInput` for a card that
+    is there and whose memory is not known: it is neither planned for nor passed over in silence.
+    """
+    gpus = sorted(facts.nvidia.gpus, key=lambda one: one.index)
+    return tuple(_card(gpu, rows) for gpu in gpus), _host(facts.memory, facts.cpu)
+
+
+def _counted(text: str) -> tuple[str, int]:
+    match = _COUNTED.fullmatch(text.strip())
+    if match is None:
+        return text.strip(), 1
+    count = int(match["count"])
+    if not 1 <= count <= COUNT_LIMIT:
+        raise WrongUsage(f"`{text}`: {count} cards", hint=f"a count from 1 to {COUNT_LIMIT}")
+    return match["name"].strip(), count
+
+
+def _device(name: str, rows: Sequence[GpuRow], *, index: int) -> tuple[Device, str]:
+    size = size_bytes(name)
+    if size is not None:
+        return _bare(name, size, index)
+    if not name or _SIZE_LIKE.fullmatch(name):
+        digits = re.sub(r"[^0-9.]", "", name) or "24"
+        hint = f"a size has a unit that means one thing, as `{digits}GiB` or `{digits}GB`; `llmops catalog gpus` lists cards"
+        if not _is_card(name, rows):
+            raise WrongUsage(f"`{name}` is neither a card nor a size", hint=hint)
+    row, note = find_gpu(rows, name)
+    if row.memory_bytes is None:
+        reason = "its memory is shared with the host, and how much of it a card may use is a setting of the host"
+        raise WrongUsage(f"{row.name}: {reason}", hint="give the size itself, as `--gpu 96GiB`")
+    kind = _KINDS.get(row.vendor, DeviceKind.OTHER)
+    device = Device(
+        name=row.name,
+        kind=kind,
+        capacity_bytes=row.memory_bytes,
+        free_bytes=row.memory_bytes,
+        compute_capability=row.compute_capability if kind is DeviceKind.CUDA else None,
+        index=index,
+        bandwidth_gb_s=row.bandwidth_gb_s,
+        fp16_tflops=row.fp16_tflops,
+    )
+    return device, note
+
+
+def _is_card(name: str, rows: Sequence[GpuRow]) -> bool:
+    """Whether a number alone (`4090`) is part of a card's name."""
+    try:
+        find_gpu(rows, name)
+    except WrongUsage as stop:
+        return " names " in stop.message
+    return True
+
+
+def _bare(name: str, size: int, index: int) -> tuple[Device, str]:
+    if not MIB <= size <= 1024 * TIB:
+        raise WrongUsage(f"`{name}`: no card has that much memory", hint="as `24GiB`")
+    device = Device(
+        name=name,
+        kind=DeviceKind.CUDA,
+        capacity_bytes=size,
+        free_bytes=size,
+        overhead_bytes=0,
+        compute_capability=BARE_COMPUTE_CAPABILITY,
+        index=index,
+    )
+    what = f"a CUDA card of compute capability {BARE_COMPUTE_CAPABILITY} with {size_text(size)}"
+    return device, f"`{name}` is taken as {what}, all of it free, without driver overhead; its speed is not known"
+
+
+def _card(gpu: Gpu, rows: Sequence[GpuRow]) -> Device:
+    name = known(gpu.name) or f"card {gpu.index}"
+    memory, free = gpu.memory_bytes, gpu.free_bytes
+    if known(gpu.mig_enabled):
+        raise _refused(gpu, name, "it is divided by MIG, and its instances are not sized by this version")
+    if isinstance(memory, Unknown):
+        raise _refused(gpu, name, f"its memory is not known: {memory.reason}")
+    if isinstance(free, Unknown):
+        raise _refused(gpu, name, f"its free memory is not known: {free.reason}")
+    row = gpu_of_driver(rows, name, memory.value)
+    kind = _KINDS.get(gpu.vendor.casefold(), DeviceKind.OTHER)
+    return Device(
+        name=name,
+        kind=kind,
+        capacity_bytes=memory.value,
+        free_bytes=min(free.value, memory.value),
+        compute_capability=known(gpu.compute_capability),
+        uuid=known(gpu.uuid),
+        index=gpu.index,
+        bandwidth_gb_s=row.bandwidth_gb_s if row else None,
+        fp16_tflops=row.fp16_tflops if row else None,
+    )
+
+
+def _refused(gpu: Gpu, name: str, reason: str) -> WrongInput:
+    hint = "name what to plan for: `--gpu 24GiB` (its size), or `--gpu none`"
+    return WrongInput(f"card {gpu.index} ({name}) cannot be planned for: {reason}", hint=hint)
+
+
+def _host(memory: Known[Memory] | Unknown, cpu: Known[Cpu] | Unknown) -> HostDevice:
+    """What is available now, and not more than the cgroup's limit."""
+    ram = known(memory)
+    limit = known(ram.limit_bytes) if ram is not None else None
+    sizes = [] if ram is None else [ram.available_bytes, *([limit] if limit is not None else [])]
+    processor = known(cpu)
+    return HostDevice(
+        memory_bytes=min(sizes, default=None),
+        physical_cores=known(processor.physical_cores) if processor is not None else None,
+    )
