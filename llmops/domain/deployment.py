@@ -1,6 +1,7 @@
 """All a template may read: every value decided, paths on the target host."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import PurePosixPath
 
 from llmops.domain.engine import EngineName
@@ -8,10 +9,29 @@ from llmops.domain.numbers import Numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """How the same process runs in a container. `argv` is without the program, paths inside the container.
+
+    `image` None: not known here, the compose file asks for it. `entrypoint` empty: the image's own.
+    """
+
+    image: str | None
+    entrypoint: tuple[str, ...]
+    argv: tuple[str, ...]
+    health: tuple[str, ...]
+    key_file: PurePosixPath
+    user_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """One engine process. `argv` has the model's path resolved; `{credentials}` is left to the target (systemd, compose).
 
-    `unit` is the unit's name without suffix, `user` its system user. `gpu_indices` empty: CPU only.
+    `unit` is the unit's name without suffix, `user` its system user. `uses_gpu` False: CPU only; True with empty
+    `gpu_indices`: cards that are not known by number. `environment` holds no secret and is true in a unit and in a
+    container; `host_environment` only on the host itself (a container has its own numbering of cards).
+    `route` is what stands before `/v1` at the edge, empty for the first deployment. `key_file` is the engine's key;
+    `edge_key_file` the nginx line that sends it.
     """
 
     name: str
@@ -22,25 +42,57 @@ class Deployment:
     program: str
     argv: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
+    host_environment: tuple[tuple[str, str], ...]
     model_path: PurePosixPath
     model_directory: PurePosixPath
     served_name: str
     port: int
+    uses_gpu: bool
+    gpu_count: int
     gpu_indices: tuple[int, ...]
     gpu_uuids: tuple[str, ...]
     numbers: Numbers
+    start_limit_seconds: int
+    start_limit_burst: int
+    restart_seconds: int
+    restart_max_seconds: int
+    route: str
+    environment_file: PurePosixPath
+    key_file: PurePosixPath
+    edge_key_file: PurePosixPath
+    container: Container
+
+    def is_llama_cpp(self) -> bool:
+        """Whether it is a llama-server."""
+        return self.engine is EngineName.LLAMA_CPP
+
+    def is_vllm(self) -> bool:
+        """Whether it is a vLLM."""
+        return self.engine is EngineName.VLLM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """The TLS edge in front of the engines, on the target host."""
+    """The TLS edge in front of the engines, on the target host. `hostname_is_address`: clients send no server name."""
 
     address: str
     port: int
     hostname: str
+    hostname_is_address: bool
     certificate: PurePosixPath
     certificate_key: PurePosixPath
     self_signed: bool
+    audit_log: bool
+    body_limit_bytes: int
+
+    def listen(self) -> str:
+        """`127.0.0.1:8443`, `[::1]:8443`."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+    def url(self) -> str:
+        """Where clients go."""
+        name = f"[{self.hostname}]" if ":" in self.hostname else self.hostname
+        return f"https://{name}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +105,14 @@ class Site:
     systemd_version: int
     made_by: str
 
+    def uses_gpu(self) -> bool:
+        """Whether any engine needs a card."""
+        return any(one.uses_gpu for one in self.deployments)
+
+    def uses_vllm(self) -> bool:
+        """Whether any engine is a vLLM."""
+        return any(one.is_vllm() for one in self.deployments)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedFile:
@@ -63,3 +123,40 @@ class RenderedFile:
     text: str
     mode: int
     owner: str
+
+
+class Per(StrEnum):
+    """How often a template is rendered."""
+
+    SITE = "site"
+    DEPLOYMENT = "deployment"
+
+
+class When(StrEnum):
+    """Which sites or deployments have a file."""
+
+    ALWAYS = "always"
+    GPU = "gpu"
+    LLAMA_CPP = "llama.cpp"
+    VLLM = "vllm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFile:
+    """One row of a `target.yaml`: `path` is a template too, `mode` octal digits."""
+
+    template: str
+    path: str
+    mode: str = "0644"
+    owner: str = "root:root"
+    per: Per = Per.SITE
+    when: When = When.ALWAYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A directory under `templates/`: what it is for, and the files it gives."""
+
+    name: str
+    description: str
+    files: tuple[TargetFile, ...]

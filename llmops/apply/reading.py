@@ -1,0 +1,65 @@
+"""What is there now: the files of a change set and the record of the last apply, below a root."""
+
+import json
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from llmops.apply.owners import Owners
+from llmops.apply.root import Found, Root
+from llmops.domain.changes import GENERATION_SCHEMA, GENERATIONS, FileState, Generation, WantedFile
+from llmops.domain.errors import WrongInput
+from llmops.domain.finding import Where
+from llmops.domain.forms import FormError, load
+
+PENDING = GENERATIONS / "pending"
+RECEIPT = "receipt.json"
+
+
+def current_files(
+    root: Root, owners: Owners, *, wanted: Sequence[WantedFile], recorded: Generation | None
+) -> dict[PurePosixPath, FileState | None]:
+    """Every wanted path, and every path of the record, as it is."""
+    known = {one.path: (one.owner, one.secret) for one in wanted}
+    for file in recorded.files if recorded is not None else ():
+        known.setdefault(file.path, (file.owner, file.secret))
+    return {
+        path: state_of(root.read(path), owners, wanted_owner=owner, secret=secret)
+        for path, (owner, secret) in known.items()
+    }
+
+
+def state_of(found: Found | None, owners: Owners, *, wanted_owner: str, secret: bool) -> FileState | None:
+    """A file found, in the words of a change."""
+    if found is None:
+        return None
+    owner = owners.judged(found, wanted_owner)
+    return FileState(content=found.content, mode=found.mode, owner=owner, secret=secret)
+
+
+def last_generation(root: Root) -> Generation | None:
+    """The newest record; None where nothing was applied."""
+    numbers = [int(name) for name in root.names(GENERATIONS) if name.isdecimal()]
+    return read_generation(root, GENERATIONS / str(max(numbers))) if numbers else None
+
+
+def read_generation(root: Root, directory: PurePosixPath) -> Generation | None:
+    """The record in one generation's directory; None when there is no record in it."""
+    path = directory / RECEIPT
+    found = root.read(path)
+    if found is None:
+        return None
+    where = Where(file=root.shown(path))
+    try:
+        data = json.loads(found.content)
+    except ValueError:
+        raise WrongInput("the record of an apply is not JSON", where=where) from None
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != GENERATION_SCHEMA:
+        hint = "it was written by another version of llmops: use that one or a newer one"
+        raise WrongInput(
+            f"the record of an apply has the schema `{schema}`, not {GENERATION_SCHEMA}", hint=hint, where=where
+        )
+    try:
+        return load(Generation, data)
+    except FormError as error:
+        raise WrongInput(f"the record of an apply: {error.message}", where=where) from None

@@ -1,0 +1,53 @@
+"""`--out DIR`: the rendered files as a tree, for review or packaging; no secrets, generations or owners."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from llmops.apply.root import Root
+from llmops.apply.transaction import refused
+from llmops.domain.changes import Action, Change, FileState
+from llmops.domain.deployment import RenderedFile
+from llmops.domain.errors import OutsideWorld
+
+
+def tree_changes(files: Sequence[RenderedFile], *, out: Path) -> tuple[Change, ...]:
+    """What writing the tree to `out` would do; `out` need not be there."""
+    root = Root(out)
+    return tuple(_change(file, root if out.is_dir() else None) for file in files)
+
+
+def _change(file: RenderedFile, root: Root | None) -> Change:
+    found = root.read(file.path) if root is not None else None
+    after = FileState(content=file.text.encode(), mode=file.mode, owner=file.owner)
+    before = replace(after, content=found.content, mode=found.mode) if found is not None else None
+    action = Action.CREATE if before is None else Action.KEEP if before == after else Action.UPDATE
+    return Change(path=file.path, target=file.target, action=action, before=before, after=after)
+
+
+def write_tree(changes: Sequence[Change], *, out: Path) -> None:
+    """Write what differs, each file in one step. A failure removes what was made in this run."""
+    made: list[Change] = []
+    root = Root(out)
+    if out.exists() and not out.is_dir():
+        raise OutsideWorld(f"{out} is not a directory", hint="`--out` names a directory")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for change in changes:
+            if change.after is None or not change.action.writes():
+                continue
+            for directory in root.missing_directories(change.path.parent):
+                root.make_directory(directory)
+            made.append(change)
+            root.stage(change.path, change.after.content, mode=change.after.mode, owner=None)
+            root.switch(change.path)
+    except BaseException as error:
+        with suppress(OSError):
+            for change in made:
+                root.unstage(change.path)
+                if change.action is Action.CREATE:
+                    root.remove(change.path)
+        if isinstance(error, OSError):
+            raise refused(error, root) from None
+        raise
