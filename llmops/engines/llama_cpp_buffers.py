@@ -10,6 +10,7 @@ from llmops.engines.llama_cpp_compute import (
     closed_form_confidence,
     cpu_only_bytes,
     device_inputs_bytes,
+    has_window_output_ids,
     host_inputs_bytes,
     is_pipelined_form_exact,
     one_card_bytes,
@@ -49,24 +50,29 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     card = one_card_bytes(case) + slack
     if placement.is_whole() and placement.kv_offload and not case.settings.cpu_moe_layers and placement.cards == 1:
         return Compute(cards=(card,), host=one_card_host_bytes(case), confidence=sure, host_confidence=Confidence.EXACT)
-    card += _copies_bytes(case, placement, placed)
-    host = one_card_host_bytes(case)
+    fused = _fused_product_bytes(case)
+    card += _copies_bytes(case, placement, placed) + fused
+    host = one_card_host_bytes(case) + fused
     weaker = Confidence.CALIBRATED
     return Compute(cards=(card,) * placement.cards, host=host, confidence=weaker, host_confidence=weaker, notes=notes)
 
 
 def _slack_bytes(case: Case) -> int:
-    """Cache types the closed form was not exact for: at most one `4TE` was missing."""
-    return 4 * case.rows() * case.shape.embedding_length if case.flash() else 0
+    """Cache types the closed form was not exact for: at most one `4TE` was missing; of a quantized MLA cache 5 %."""
+    if not case.flash():
+        return 0
+    slack = 4 * case.rows() * case.shape.embedding_length
+    return slack if case.shape.latent is None else max(slack, one_card_bytes(case) // 16)
 
 
-def _pipelined_slack_bytes(case: Case) -> int:
-    """A family not checked there: one `4TE`, and `4T(Q + Kd + Vd)` for a fused QKV product."""
+def _fused_product_bytes(case: Case) -> int:
+    """A fused QKV product `4T(Q + Kd + Vd)`, which lives longer where its layer is split or copied (phi3)."""
+    if not any(".attn_qkv." in tensor.name for tensor in case.shape.tensors):
+        return 0
     widest = max(
         layer.heads * layer.key_length + layer.key_width() + layer.value_width() for layer in case.shape.layers
     )
-    fused = any(".attn_qkv." in tensor.name for tensor in case.shape.tensors)
-    return _slack_bytes(case) + (4 * case.rows() * widest if fused else 0)
+    return 4 * case.rows() * widest
 
 
 def is_pipelined(case: Case, placement: Placement) -> bool:
@@ -116,10 +122,10 @@ def _pipelined(case: Case, placement: Placement, sure: Confidence) -> Compute:
     inputs = PIPELINE_COPIES * device_inputs_bytes(case)
     indices = PIPELINE_COPIES * padded(8 * rows, CUDA_ALIGNMENT)
     outputs = PIPELINE_COPIES * padded(4 * case.context.output_rows, CUDA_ALIGNMENT)
-    window_ids = PIPELINE_COPIES * padded(4 * rows, CUDA_ALIGNMENT) if case.is_windowed() else 0
+    window_ids = PIPELINE_COPIES * padded(4 * rows, CUDA_ALIGNMENT) if has_window_output_ids(case) else 0
     if sure is Confidence.EXACT and not is_pipelined_form_exact(case):
         sure = Confidence.CALIBRATED
-    slack = _pipelined_slack_bytes(case) if sure is Confidence.CALIBRATED else 0
+    slack = _slack_bytes(case) + _fused_product_bytes(case) if sure is Confidence.CALIBRATED else 0
     branch = pipelined_branch_bytes(case)
     first = inputs - outputs + branch + 36 * rows * embedding
     middle = inputs - indices - outputs - window_ids + branch

@@ -25,7 +25,7 @@ EXACT_ARCHITECTURES = frozenset(
 PIPELINED_ARCHITECTURES = frozenset({"llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3"})
 """Checked on two and three cards as well; the others get a slack there and are `calibrated`."""
 
-NO_WINDOW_OUTPUT_IDS = frozenset({"gpt-oss", "olmo2"})
+NO_WINDOW_OUTPUT_IDS = frozenset({"gpt-oss", "olmo2", "gemma2"})
 SLOT_IDS = frozenset({"qwen3next", "qwen35", "qwen35moe", "lfm2", "lfm2moe"})
 WIDE_POSITIONS = frozenset({"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"})
 
@@ -89,10 +89,15 @@ def _inputs_bytes(case: Case, pad: Callable[[int], int]) -> int:
     total += pad(4 * context.output_rows)
     if case.is_windowed():
         total += pad(mask_element * rows * context.window_cells(shape.window_tokens or 0)) + row_indices
-        total += 0 if shape.architecture in NO_WINDOW_OUTPUT_IDS else pad(4 * rows)
+        total += pad(4 * rows) if has_window_output_ids(case) else 0
     if shape.architecture in SLOT_IDS:
         total += pad(4 * context.slots)
     return total + _rotation_bytes(case)
+
+
+def has_window_output_ids(case: Case) -> bool:
+    """One more row of ids beside a window's mask; some families do without."""
+    return case.is_windowed() and case.shape.architecture not in NO_WINDOW_OUTPUT_IDS
 
 
 def _rotation_bytes(case: Case) -> int:
@@ -267,5 +272,5 @@ def closed_form_confidence(case: Case) -> Confidence:
     if case.shape.architecture not in EXACT_ARCHITECTURES:
         return Confidence.LOW
     key, value = case.settings.kv_cache_type_k, case.settings.kv_cache_type_v
-    plain = key == value and (key == "f16" or case.is_quantized(key))
+    plain = key == value and (key == "f16" or (case.is_quantized(key) and case.shape.latent is None))
     return Confidence.EXACT if plain and case.settings.flash_attention is FlashAttention.ON else Confidence.CALIBRATED

@@ -204,7 +204,8 @@ def _what_would_fit(question: Question, choice: Choice) -> Iterator[tuple[Draft,
             draft = replace(choice.draft, kv_cache_type=kind, parallel=parallel)
             longest = largest_context(question, draft, limit_tokens=limit)
             if longest is not None:
-                yield replace(draft, context_tokens=longest), "the longest context that fits"
+                options = f"`--context {longest} --parallel {parallel} --kv-cache-type {kind}` fits"
+                yield replace(draft, context_tokens=longest), options
                 return
 
 

@@ -81,12 +81,22 @@ def speed(
     read_bytes_per_second: float | None,
 ) -> Speed:
     """Decode and prefill of one request alone, and loading. None where a rate of the device is not known."""
-    used = tuple(devices) if settings.use_gpu else ()
+    used = _used(devices, settings)
     return Speed(
         decode_tokens_per_second=_decode(shape, settings, used, host),
         prefill_tokens_per_second=_prefill(shape, settings, used),
         load_seconds=_load(shape, settings, read_bytes_per_second),
     )
+
+
+def _used(devices: Sequence[Device], settings: EngineSettings) -> tuple[Device, ...]:
+    """The first of the cards when one is enough, the slowest of all deciding where several are used."""
+    if not settings.use_gpu:
+        return ()
+    if settings.engine is EngineName.VLLM:
+        return tuple(devices[: settings.tensor_parallel])
+    count = 1 if settings.split_mode == "none" else len(settings.tensor_split) or len(devices)
+    return tuple(devices[:count])
 
 
 def _traffic(shape: ModelShape, settings: EngineSettings, *, on_cards: bool) -> Traffic:

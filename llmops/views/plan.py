@@ -162,7 +162,7 @@ def _show_verdict(plan: Plan, to: Screen) -> None:
         if possible is None:
             to.line("None of the alternatives fits either: a smaller model or more memory is needed")
         else:
-            to.line(f"This would fit: {_describe(possible)}")
+            to.line(f"This would fit: {_describe(possible)}, with {size_text(possible.spare_bytes)} to spare")
     for note in ledger.notes:
         to.line(f"note: {note}", tone=Tone.DIM)
 
