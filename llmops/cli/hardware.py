@@ -1,0 +1,58 @@
+"""What to plan for: cards by name or size, a facts document, or this host."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llmops.domain.catalogue import GpuRow
+from llmops.domain.engine import Device, HostDevice
+from llmops.domain.host import HostFacts
+from llmops.domain.programs import Runner
+from llmops.formats import catalogue, devices
+from llmops.formats.facts import parse_facts
+from llmops.library import files, shipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """The cards and the host of a plan. `facts` is None where cards were named: then nothing is known of their host."""
+
+    cards: tuple[Device, ...]
+    host: HostDevice
+    facts: HostFacts | None
+    notes: tuple[str, ...]
+
+
+def gpu_rows() -> tuple[GpuRow, ...]:
+    """The catalogue's cards."""
+    return catalogue.gpus(shipped.text("catalogue", "gpus.json"))
+
+
+def facts_of(path: str) -> HostFacts:
+    """A facts file, or `-` for standard input."""
+    text = sys.stdin.read() if path == "-" else files.read_text(Path(path))
+    return parse_facts(text, file="<stdin>" if path == "-" else path)
+
+
+def this_host(runner: Runner) -> HostFacts:
+    """Ask this host."""
+    from llmops.probe import examine
+
+    return examine(runner=runner, disk_paths=(Path.cwd(),), environment=os.environ)
+
+
+def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner) -> Hardware:
+    """`--gpu` before `--facts` before this host. `--gpu none` is this host (or `--facts`) without its cards."""
+    rows = gpu_rows()
+    named, notes = devices.from_options(gpus, rows) if gpus else ((), ())
+    if named:
+        unknown = HostDevice(memory_bytes=None, physical_cores=None)
+        note = "the host of these cards is not known: its memory is not judged"
+        return Hardware(cards=named, host=unknown, facts=None, notes=(*notes, note))
+    known = facts_of(facts) if facts is not None else this_host(runner)
+    cards, host = devices.from_facts(known, rows)
+    if gpus:
+        return Hardware(cards=(), host=host, facts=known, notes=("CPU only, as `--gpu none` asks",))
+    return Hardware(cards=cards, host=host, facts=known, notes=())
