@@ -10,8 +10,7 @@ class Consumed:
     """One target given to its consumer.
 
     `program` is what was (or would be) run, `package` the Debian package it is in, `install` how to get it. `stood_in` names
-    what the target does
-    not have yet and was replaced while checking. `said` is the program's own words, or why it was not asked.
+    what the target does not have yet and was replaced while checking. `said`: the program's words, or why it was not asked.
     """
 
     target: str

@@ -1,0 +1,447 @@
+"""`llmops render`: lock → site → files → consumers → change set, shown or applied."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+import typer
+
+from llmops import __version__
+from llmops.apply.certificate import look
+from llmops.apply.consumers import check as ask_consumers
+from llmops.apply.owners import owners_of
+from llmops.apply.reading import current_files, last_generation
+from llmops.apply.root import Root
+from llmops.apply.secrets import API_KEY_FILE, CA_CERTIFICATE, CA_KEY, secret_files
+from llmops.apply.transaction import apply, has_pending, recover, refused
+from llmops.apply.tree import tree_changes, write_tree
+from llmops.changes import change_set
+from llmops.changes.diff import diff_text
+from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.domain.changes import Action, Change, ChangeSet, Generation, WantedFile
+from llmops.domain.consumers import Consumed
+from llmops.domain.deployment import RenderedFile, Site, Target
+from llmops.domain.engine import EngineName
+from llmops.domain.errors import ApplyFailed, WrongInput, WrongUsage
+from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.forms import Json
+from llmops.domain.lock import Lock
+from llmops.domain.places import STORE
+from llmops.domain.profile import Gateway
+from llmops.domain.programs import Runner
+from llmops.domain.reading import Known
+from llmops.engines.deployment import site as site_of
+from llmops.formats.env_file import env_problems
+from llmops.formats.lock import parse_lock
+from llmops.formats.target import parse_target
+from llmops.library import files, shipped
+from llmops.probe.programs import Programs
+from llmops.probe.system import read_systemd_version
+from llmops.render import render
+from llmops.views.render import Call, Rendering, show_render
+
+LOCK = "llmops.lock"
+OLDEST_CHECKED_SYSTEMD = 252
+"""Debian 12's, and what is rendered for when the target's is not known: nothing newer is needed by it."""
+
+EXPIRES_SOON = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was asked for. `targets` empty: the lock's; `systemd_version` None: this host's where it is the target."""
+
+    lock: str = LOCK
+    out: str | None = None
+    root: str = "/"
+    apply: bool = False
+    check: bool = False
+    targets: tuple[str, ...] = ()
+    engine_path: str | None = None
+    systemd_version: int | None = None
+    images: tuple[str, ...] = ()
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The files of a lock, and what read them."""
+
+    lock: Lock
+    site: Site
+    targets: tuple[str, ...]
+    files: tuple[RenderedFile, ...]
+    consumed: tuple[Consumed, ...]
+    findings: tuple[Finding, ...]
+
+
+def run(options: Options, *, runner: Runner, now: datetime | None = None) -> Answer:
+    """Render, let the consumers read, then show the diff, apply it, or write a tree."""
+    _refuse_contradictions(options)
+    now = now or datetime.now(UTC)
+    wanted = _wanted(options, runner, now)
+    refusals = [one for one in wanted.consumed if one.status is Status.FAIL]
+    if refusals and (options.apply or options.out is not None):
+        raise ApplyFailed(
+            f"{refusals[0].program} refuses the {refusals[0].target} files, nothing was written: {refusals[0].said}",
+            hint="`llmops render` shows the files and every refusal",
+        )
+    return _to_tree(options, wanted) if options.out is not None else _to_root(options, wanted, now)
+
+
+def _refuse_contradictions(options: Options) -> None:
+    if options.apply and options.check:
+        raise WrongUsage(
+            "--apply and --check together", hint="--check only tells whether --apply would change something"
+        )
+    if options.out is not None and (options.apply or options.check or options.root != "/"):
+        raise WrongUsage(
+            "--out with --apply, --check or --root", hint="--out writes a tree without secrets or generations"
+        )
+    if not Path(options.root).is_dir():
+        raise WrongInput(
+            f"--root {options.root} is not a directory",
+            hint=f"`mkdir -p {options.root}` makes it" if not Path(options.root).exists() else None,
+            where=Where(file=options.root),
+        )
+
+
+def _wanted(options: Options, runner: Runner, now: datetime) -> Wanted:
+    lock = parse_lock(
+        files.read_text(Path(options.lock), hint="`llmops plan MODEL --out llmops.lock` writes it"), file=options.lock
+    )
+    templates = shipped.tree("templates")
+    targets = _targets(options, lock, templates)
+    names = tuple(target.name for target in targets)
+    site = site_of(
+        replace(lock, targets=tuple(dict.fromkeys((*lock.targets, *names)))),
+        systemd_version=options.systemd_version or _systemd_version(options, runner),
+        engine_path=options.engine_path,
+        images=_images(options),
+    )
+    rendered = render(site, targets=targets, templates=templates)
+    consumed = ask_consumers(
+        rendered,
+        site=site,
+        runner=runner,
+        env_problems=lambda text: [f"line {problem.line}: {problem.why}" for problem in env_problems(text)],
+        is_there=lambda path: _is_there(options, path),
+        now=now,
+    )
+    said = [finding for one in consumed for finding in one.findings()]
+    return Wanted(
+        lock=lock,
+        site=site,
+        targets=names,
+        files=rendered,
+        consumed=consumed,
+        findings=(*said, *_site_findings(options, lock, site, names)),
+    )
+
+
+def _targets(options: Options, lock: Lock, templates: Mapping[str, str]) -> tuple[Target, ...]:
+    known = [name.partition("/")[0] for name in templates if name.endswith("/target.yaml")]
+    for name in options.targets:
+        if name not in known:
+            raise WrongUsage(f"no target `{name}`", hint=f"known: {', '.join(known)}")
+    for name in lock.targets:
+        if name not in known and not options.targets:
+            hint = f"this version renders {', '.join(known)}: change `targets` in the profile and plan again, or use --target"
+            raise WrongInput(f"no target `{name}`", hint=hint, where=Where(file=options.lock, key="targets"))
+    chosen = dict.fromkeys(options.targets or lock.targets)
+    return tuple(
+        parse_target(templates[f"{name}/target.yaml"], file=f"templates/{name}/target.yaml") for name in chosen
+    )
+
+
+def _systemd_version(options: Options, runner: Runner) -> int:
+    if options.root != "/" or options.out is not None:
+        return OLDEST_CHECKED_SYSTEMD
+    version = read_systemd_version(runner.run(("systemctl", "--version"), timeout_seconds=5))
+    return version.value if isinstance(version, Known) else OLDEST_CHECKED_SYSTEMD
+
+
+def _images(options: Options) -> dict[EngineName, str]:
+    """`--image ENGINE=NAME@sha256:…`."""
+    images: dict[EngineName, str] = {}
+    for text in options.images:
+        name, equals, image = text.partition("=")
+        if not equals or name not in list(EngineName):
+            raise WrongUsage(
+                f"--image {text[:80]} is not ENGINE=NAME@sha256:DIGEST", hint=f"engines: {', '.join(EngineName)}"
+            )
+        images[EngineName(name)] = image
+    return images
+
+
+def _is_there(options: Options, path: str) -> bool:
+    """Whether `path` is on the target; of a tree that is only written out (`--out`), nothing is known to be."""
+    if options.out is not None:
+        return False
+    return os.path.lexists(Path(options.root) / path.lstrip("/"))
+
+
+def _site_findings(options: Options, lock: Lock, site: Site, targets: tuple[str, ...]) -> list[Finding]:
+    found: list[Finding] = []
+
+    def add(code: str, message: str, fix: str | None = None, key: str | None = None) -> None:
+        where = Where(file=options.lock, key=key) if key is not None else None
+        found.append(Finding(code=code, status=Status.WARN, message=message, fix=fix, where=where))
+
+    if "systemd" in targets and "compose" in targets:
+        ports = ", ".join(str(one.port) for one in site.deployments)
+        add(
+            "RND001",
+            f"unit and compose file of one deployment take the same port ({ports}): start one of the two, never both",
+        )
+    if "compose" in targets and any(one.container.image is None for one in site.deployments):
+        fix = "`--image ENGINE=NAME@sha256:DIGEST`, or LLMOPS_IMAGE in `.env` beside the compose file"
+        add("RND002", "the compose file asks for the image's digest: it cannot be known without a registry", fix)
+    if lock.serve.gateway is not Gateway.NONE:
+        text = f"the gateway {lock.serve.gateway.value} is not rendered by this version: nginx goes to the engine without one"
+        add("RND003", text, key="serve.gateway")
+    if any(one.fallback for one in lock.deployments.values()) or lock.serve.fallback_api is not None:
+        add(
+            "RND004",
+            "fallbacks are not rendered by this version: a client gets 503 when its engine is down",
+            key="serve",
+        )
+    for one in site.deployments:
+        if options.out is None and not _is_there(options, str(one.model_directory)):
+            place = Path(options.root) / str(STORE).lstrip("/")
+            fix = f"llmops pull --lock {options.lock} --store {place}"
+            add("RND005", f"the model of {one.name} is not at {one.model_directory}, where its unit looks for it", fix)
+    return found
+
+
+def _to_tree(options: Options, wanted: Wanted) -> Answer:
+    out = Path(options.out or ".")
+    changes = tree_changes(wanted.files, out=out)
+    write_tree(changes, out=out)
+    rendering = Rendering(
+        place=str(out),
+        changes=changes,
+        diff="",
+        applied=True,
+        generation=None,
+        only_checked=False,
+        consumed=wanted.consumed,
+        findings=wanted.findings,
+        next_commands=(),
+        call=None,
+    )
+    return _answer(rendering, applied=False)
+
+
+def _to_root(options: Options, wanted: Wanted, now: datetime) -> Answer:
+    place = Path(options.root)
+    recovered = recover(place) if options.apply else None
+    try:
+        current = _change_set(options, wanted, now)
+    except PermissionError as error:
+        raise refused(error, Root(place)) from None
+    findings = [*wanted.findings, *_recovery_findings(options, recovered)]
+    generation: int | None = None
+    if options.apply:
+        receipt = apply(current, root=place, made_by=__version__, now=now)
+        generation = receipt.generation
+        findings += [Finding(code="RND006", status=Status.WARN, message=text) for text in receipt.warnings]
+    findings += _certificate_findings(options, wanted.site, now) if "nginx" in wanted.targets else []
+    has_changed = options.apply and generation is not None
+    rendering = Rendering(
+        place=options.root,
+        changes=current.changes,
+        diff=diff_text(current),
+        applied=options.apply,
+        generation=generation,
+        only_checked=options.check,
+        consumed=wanted.consumed,
+        findings=tuple(findings),
+        next_commands=_next_commands(wanted, current) if has_changed and options.root == "/" else (),
+        call=_call(options, wanted.site) if "nginx" in wanted.targets else None,
+    )
+    differs = current.has_work() or bool(current.conflicts())
+    return _answer(rendering, applied=options.apply, ok=not (options.check and differs))
+
+
+def _change_set(options: Options, wanted: Wanted, now: datetime) -> ChangeSet:
+    root = Root(Path(options.root))
+    owners = owners_of(root)
+    recorded: Generation | None = last_generation(root)
+    every = [
+        *(
+            WantedFile(path=one.path, target=one.target, content=one.text.encode(), mode=one.mode, owner=one.owner)
+            for one in wanted.files
+        ),
+        *secret_files(wanted.site, root=root, targets=wanted.targets, make=options.apply, now=now),
+    ]
+    current = current_files(root, owners, wanted=every, recorded=recorded)
+    return change_set(current, every, recorded=recorded, targets=wanted.targets, overwrite=options.overwrite)
+
+
+def _recovery_findings(options: Options, recovered: tuple[str, ...] | None) -> list[Finding]:
+    if recovered is not None:
+        text = "an earlier apply was interrupted: it was taken back first"
+        return [
+            Finding(code="RND007", status=Status.WARN, message=text),
+            *(Finding(code="RND007", status=Status.WARN, message=left) for left in recovered),
+        ]
+    if has_pending(Path(options.root)):
+        text = "an earlier apply was interrupted, or one is running: what is shown is not settled"
+        fix = "`llmops render --apply` takes it back first"
+        return [Finding(code="RND007", status=Status.WARN, message=text, fix=fix)]
+    return []
+
+
+def _certificate_findings(options: Options, site: Site, now: datetime) -> list[Finding]:
+    """Whether the certificate is for the name, and for how long; and the CA's key, which has no work left here."""
+    root = Root(Path(options.root))
+    edge = site.edge
+    if not site.edge.self_signed:
+        return []
+    found = root.read(edge.certificate)
+    if found is None:
+        return []
+    shown = " ".join(root.shown(path) for path in (edge.certificate, edge.certificate_key))
+    fix = f"rm {shown} && llmops render --apply: the CA signs a new one"
+    where = Where(file=root.shown(edge.certificate))
+    seen = look(found.content)
+    if seen is None:
+        return [
+            Finding(
+                code="RND008", status=Status.FAIL, message="the edge's certificate cannot be read", fix=fix, where=where
+            )
+        ]
+    status, words = Status.OK, f"the edge's certificate is valid until {seen.expires:%Y-%m-%d}"
+    if edge.hostname not in seen.names:
+        status, words = Status.WARN, f"the edge's certificate is for {', '.join(seen.names)}, not for {edge.hostname}"
+    elif seen.expires <= now:
+        status, words = Status.FAIL, f"the edge's certificate expired on {seen.expires:%Y-%m-%d}"
+    elif seen.expires - now < EXPIRES_SOON:
+        status, words = Status.WARN, f"the edge's certificate expires on {seen.expires:%Y-%m-%d}"
+    findings = [Finding(code="RND008", status=status, message=words, fix=fix, where=where)]
+    if root.read(CA_KEY) is not None:
+        text = f"the internal CA's key lies on this host; it can sign {edge.hostname} only, and is needed for renewal alone"
+        key_fix = "keep it elsewhere, and put it back when the certificate is renewed"
+        findings.append(
+            Finding(code="RND009", status=Status.OK, message=text, fix=key_fix, where=Where(file=root.shown(CA_KEY)))
+        )
+    return findings
+
+
+def _next_commands(wanted: Wanted, current: ChangeSet) -> tuple[str, ...]:
+    """What makes the applied files live; at this depth nothing is started or reloaded by us."""
+    touched = {change.target for change in current.changes if change.action.writes()}
+    commands: list[str] = []
+    if "systemd" in touched or "env" in touched:
+        units = " ".join(f"{one.unit}.service" for one in wanted.site.deployments)
+        commands += [
+            "systemd-sysusers && systemd-tmpfiles --create /etc/tmpfiles.d/llmops.conf",
+            "systemctl daemon-reload",
+            f"systemctl enable {units} && systemctl restart {units}",
+        ]
+    if "nginx" in touched:
+        commands.append("nginx -t && systemctl reload nginx")
+    return tuple(commands)
+
+
+def _call(options: Options, site: Site) -> Call:
+    root = Root(Path(options.root))
+    first = site.deployments[0]
+    return Call(
+        endpoint=f"{site.edge.url()}/v1",
+        model=first.served_name,
+        key_file=root.shown(API_KEY_FILE),
+        ca_file=root.shown(CA_CERTIFICATE) if site.edge.self_signed else None,
+        timeout_seconds=first.numbers.client_timeout_seconds.value,
+    )
+
+
+def _answer(rendering: Rendering, *, applied: bool, ok: bool = True) -> Answer:
+    rows: list[Json] = [_row(change) for change in rendering.changes]
+    asked = sum(one.was_asked() for one in rendering.consumed)
+    consumers: list[Json] = [
+        {"target": one.target, "program": one.program, "package": one.package, "status": one.status.value}
+        for one in rendering.consumed
+    ]
+    result: dict[str, Json] = {
+        "place": rendering.place,
+        "files": rows,
+        "applied": applied,
+        "generation": rendering.generation,
+        "checked": {"asked": asked, "of": len(rendering.consumed), "consumers": consumers},
+        "next": list[Json](rendering.next_commands),
+        "call": rendering.call.form() if rendering.call is not None else None,
+    }
+    return Answer(result=result, show=lambda to: show_render(rendering, to), findings=rendering.findings, ok=ok)
+
+
+def _row(change: Change) -> Json:
+    state = change.after or change.before
+    return {
+        "path": str(PurePosixPath(change.path)),
+        "target": change.target,
+        "action": change.action.value,
+        "mode": f"{state.mode:04o}" if state is not None else None,
+        "owner": state.owner if state is not None else None,
+        "why": change.why if change.action is Action.CONFLICT else None,
+    }
+
+
+def command(
+    *,
+    lock: Annotated[str, typer.Option("--lock", help="The lock to render.", envvar="LLMOPS_LOCK")] = LOCK,
+    apply_changes: Annotated[
+        bool, typer.Option("--apply", help="Write what the diff shows, all of it or nothing.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 when --apply would change something.")] = False,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", help="Write the target's tree into DIR, without secrets, generations or owners."),
+    ] = None,
+    root: Annotated[str, typer.Option("--root", help="The target's root directory.", envvar="LLMOPS_ROOT")] = "/",
+    target: Annotated[
+        list[str] | None, typer.Option("--target", help="Only this target; repeatable. Default: the lock's.")
+    ] = None,
+    engine_path: Annotated[
+        str | None,
+        typer.Option("--engine-path", help="The engine's program on the target.", envvar="LLMOPS_ENGINE_PATH"),
+    ] = None,
+    systemd_version: Annotated[
+        int | None,
+        typer.Option(
+            "--systemd-version",
+            min=1,
+            help="The target's systemd. Default: this host's when it is the target, else 252.",
+            envvar="LLMOPS_SYSTEMD_VERSION",
+        ),
+    ] = None,
+    image: Annotated[
+        list[str] | None, typer.Option("--image", help="ENGINE=NAME@sha256:DIGEST for compose; repeatable.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that were edited or are not ours; a copy is kept.")
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    strict: StrictOption = False,
+) -> int:
+    """Render units, env, compose and nginx files from the lock; show or apply the diff."""
+    options = Options(
+        lock=lock,
+        out=out,
+        root=root,
+        apply=apply_changes,
+        check=check,
+        targets=tuple(target or ()),
+        engine_path=engine_path,
+        systemd_version=systemd_version,
+        images=tuple(image or ()),
+        overwrite=overwrite,
+    )
+    answer = run(options, runner=Programs(os.environ))
+    return give("render", answer, Style(json=json, quiet=quiet, verbose=verbose, strict=strict))

@@ -1,0 +1,145 @@
+"""A rendering for people: the diff, what was done, what checked it, and what to type next."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llmops.domain.changes import Action, Change
+from llmops.domain.consumers import Consumed
+from llmops.domain.finding import Finding
+from llmops.domain.forms import Json
+from llmops.views.screen import TONES, Screen, Tone, show_findings
+
+ACTION_TONES = {
+    Action.CREATE: Tone.GOOD,
+    Action.UPDATE: Tone.WARN,
+    Action.KEEP: Tone.DIM,
+    Action.DELETE: Tone.BAD,
+    Action.CONFLICT: Tone.BAD,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The call to try: where, with which key, trusting which certificate; files as they are typed on this host."""
+
+    endpoint: str
+    model: str
+    key_file: str
+    ca_file: str | None
+    timeout_seconds: int
+
+    def curl(self) -> str:
+        """One streamed completion; the key is read from its file and is in no argument."""
+        trust = f"--cacert {shlex.quote(self.ca_file)} " if self.ca_file is not None else ""
+        message = {"role": "user", "content": "Hello"}
+        body = shlex.quote(json.dumps({"model": self.model, "stream": True, "messages": [message]}))
+        return (
+            f'printf \'header = "Authorization: Bearer %s"\' "$(cat {shlex.quote(self.key_file)})" | \\\n'
+            f"  curl -sSN {trust}--max-time {self.timeout_seconds} -K - -H 'Content-Type: application/json' \\\n"
+            f"  {self.endpoint}/chat/completions -d {body}"
+        )
+
+    def python(self) -> str:
+        """The same with the OpenAI SDK."""
+        client = f"httpx.Client(verify=ssl.create_default_context(cafile={self.ca_file!r}))"
+        trust = f", http_client={client}" if self.ca_file is not None else ""
+        return "\n".join(
+            (
+                "import pathlib, ssl, httpx, openai" if self.ca_file is not None else "import pathlib, openai",
+                f"key = pathlib.Path({self.key_file!r}).read_text().strip()",
+                f'client = openai.OpenAI(base_url="{self.endpoint}", api_key=key, timeout={self.timeout_seconds}{trust})',
+                f"stream = client.chat.completions.create(model={self.model!r}, stream=True,",
+                '    messages=[{"role": "user", "content": "Hello"}])',
+                'for chunk in stream:\n    print((chunk.choices[0].delta.content or "") if chunk.choices else "", end="")',
+            )
+        )
+
+    def form(self) -> Json:
+        """As in `result.call`."""
+        return {
+            "endpoint": self.endpoint,
+            "model": self.model,
+            "key_file": self.key_file,
+            "ca_file": self.ca_file,
+            "curl": self.curl(),
+            "python": self.python(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """All that is shown, in this order. `place` is where files were or would be written."""
+
+    place: str
+    changes: tuple[Change, ...]
+    diff: str
+    applied: bool
+    generation: int | None
+    only_checked: bool
+    consumed: tuple[Consumed, ...]
+    findings: tuple[Finding, ...]
+    next_commands: tuple[str, ...]
+    call: Call | None
+
+
+def show_render(rendering: Rendering, to: Screen) -> None:
+    """The diff before anything is applied, the table of files, who checked them, findings, and how to go on."""
+    if rendering.diff and not rendering.applied:
+        _show_diff(rendering.diff, to)
+        to.line()
+    to.table(
+        ("file", "target", "", "mode", "owner"),
+        [
+            (str(change.path), change.target, change.action.value, f"{state.mode:04o}", state.owner)
+            for change in rendering.changes
+            if (state := change.after or change.before) is not None
+        ],
+    )
+    to.line(_outcome(rendering), tone=Tone.TITLE)
+    asked = [one for one in rendering.consumed if one.was_asked()]
+    if rendering.consumed:
+        to.line(f"{len(asked)} of {len(rendering.consumed)} consumers checked:")
+        for one in rendering.consumed:
+            to.line(f"  {one.status.value:<5} {one.program}", tone=TONES[one.status])
+    show_findings(to, rendering.findings)
+    if rendering.next_commands:
+        to.line()
+        to.line("Nothing was started or reloaded. Next, as root:", tone=Tone.TITLE)
+        to.verbatim("".join(f"  {command}\n" for command in rendering.next_commands))
+    if rendering.call is not None:
+        to.line()
+        to.line("Once it runs, try:", tone=Tone.TITLE)
+        to.verbatim(f"{rendering.call.curl()}\n\n# or, with the OpenAI SDK:\n{rendering.call.python()}\n")
+
+
+def _outcome(rendering: Rendering) -> str:
+    counts = {action: sum(change.action is action for change in rendering.changes) for action in Action}
+    done = ", ".join(f"{count} {action.value}" for action, count in counts.items() if count) or "no files"
+    if rendering.applied and rendering.generation is not None:
+        return f"applied to {rendering.place} as generation {rendering.generation}: {done}"
+    if rendering.applied:
+        return f"written to {rendering.place}: {done}" if _writes(rendering.changes) else f"nothing to do: {done}"
+    if not _writes(rendering.changes) and not counts[Action.CONFLICT]:
+        return f"{rendering.place} is up to date: {done}"
+    way = "" if rendering.only_checked else "; nothing was written, `--apply` writes"
+    return f"{rendering.place} would change: {done}{way}"
+
+
+def _writes(changes: Sequence[Change]) -> bool:
+    return any(change.action.writes() for change in changes)
+
+
+def _show_diff(diff: str, to: Screen) -> None:
+    for line in diff.splitlines():
+        tone = Tone.PLAIN
+        if line.startswith(("diff ", "conflict: ")):
+            tone = Tone.TITLE
+        elif line.startswith("@@"):
+            tone = Tone.DIM
+        elif line.startswith("+"):
+            tone = Tone.GOOD
+        elif line.startswith("-"):
+            tone = Tone.BAD
+        to.line(line, tone=tone)
