@@ -1,11 +1,10 @@
 """Where a server is: scheme, host, port and the path in front of `/v1`, and nothing that could be a secret."""
 
+import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from llmops.domain.errors import WrongUsage
-
-LOOPBACK = ("localhost", "127.", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +24,10 @@ class Address:
 
     def is_loopback(self) -> bool:
         """Whether what is sent there stays on this machine."""
-        return self.host.lower().startswith(LOOPBACK)
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 def parse(url: str) -> Address:

@@ -142,7 +142,8 @@ def _explanation(error: Exception, address: Address, seconds: float) -> tuple[st
         case ConnectionRefusedError():
             return f"nothing listens on {place}", "is the server running? `systemctl status 'llmops-*'`"
         case TimeoutError():
-            return f"no complete answer from {place} within {seconds:g} s", "--timeout SECONDS waits longer"
+            hint = "--timeout SECONDS waits longer" + ("; or does it speak plain HTTP?" if address.secure else "")
+            return f"no complete answer from {place} within {seconds:g} s", hint
         case http.client.RemoteDisconnected() | ConnectionResetError() | BrokenPipeError():
             return f"{place} closed the connection without an answer", (
                 None if address.secure else f"does it speak TLS? Then: https://{place}{address.prefix}"

@@ -1,0 +1,118 @@
+"""Smoke and the clients' own SDK against a real llama-server with the tiny model of `quickstart`."""
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+
+from llmops.domain.finding import Status
+from llmops.formats.tiny_model import TINY_NAME, tiny_model
+from llmops.serve.codes import SMOKE_CHECKS
+from llmops.serve.smoke import smoke
+
+KEY = "sk-test-of-a-real-server-01"
+
+
+@pytest.fixture(scope="module")
+def server(llama_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("engine")
+    model, key_file, log = directory / "tiny.gguf", directory / "engine-key", directory / "log"
+    model.write_bytes(tiny_model())
+    key_file.write_text(KEY + "\n")
+    key_file.chmod(0o600)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [llama_server, "-m", model, "--alias", TINY_NAME, "--host", "127.0.0.1", "--port", str(port),
+             "--api-key-file", key_file, "-c", "512", "-np", "1", "--threads", "1", "-fit", "off", "--no-ui", "--offline"],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            _wait_ready(f"http://127.0.0.1:{port}/health", process, log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + 30
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.05)
+    pytest.fail(f"llama-server is not ready: {log.read_text(errors='replace')[-2000:]}")
+
+
+@pytest.mark.consumer("llama-server")
+def test_a_real_server_gets_nine_times_ok(server: str) -> None:
+    measurement = smoke(server, model=TINY_NAME, key=KEY, timeout_seconds=30)
+    assert {finding.code: finding.status for finding in measurement.findings} == dict.fromkeys(
+        (check.code for check in SMOKE_CHECKS), Status.OK
+    )
+    assert measurement.model == TINY_NAME
+    assert measurement.streamed_chunks > 1
+
+
+@pytest.mark.consumer("llama-server")
+def test_a_real_server_refuses_who_has_no_key_or_a_wrong_one(server: str) -> None:
+    for key, fix in ((None, "it asks for a key"), ("sk-a-wrong-key", "is it the right key?")):
+        measurement = smoke(server, model=TINY_NAME, key=key, timeout_seconds=30)
+        found = {finding.code: finding for finding in measurement.findings}
+        assert found["SMK003"].status is Status.OK
+        assert found["SMK005"].status is Status.FAIL
+        assert fix in str(found["SMK005"].fix)
+        assert "SMK007" not in found
+
+
+@pytest.mark.consumer("llama-server")
+def test_what_smoke_says_of_the_key_is_what_a_bare_request_meets(server: str) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}).encode()
+    request = urllib.request.Request(f"{server}/v1/chat/completions", body, {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert refused.value.code == 401
+    refused.value.close()
+
+
+@pytest.mark.consumer("llama-server")
+def test_the_openai_sdk_streams_from_the_same_server_and_counts_the_same(server: str) -> None:
+    with openai.OpenAI(base_url=f"{server}/v1", api_key=KEY, max_retries=0, timeout=30) as client:
+        assert [model.id for model in client.models.list()] == [TINY_NAME]
+        with client.chat.completions.create(
+            model=TINY_NAME,
+            messages=[{"role": "user", "content": "Count from one to ten."}],
+            max_tokens=16,
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
+        ) as stream:
+            chunks = list(stream)
+    texts = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
+    usage = chunks[-1].usage
+    measurement = smoke(server, model=TINY_NAME, key=KEY, timeout_seconds=30)
+    assert usage is not None
+    assert len(texts) == measurement.streamed_chunks
+    said = next(finding.message for finding in measurement.findings if finding.code == "SMK009")
+    assert said == f"{usage.prompt_tokens} prompt and {usage.completion_tokens} answer tokens"
+
+
+@pytest.mark.consumer("llama-server")
+def test_the_openai_sdk_is_refused_without_the_key(server: str) -> None:
+    with (
+        openai.OpenAI(base_url=f"{server}/v1", api_key="sk-a-wrong-key", max_retries=0, timeout=30) as client,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        client.models.list()
