@@ -1,12 +1,14 @@
 """A few jobs in threads that end at once: on the first error, on Ctrl-C, on SIGTERM."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from threading import Event, Lock
-from typing import TypeVar
+from contextlib import contextmanager
+from threading import Condition, Event, Lock, Thread
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 5.0
+"""How long the end waits for a thread that hangs in the network (connecting cannot be cut); it then dies with the process."""
 
 
 class Halted(Exception):  # noqa: N818 - told to stop, nothing went wrong here
@@ -47,32 +49,68 @@ class Halt:
         """Stop everything."""
         self._event.set()
         with self._lock:
-            cuts = tuple(self._cuts)
-        for cut in cuts:
-            cut()
+            for cut in self._cuts:
+                cut()
 
 
-def together(jobs: Sequence[Callable[[Halt], T]], *, workers: int) -> tuple[T, ...]:
+Job = Callable[[Halt], T]
+
+
+def together(jobs: Sequence[Job[T]], *, workers: int) -> tuple[T, ...]:
     """The answers of `jobs` in their order. The first error stops the others and is raised, as is an interruption."""
-    halt = Halt()
-    pool = ThreadPoolExecutor(max_workers=max(1, min(workers, len(jobs))), thread_name_prefix="llmops-hub")
+    crew = _Crew(jobs)
+    threads = [
+        Thread(target=crew.work, name=f"llmops-hub-{number}", daemon=True)
+        for number in range(min(max(workers, 1), len(jobs)))
+    ]
     try:
-        futures = [pool.submit(job, halt) for job in jobs]
-        wait(futures, return_when=FIRST_EXCEPTION)
-        failed = _first_error(futures)
-        if failed is not None:
-            raise failed
-        return tuple(future.result() for future in futures)
+        for thread in threads:
+            thread.start()
+        crew.wait()
     finally:
-        halt.say()
-        with suppress(KeyboardInterrupt):  # a second Ctrl-C while the threads put their files away
-            pool.shutdown(wait=True, cancel_futures=True)
+        crew.halt.say()
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(PATIENCE_SECONDS)
+    return crew.results()
 
 
-def _first_error(futures: Sequence[Future[T]]) -> BaseException | None:
-    for future in futures:
-        if future.done() and not future.cancelled():
-            error = future.exception()
-            if error is not None and not isinstance(error, Halted):
-                return error
-    return None
+class _Crew(Generic[T]):
+    def __init__(self, jobs: Sequence[Job[T]]) -> None:
+        self.halt = Halt()
+        self._waiting = deque(enumerate(jobs))
+        self._count = len(jobs)
+        self._done: dict[int, T] = {}
+        self._errors: list[BaseException] = []
+        self._changed = Condition()
+
+    def work(self) -> None:
+        """Take jobs until there is none, or the word is said."""
+        while True:
+            with self._changed:
+                if not self._waiting or self._errors:
+                    return
+                number, job = self._waiting.popleft()
+            try:
+                self.halt.check()
+                result = job(self.halt)
+            except BaseException as error:  # noqa: BLE001 - handed to the caller's thread, which raises it
+                with self._changed:
+                    self._errors.append(error)
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._done[number] = result
+                self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Until all is done or something failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._done) == self._count or bool(self._errors))
+
+    def results(self) -> tuple[T, ...]:
+        """All answers in the jobs' order, or the first error (not one of those that only followed)."""
+        real = [error for error in self._errors if not isinstance(error, Halted)]
+        if real or self._errors:
+            raise (real or self._errors)[0]
+        return tuple(self._done[number] for number in range(self._count))

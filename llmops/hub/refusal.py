@@ -16,10 +16,12 @@ def refusal(
     """The fault of an answer that is neither content nor a redirect: `Passing` where a repetition may help."""
     where = Where(file=shown(url))
     code = headers.get("X-Error-Code") or ""
-    page = f"{endpoint}/{repository}"
+    page = f"{endpoint}/{repository}".rstrip("/")
     if status in BUSY:
         text = "limits the rate of requests" if status == 429 else "is not able to answer"
         return Passing(f"{host_of(url)} {text} (HTTP {status})", retry_after_seconds=retry_after_seconds(headers))
+    if not repository:  # a plain address, no hub's repository
+        return OutsideWorld(f"{host_of(url)} refuses (HTTP {status})", where=where)
     if code == "GatedRepo":
         ask = "" if has_token else ", then log in: `hf auth login` or `HF_TOKEN`"
         hint = f"accept the licence at {page} with your account{ask}"

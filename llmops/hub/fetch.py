@@ -1,0 +1,168 @@
+"""A model into the store: what is missing of it is fetched, all of it is verified, then it gets its name."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from llmops.domain.errors import OutsideWorld, WrongInput
+from llmops.domain.finding import Where
+from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
+from llmops.domain.places import model_version
+from llmops.domain.transfer import Fetched, Moved, Progress, StoredFile, silent
+from llmops.hub.crew import Halt, together
+from llmops.hub.disk import check_space
+from llmops.hub.hashing import file_digests
+from llmops.hub.partial import partial_key, resumable_bytes
+from llmops.hub.remote import RemoteFile, resolve_url
+from llmops.hub.repository import check_names
+from llmops.hub.store import Store
+from llmops.hub.transfer import Transfer
+from llmops.hub.transport import Patience
+
+JOBS = 4
+FILES_PER_NAME = 4
+"""Inodes one file takes at most: partial, journal, lock, link."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """One file that is in the store: its sha256, and the bytes that came over the network for it."""
+
+    sha256: str
+    transferred_bytes: int
+
+
+Bring = Callable[[ModelFile, Digest, Halt], Arrived]
+"""Brings one file that is not in the store; the caller holds its key."""
+
+
+def fetch(
+    ref: ModelRef,
+    *,
+    store: Store,
+    name: str,
+    endpoint: str,
+    token: str | None,
+    progress: Progress = silent,
+    jobs: int = JOBS,
+    patience: Patience | None = None,
+) -> Fetched:
+    """The files of `ref` from the hub, at most `jobs` at once, under `models/<name>/<commit>`; `current` points there.
+
+    Resumes what any earlier run left, transfers nothing that is there, and raises `OutsideWorld` before the first byte
+    when there is not enough room.
+    """
+    repository, commit = ref.repository, ref.commit
+    if repository is None or commit is None:
+        raise WrongInput(f"`{ref.source}` is not pinned to a commit of a repository")
+    patience = patience or Patience()
+
+    def bring(file: ModelFile, digest: Digest, halt: Halt) -> Arrived:
+        url = resolve_url(endpoint=endpoint, repository=repository, commit=commit, name=file.name)
+        remote = RemoteFile(
+            url, endpoint=endpoint, repository=repository, token=token, patience=patience, commit=commit,
+            expected_bytes=file.bytes, digest=digest,
+        )  # fmt: skip
+        way = Transfer(remote, file, digest, progress=progress, patience=patience, halt=halt)
+        sha256 = way.into(store)
+        return Arrived(sha256=sha256, transferred_bytes=way.received_bytes)
+
+    needed = bytes_to_bring(ref, store=store, name=name)
+    return land(ref, store=store, name=name, bring=bring, needed_bytes=needed, progress=progress, jobs=jobs)
+
+
+def land(
+    ref: ModelRef, *, store: Store, name: str, bring: Bring, needed_bytes: int, progress: Progress, jobs: int
+) -> Fetched:
+    """Bring every file that is not in the store, then publish and activate the model."""
+    check_names(tuple(one.name for one in ref.files), where=Where(file=ref.source))
+    version = model_version(ref)
+    directory = store.directory(name, version)
+    store.prepare()
+    check_space(store.root, needed_bytes=needed_bytes, new_files=FILES_PER_NAME * len(ref.files))
+    work = [partial(_arrive, one, directory, store, bring, progress) for one in ref.files]
+    arrived = together(work, workers=jobs)
+    gone = store.publish(name, version, {file.name: one.sha256 for file, one in zip(ref.files, arrived, strict=True)})
+    store.activate(name, version)
+    return Fetched(
+        name=name,
+        version=version,
+        commit=ref.commit,
+        licence=ref.licence,
+        directory=PurePosixPath(directory),
+        current=PurePosixPath(store.current(name)),
+        files=_stored(ref.files, arrived, directory),
+        transferred_bytes=sum(one.transferred_bytes for one in arrived),
+        unlinked=gone,
+    )
+
+
+def missing_files(ref: ModelRef, *, store: Store) -> tuple[ModelFile, ...]:
+    """The files whose verified, untouched bytes are not in the store; a small file known by git's sha1 only is one of them."""
+    return tuple(
+        one
+        for one in ref.files
+        if one.digest is None
+        or one.digest.algorithm is not DigestAlgorithm.SHA256
+        or not store.has(one.digest.value, size_bytes=one.bytes)
+    )
+
+
+def bytes_to_bring(ref: ModelRef, *, store: Store, name: str) -> int:
+    """What a pull will write, told by lengths alone: the files that are not there, less what an earlier run left."""
+    directory = store.directory(name, model_version(ref))
+    sizes = {one.name: one.bytes - resumable_bytes(store.incoming, one) for one in ref.files}
+    return sum(sizes[one.name] for one in ref.files if not _seems_there(one, directory, store))
+
+
+def _seems_there(file: ModelFile, directory: Path, store: Store) -> bool:
+    is_sha256 = file.digest is not None and file.digest.algorithm is DigestAlgorithm.SHA256
+    path = store.blob(file.digest.value) if file.digest is not None and is_sha256 else directory / file.name
+    try:
+        return path.stat().st_size == file.bytes
+    except OSError:
+        return False
+
+
+def _stored(files: Sequence[ModelFile], arrived: Sequence[Arrived], directory: Path) -> tuple[StoredFile, ...]:
+    return tuple(
+        StoredFile(
+            name=file.name,
+            bytes=file.bytes,
+            sha256=one.sha256,
+            expected=file.digest,
+            path=PurePosixPath(directory / file.name),
+            transferred_bytes=one.transferred_bytes,
+        )
+        for file, one in zip(files, arrived, strict=True)
+    )
+
+
+def _arrive(file: ModelFile, directory: Path, store: Store, bring: Bring, progress: Progress, halt: Halt) -> Arrived:
+    """One file: there already, or brought, while no other run works on it."""
+    digest = file.digest
+    if digest is None:
+        text = f"no digest is known for `{file.name}`: it could not be verified"
+        raise OutsideWorld(text, hint="the hub gave none: another `HF_ENDPOINT`?")
+    with store.hold(partial_key(digest), what=f"`{file.name}`", wait=halt.wait):
+        there = _sha256_there(file, digest, directory, store, halt)
+        if there is not None:
+            progress(Moved(name=file.name, done_bytes=file.bytes, total_bytes=file.bytes))
+            return Arrived(sha256=there, transferred_bytes=0)
+        return bring(file, digest, halt)
+
+
+def _sha256_there(file: ModelFile, digest: Digest, directory: Path, store: Store, halt: Halt) -> str | None:
+    """The sha256 of a file whose verified bytes the store has; None when it has not, or they are no longer right."""
+    if digest.algorithm is DigestAlgorithm.SHA256:
+        return digest.value if store.still_holds(digest.value, size_bytes=file.bytes, halt=halt) else None
+    path = directory / file.name
+    try:
+        if path.stat().st_size != file.bytes:
+            return None
+        sha1, sha256 = file_digests(path.resolve(), (digest.algorithm, DigestAlgorithm.SHA256))
+    except OSError:
+        return None
+    is_right = sha1 == digest.value and store.has(sha256, size_bytes=file.bytes)
+    return sha256 if is_right else None
