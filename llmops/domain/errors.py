@@ -18,6 +18,30 @@ class Exit(IntEnum):
     INTERRUPTED = 130
     TERMINATED = 143
 
+    def meaning(self) -> str:
+        """What it tells the caller, in a few words."""
+        match self:
+            case Exit.FINE:
+                return "fine, also with warnings (`--strict` makes those 1)"
+            case Exit.HONEST_NO:
+                return "an honest no: not ready, does not fit, differs from the lock, would change, a failed finding"
+            case Exit.USAGE:
+                return "usage: unknown or contradictory options, an unknown or ambiguous name"
+            case Exit.WRONG_INPUT:
+                return "an input is wrong: missing, truncated, hostile, not what its name says, newer than this version"
+            case Exit.OUTSIDE_WORLD:
+                return (
+                    "the outside world: unreachable or refusing, wrong bytes, no tool, no space, no permission, locked"
+                )
+            case Exit.APPLY_FAILED:
+                return "apply did not go through; the host is as it was before"
+            case Exit.BUG:
+                return "a bug: a traceback on stderr, with what to report"
+            case Exit.INTERRUPTED:
+                return "interrupted (Ctrl-C); resumable where the command is"
+            case Exit.TERMINATED:
+                return "terminated (SIGTERM); resumable where the command is"
+
 
 class Stop(Exception):
     """The base: never raised itself."""

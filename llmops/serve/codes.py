@@ -17,26 +17,26 @@ class SmokeCheck(NamedTuple):
         return Finding(code=self.code, status=status, message=message, fix=fix)
 
 
-READY = SmokeCheck("SMK001", "the server is ready", "A server that still loads its model answers 503 to everyone.")
+READY = SmokeCheck("SMK001", "The server is ready", "A server that still loads its model answers 503 to everyone.")
 ENCRYPTED = SmokeCheck(
-    "SMK002", "the key travels encrypted", "Over plain HTTP everyone on the way can read and use it."
+    "SMK002", "The key travels encrypted", "Over plain HTTP everyone on the way can read and use it."
 )
 KEYED = SmokeCheck(
-    "SMK003", "a request without the key is refused", "Whoever reaches the port can use, and use up, the cards."
+    "SMK003", "A request without the key is refused", "Whoever reaches the port can use, and use up, the cards."
 )
 WRONG_KEY = SmokeCheck(
-    "SMK004", "a wrong key is refused", "Some set-ups ask for a key and accept any: they look protected, and are not."
+    "SMK004", "A wrong key is refused", "Some set-ups ask for a key and accept any: they look protected, and are not."
 )
 LISTED = SmokeCheck(
-    "SMK005", "the key is accepted and models are listed", "Clients start by asking which models there are."
+    "SMK005", "The key is accepted and models are listed", "Clients start by asking which models there are."
 )
-MODEL = SmokeCheck("SMK006", "the right model is served", "A healthy server of another model passes every other check.")
+MODEL = SmokeCheck("SMK006", "The right model is served", "A healthy server of another model passes every other check.")
 STREAMED = SmokeCheck(
-    "SMK007", "a chat completion streams", "A buffer on the way turns a stream into one late block of text."
+    "SMK007", "A chat completion streams", "A buffer on the way turns a stream into one late block of text."
 )
 FINISHED = SmokeCheck(
-    "SMK008", "the stream ends as it should", "Without finish reason and [DONE], a cut answer looks like a whole one."
+    "SMK008", "The stream ends as it should", "Without finish reason and [DONE], a cut answer looks like a whole one."
 )
-USAGE = SmokeCheck("SMK009", "the usage is reported", "Without token counts nothing can be billed, capped or compared.")
+USAGE = SmokeCheck("SMK009", "The usage is reported", "Without token counts nothing can be billed, capped or compared.")
 
 SMOKE_CHECKS = (READY, ENCRYPTED, KEYED, WRONG_KEY, LISTED, MODEL, STREAMED, FINISHED, USAGE)
