@@ -202,7 +202,7 @@ def _tied(inner: Mapping[str, Value], outer: Mapping[str, Value], family: Family
 
 
 def _dtype(config: Mapping[str, Value]) -> str | None:
-    said = config.get("torch_dtype", config.get("dtype"))
+    said = config.get("torch_dtype") or config.get("dtype")
     return _DTYPES.get(said.removeprefix("torch.")) if isinstance(said, str) else None
 
 

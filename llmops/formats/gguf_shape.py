@@ -82,10 +82,10 @@ def _check_parts(headers: Sequence[GgufHeader], name: str) -> None:
     """Every part is there once, in order, and together they have as many tensors as they say."""
     counts = {header.metadata.get("split.count", 1) for header in headers}
     count = counts.pop()
-    if counts or not isinstance(count, int):
-        raise _wrong(
-            name, "its parts disagree on how many there are", hint="they are of different models", key="split.count"
-        )
+    if counts:
+        raise _wrong(name, "its parts disagree on how many there are", hint="they are of different models")
+    if not isinstance(count, int) or not 0 <= count <= PARTS_LIMIT:
+        raise _wrong(name, f"it says it has {ascii(count)[:40]} parts", hint="fetch it again", key="split.count")
     names = split_parts(name)
     if names is not None and len(names) > 1 and len(names) != count:
         message = f"its name says {len(names)} parts, its header {count}"

@@ -60,4 +60,4 @@ class Typed:
 
 Scalar = bool | int | float | str | bytes
 GgufValue = bool | int | float | str | tuple[bool | int | float | str, ...] | Skipped
-Writable = Scalar | tuple[Scalar, ...] | list[Scalar] | Typed
+Writable = Scalar | tuple[Scalar, ...] | list[bool] | list[int] | list[float] | list[str] | list[Scalar] | Typed

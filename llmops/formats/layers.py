@@ -57,7 +57,8 @@ def stack(
     built: list[Layer] = []
     for at in range(layers):
         attention = _attention(architecture, heads[at], states[at], latent=latent is not None, slides=slides[at])
-        one = _AWAY if attention is Attention.NONE and states[at] is not None else heads[at]
+        has_heads = attention is not Attention.NONE or architecture in NO_CACHE
+        one = heads[at] if has_heads else _AWAY
         forward = feed_forwards[at]
         is_latent = attention is Attention.LATENT
         value_length = one.value_length_swa if slides[at] else one.value
@@ -90,7 +91,7 @@ class _Heads:
 
 
 _AWAY = _Heads(heads=0, kv_heads=0, key=0, value=0, key_length_swa=0, value_length_swa=0)
-"""A layer that has a state instead of attention; the file's head counts mean other layers."""
+"""A layer without attention; where the file has one head count for all, it means the other layers."""
 
 
 def _heads(architecture: str, keys: ModelKeys, layers: int) -> tuple[_Heads, ...]:

@@ -1,0 +1,266 @@
+"""Shapes from config.json: recorded configs of public models against their published parameter counts and caches."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmops.domain.errors import WrongInput
+from llmops.domain.ledger import Confidence
+from llmops.domain.model import Attention, LatentAttention, ModelShape, Tensor
+from llmops.domain.units import GIB
+from llmops.formats.config_json import model_shape
+
+RECORDED = Path(__file__).parent / "recorded" / "config_json"
+PUBLISHED = {
+    # parameters of the text model, full and sliding layers, elements of K and V for one token of a full layer, context
+    "deepseek-v2-lite-chat": (15_706_484_224, 27, 0, 576, 163_840),
+    "deepseek-v3": (671_026_419_200, 61, 0, 576, 163_840),
+    "gemma-2-9b-it": (9_241_705_984, 21, 21, 4096, 8192),
+    "gemma-3-12b-it": (11_766_034_176, 8, 40, 4096, 131_072),
+    "gemma-3-4b-it": (3_880_263_168, 5, 29, 2048, 131_072),
+    "gpt-oss-20b": (20_914_757_184, 12, 12, 1024, 131_072),
+    "kimi-k2-instruct": (1_026_408_232_448, 61, 0, 576, 131_072),
+    "llama-3.1-8b-instruct": (8_030_261_248, 32, 0, 2048, 131_072),
+    "llama-3.3-70b-instruct": (70_553_706_496, 80, 0, 2048, 131_072),
+    "mistral-7b-instruct-v0.3": (7_248_023_552, 32, 0, 2048, 32_768),
+    "mixtral-8x7b-instruct-v0.1": (46_702_792_704, 32, 0, 2048, 32_768),
+    "phi-3.5-mini-instruct": (3_821_079_552, 32, 0, 6144, 131_072),
+    "phi-4": (14_659_507_200, 40, 0, 2560, 16_384),
+    "qwen2.5-7b-instruct": (7_615_616_512, 28, 0, 1024, 32_768),
+    "qwen3-30b-a3b": (30_532_122_624, 48, 0, 1024, 40_960),
+    "qwen3-8b": (8_190_735_360, 36, 0, 2048, 40_960),
+}
+
+
+def config(name: str, **changes: object) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text())
+    return loaded | changes
+
+
+def shape(values: object, tensors: tuple[Tensor, ...] | None = None) -> ModelShape:
+    return model_shape(json.dumps(values).encode(), name="config.json", tensors=tensors)
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_the_worked_out_tensors_have_the_published_parameters(name: str) -> None:
+    values = config(name)
+    values.pop("quantization_config", None)
+    one = shape(values)
+    parameters, full, sliding, elements, context = PUBLISHED[name]
+    assert one.parameters() == parameters
+    kinds = [layer.attention for layer in one.layers]
+    assert (kinds.count(Attention.FULL) + kinds.count(Attention.LATENT), kinds.count(Attention.SLIDING)) == (
+        full,
+        sliding,
+    )
+    widest = next(layer for layer in one.layers if layer.attention is not Attention.SLIDING)
+    assert widest.key_width() + widest.value_width() == elements
+    assert one.context_length == context
+    assert one.tensors_confidence is not Confidence.EXACT
+
+
+def test_every_recorded_config_is_checked() -> None:
+    assert {path.stem for path in RECORDED.glob("*.json")} == set(PUBLISHED)
+
+
+def test_architectures_have_their_gguf_names() -> None:
+    names = {name: shape(config(name)).architecture for name in PUBLISHED}
+    assert names["mistral-7b-instruct-v0.3"] == names["mixtral-8x7b-instruct-v0.1"] == "llama"
+    assert names["kimi-k2-instruct"] == names["deepseek-v2-lite-chat"] == "deepseek2"
+    assert (names["qwen3-30b-a3b"], names["gpt-oss-20b"], names["gemma-3-4b-it"]) == ("qwen3moe", "gpt-oss", "gemma3")
+
+
+def test_the_first_layer_of_gemma_2_and_gpt_oss_slides() -> None:
+    for name, window in (("gemma-2-9b-it", 4096), ("gpt-oss-20b", 128)):
+        one = shape(config(name))
+        assert [layer.attention for layer in one.layers[:2]] == [Attention.SLIDING, Attention.FULL]
+        assert one.window_tokens == window
+
+
+def test_a_multimodal_config_is_read_for_its_text_model_and_says_what_is_missing() -> None:
+    one = shape(config("gemma-3-12b-it"))
+    assert [layer.attention for layer in one.layers[:6]] == [Attention.SLIDING] * 5 + [Attention.FULL]
+    assert one.not_sized == ("the weights of its vision tower",)
+    assert one.tensors_confidence is Confidence.LOW
+
+
+def test_latent_attention_and_mtp_are_recognised() -> None:
+    one = shape(config("deepseek-v3"))
+    assert one.latent == LatentAttention(rank=512, rope_length=64, key_length=192, value_length=128)
+    assert one.mtp_layers == 1
+    assert [layer.experts for layer in one.layers[:4]] == [0, 0, 0, 256]
+    assert [layer.feed_forward for layer in one.layers[:4]] == [18432, 18432, 18432, 0]
+
+
+def quantized(name: str, **how: object) -> ModelShape:
+    return shape(config(name, quantization_config=how))
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "size_bytes"),
+    [
+        # published file sizes: sums of the shards, without headers
+        ("llama-3.1-8b-instruct", {"quant_method": "awq", "bits": 4, "group_size": 128}, 5.728e9),
+        ("qwen2.5-7b-instruct", {"quant_method": "awq", "bits": 4, "group_size": 128}, 5.571e9),
+        ("qwen3-8b", {"quant_method": "awq", "bits": 4, "group_size": 128}, 6.10e9),
+        ("llama-3.3-70b-instruct", {"quant_method": "awq", "bits": 4, "group_size": 128}, 39.77e9),
+        ("gpt-oss-20b", {"quant_method": "mxfp4"}, 12.82 * GIB),
+    ],
+)
+def test_quantized_checkpoints_have_their_published_size(name: str, how: dict[str, object], size_bytes: float) -> None:
+    one = quantized(name, **how)
+    assert one.quantization == how["quant_method"]
+    assert one.weights_bytes() == pytest.approx(size_bytes, rel=0.001)
+    assert one.tensors_confidence is Confidence.LOW
+    assert one.not_sized == ()
+
+
+def test_block_fp8_is_a_byte_an_element_and_its_scales() -> None:
+    one = shape(config("deepseek-v3"))
+    assert one.quantization == "fp8"
+    scales = sum(tensor.elements() for tensor in one.tensors if tensor.name.endswith("weight_scale_inv"))
+    published_with_mtp = 41_540_496
+    assert scales < published_with_mtp < scales * 1.03
+    assert 626 * GIB < one.weights_bytes() < 627 * GIB  # 641.3 GiB published, of which the MTP block has 14.4
+
+
+@pytest.mark.parametrize(
+    ("how", "label", "suffix"),
+    [
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, "gptq", ".g_idx"),
+        ({"quant_method": "fp8"}, "fp8", ".weight_scale"),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}}},
+            },
+            "compressed-tensors",
+            ".weight_packed",
+        ),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"g": {"weights": {"num_bits": 8, "type": "float"}}},
+            },
+            "compressed-tensors",
+            ".weight_scale",
+        ),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": {"g": {"weights": {"num_bits": 8, "type": "int"}}}},
+            "compressed-tensors",
+            ".weight_scale",
+        ),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "modelopt", ".weight_scale"),
+    ],
+)
+def test_a_method_is_recognised_and_lays_out_its_own_tensors(how: dict[str, object], label: str, suffix: str) -> None:
+    one = quantized("qwen3-8b", **how)
+    assert one.quantization == label
+    assert any(tensor.name == f"blk.0.attn_q{suffix}" for tensor in one.tensors)
+    assert one.weights_bytes() < 0.75 * shape(config("qwen3-8b")).weights_bytes()
+    assert {tensor.type for tensor in one.tensors if tensor.name.startswith(("token_embd", "output"))} == {"BF16"}
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"quant_method": "bitsandbytes", "load_in_4bit": True},
+        {"quant_method": "compressed-tensors", "config_groups": {}},
+        {"quant_method": "modelopt"},
+        {"bits": 4},
+    ],
+)
+def test_a_method_whose_layout_is_not_covered_is_counted_unquantized_and_said(how: dict[str, object]) -> None:
+    one = quantized("qwen3-8b", **how)
+    assert one.weights_bytes() == shape(config("qwen3-8b")).weights_bytes()
+    assert "counted unquantized" in one.not_sized[0]
+
+
+def test_tensors_of_headers_are_taken_as_they_are() -> None:
+    tensors = (
+        Tensor("model.embed_tokens.weight", (4096, 151_936), "BF16"),
+        Tensor("lm_head.weight", (4096, 151_936), "BF16"),
+    )
+    one = shape(config("qwen3-8b"), tensors)
+    assert one.tensors == tensors
+    assert one.tensors_confidence is Confidence.EXACT
+    assert not one.has_tied_output()
+    assert shape(config("qwen3-8b"), tensors[:1]).has_tied_output()
+
+
+def test_a_dtype_that_is_not_said_lowers_the_confidence() -> None:
+    assert shape(config("qwen3-8b")).tensors_confidence is Confidence.CALIBRATED
+    assert shape(config("qwen3-8b", torch_dtype=None)).tensors_confidence is Confidence.LOW
+    half = shape(config("qwen3-8b", torch_dtype=None, dtype="float16"))
+    assert (half.quantization, half.tensors_confidence) == ("F16", Confidence.CALIBRATED)
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "not a model's config.json"),
+        (b"<!doctype html><html></html>", "an HTML page"),
+        (b"[1]", "an object is expected"),
+        (b'{"a":1,"a":1}', "is there twice"),
+        (b"{}", "no model_type"),
+        (b'{"model_type": 3}', "no model_type"),
+        (b'{"model_type": "lama"}', "does not cover the model_type 'lama'"),
+        (b'{"model_type": "llama"}', "num_hidden_layers is missing"),
+        (b"\xff\xfe{", "not UTF-8"),
+        (b'{"a": ' + b"[" * 100_000, "nested too deeply"),
+        (b" " * 2_000_000, "too large"),
+    ],
+)
+def test_what_is_no_config_of_a_known_model_is_refused_in_words(raw: bytes, words: str) -> None:
+    with pytest.raises(WrongInput) as stop:
+        model_shape(raw, name="config.json", tensors=None)
+    assert words in stop.value.message
+    assert stop.value.where is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_hidden_layers": 10**9}, "not between"),
+        ({"hidden_size": "big"}, "is not a whole number"),
+        ({"hidden_size": 4096.5}, "is not a whole number"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0"),
+        ({"vocab_size": -1}, "vocab_size is -1"),
+        ({"num_experts": 100_000}, "not between 0 and 1024"),
+        ({"max_position_embeddings": None}, "max_position_embeddings is missing"),
+    ],
+)
+def test_impossible_numbers_are_refused_by_name(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(WrongInput) as stop:
+        shape(config("qwen3-8b", **changes))
+    assert words in stop.value.message
+
+
+def test_a_short_list_of_layer_types_is_refused() -> None:
+    with pytest.raises(WrongInput, match="layer_types has 2 entries for 24 layers"):
+        shape(config("gpt-oss-20b", layer_types=["full_attention", "sliding_attention"]))
+
+
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-5, 600), st.integers(), st.floats(), st.text(max_size=8)),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(PUBLISHED)), st.data())
+def test_any_change_of_a_config_gives_a_shape_or_wrong_input(name: str, data: st.DataObject) -> None:
+    base = config(name)
+    keys = st.sampled_from([*base, "quantization_config", "text_config", "head_dim", "kv_lora_rank", "mlp_only_layers"])
+    changes = data.draw(st.dictionaries(keys, values, min_size=1, max_size=3))
+    try:
+        one = shape(base | changes)
+    except WrongInput:
+        return
+    assert one.weights_bytes() >= 0
+    assert one.layers
