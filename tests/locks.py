@@ -11,20 +11,9 @@ from llmops.domain.numbers import Number, Numbers
 from llmops.domain.plan import Estimate, Speed
 from llmops.domain.profile import ChangePolicy, Features, HostWish, Observe, Serve
 from llmops.domain.units import GIB, MIB
+from llmops.engines import llama_cpp
 
 RTX_4090_UUID = "GPU-5d6a1c2e-8f0b-4c1d-9e77-3a1b2c3d4e5f"
-
-
-def llama_argv(*, alias: str, port: int, context: int, slots: int, gpu_layers: str, threads: int) -> tuple[str, ...]:
-    """A locked llama-server command line; `context` is one request's."""
-    return (
-        *("llama-server", "-m", "{model}", "--alias", alias, "--host", "127.0.0.1", "--port", str(port)),
-        *("--api-key-file", "{credentials}/engine-key", "--no-ui", "--no-slots", "--metrics", "--offline"),
-        *("-c", str(context * slots), "-np", str(slots), "--no-kv-unified", "-b", "2048", "-ub", "512"),
-        *("-ngl", gpu_layers, "-sm", "none", "-fit", "off", "-fa", "on", "-ctk", "f16", "-ctv", "f16"),
-        *("--cache-ram", "0", "-lm", "mmap", "--threads", str(threads), "--timeout", "600"),
-        *("--cors-origins", "localhost", "--no-context-shift"),
-    )
 
 
 def vllm_argv(*, alias: str, port: int, context: int, slots: int) -> tuple[str, ...]:
@@ -69,6 +58,7 @@ def _speed(value: float, low: float, high: float) -> Speed:
 
 def llama_cpu(*, alias: str = "chat", port: int = 8080) -> LockedDeployment:
     """A small model on the CPU: 1.7B Q8_0, 8192 tokens, 2 slots."""
+    settings = EngineSettings(engine=EngineName.LLAMA_CPP, context_size=16384, parallel=2, gpu_layers=0)
     host = Causes(weights_bytes=1_834_426_368, kv_cache_bytes=1_879_048_192, compute_bytes=322_437_120)
     return LockedDeployment(
         model=ModelRef(
@@ -81,8 +71,8 @@ def llama_cpu(*, alias: str = "chat", port: int = 8080) -> LockedDeployment:
         ),
         quantization="Q8_0",
         engine=LockedEngine(name=EngineName.LLAMA_CPP, build="b11669", versions=">= b11434"),
-        settings=EngineSettings(engine=EngineName.LLAMA_CPP, context_size=16384, parallel=2, gpu_layers=0),
-        argv=llama_argv(alias=alias, port=port, context=8192, slots=2, gpu_layers="0", threads=8),
+        settings=settings,
+        argv=llama_cpp.argv(settings, alias=alias, port=port, threads=8),
         devices=(),
         ledger=Ledger(
             engine="llama.cpp",
@@ -101,6 +91,7 @@ def llama_cpu(*, alias: str = "chat", port: int = 8080) -> LockedDeployment:
 
 def llama_gpu(*, alias: str = "chat", port: int = 8080, index: int = 0) -> LockedDeployment:
     """An 8B Q4_K_M split in two files on one RTX 4090: 16384 tokens, 4 slots."""
+    settings = EngineSettings(engine=EngineName.LLAMA_CPP, context_size=65536, parallel=4)
     causes = Causes(
         weights_bytes=4_403_765_248, kv_cache_bytes=8_589_934_592, compute_bytes=319_029_248, overhead_bytes=402_653_184
     )
@@ -126,8 +117,8 @@ def llama_gpu(*, alias: str = "chat", port: int = 8080, index: int = 0) -> Locke
         ),
         quantization="Q4_K_M",
         engine=LockedEngine(name=EngineName.LLAMA_CPP, build="b11669", versions=">= b11434"),
-        settings=EngineSettings(engine=EngineName.LLAMA_CPP, context_size=65536, parallel=4),
-        argv=llama_argv(alias=alias, port=port, context=16384, slots=4, gpu_layers="all", threads=8),
+        settings=settings,
+        argv=llama_cpp.argv(settings, alias=alias, port=port, threads=8),
         devices=(
             LockedDevice(
                 name="NVIDIA GeForce RTX 4090", capacity_bytes=25_757_220_864, uuid=RTX_4090_UUID, index=index

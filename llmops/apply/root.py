@@ -110,10 +110,11 @@ class Root:
             if error.errno == errno.ELOOP:
                 raise self._refused(path, "is a symbolic link") from None
             raise
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise self._refused(path, "is not a regular file")
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise self._refused(path, "is not a regular file")
+        with self._naming(path), os.fdopen(descriptor, "rb") as file:
             content = file.read(READ_LIMIT_BYTES + 1)
         if len(content) > READ_LIMIT_BYTES:
             raise self._refused(path, f"is larger than {READ_LIMIT_BYTES} bytes")

@@ -238,7 +238,7 @@ def _switch(changes: ChangeSet, generation: Generation, root: Root, owners: Owne
                 root.switch(change.path)
         root.rename(PENDING, GENERATIONS / str(generation.number))
     except BaseException as error:
-        left = _restore(root, owners, error)
+        left = _restore(generation, root, owners, error)
         if isinstance(error, OSError):
             raise ApplyFailed(
                 f"{_words(error)}; the host is as it was before", hint=left or _hint(error), where=_where(error)
@@ -246,9 +246,12 @@ def _switch(changes: ChangeSet, generation: Generation, root: Root, owners: Owne
         raise
 
 
-def _restore(root: Root, owners: Owners, cause: BaseException) -> str:
+def _restore(generation: Generation, root: Root, owners: Owners, cause: BaseException) -> str:
     """Take everything back after a failure; when even that fails, say how it is finished."""
+    committed = GENERATIONS / str(generation.number)
     try:
+        if root.has_directory(committed):  # renamed, but not known to last
+            root.rename(committed, PENDING)
         return "; ".join(_undo_pending(root, owners))
     except OSError as error:
         raise ApplyFailed(

@@ -25,6 +25,7 @@ START_LIMIT_BURST = 5
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _PATH = re.compile(r"/[A-Za-z0-9._/@+-]+")
+_PROGRAM = re.compile(r"/[^\x00-\x1f\"'\\$%;{}#]+")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 _UUID = re.compile(r"[A-Za-z0-9/-]{1,80}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -66,7 +67,7 @@ def _deployment(
     if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
         raise _refused(field, f"a deployment's name is a-z, 0-9 and `-`, at most {NAME_LIMIT} long")
     engine = locked.engine.name
-    program = checked_path(engine_path or PROGRAMS[engine], "--engine-path" if engine_path else f"{field}.engine")
+    program = PROGRAMS[engine] if engine_path is None else _checked_program(engine_path)
     directory = current_directory(STORE, name)
     model = directory if engine is EngineName.VLLM else directory / _first_file(locked, field)
     argv = _resolved(locked.argv, model, field)
@@ -208,7 +209,7 @@ def _edge(lock: Lock, body_limit_bytes: int) -> Edge:
 
 def _listen(serve: Serve) -> tuple[str, int]:
     address, _, port = serve.listen.rpartition(":")
-    bare = address.removeprefix("[").removesuffix("]")
+    bare = "127.0.0.1" if address == "localhost" else address.removeprefix("[").removesuffix("]")
     if not _is_address(bare) or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise _refused(
             "serve.listen", f"{serve.listen[:80]!r} is not ADDRESS:PORT, such as 127.0.0.1:8443 or [::]:8443"
@@ -248,6 +249,13 @@ def checked_path(text: str, field: str) -> str:
     """An absolute path that means the same to every consumer, unquoted: no blank, quote, `$`, `%` or control character."""
     if not _PATH.fullmatch(text) or ".." in PurePosixPath(text).parts:
         raise _refused(field, f"{text[:80]!r} is not an absolute path of letters, digits and . _ @ + - /")
+    return text
+
+
+def _checked_program(text: str) -> str:
+    """A program's path may hold blanks and any letter; each consumer quotes it."""
+    if not _PROGRAM.fullmatch(text) or ".." in PurePosixPath(text).parts or _CONTROL.search(text):
+        raise _refused("--engine-path", f"{text[:80]!r} is not an absolute path without quotes, `$`, `%` or `\\`")
     return text
 
 

@@ -48,7 +48,10 @@ def _systemd_quoted(text: str, escapes: dict[str, str]) -> str:
 
 
 def _control(char: str) -> str:
-    return f"\\x{ord(char):02x}" if ord(char) < 0x20 or ord(char) == 0x7F else char
+    """What cannot be seen is written as its number, so that the unit can be read by a person."""
+    if ord(char) < 0x20 or ord(char) == 0x7F:
+        return f"\\x{ord(char):02x}"
+    return f"\\u{ord(char):04x}" if _UNPRINTABLE.fullmatch(char) else char
 
 
 def dotenv_value(value: str) -> str:

@@ -1,0 +1,50 @@
+"""Locks rendered with the shipped templates, as the command does it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import locks
+
+from llmops.domain.deployment import RenderedFile, Site
+from llmops.domain.lock import Lock, LockedDeployment
+from llmops.domain.numbers import Number
+from llmops.domain.profile import Serve
+from llmops.engines.deployment import site
+from llmops.formats.target import parse_target
+from llmops.library import shipped
+from llmops.render import render
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+EVERY_TARGET = ("systemd", "env", "compose", "nginx")
+
+CASES: dict[str, Lock] = {
+    "llama_cpp_cpu": locks.lock({"chat": locks.llama_cpu()}, targets=EVERY_TARGET),
+    "llama_cpp_gpu": locks.lock(
+        {"chat": locks.llama_gpu()}, targets=EVERY_TARGET, serve=Serve(listen="0.0.0.0:443", hostname="llm.example.internal")
+    ),
+    "vllm_gpu": locks.lock({"chat": locks.vllm_gpu()}, targets=EVERY_TARGET),
+}
+
+
+def site_of(lock: Lock, *, systemd_version: int = 252) -> Site:
+    """The site of a lock on a target with this systemd."""
+    return site(lock, systemd_version=systemd_version, engine_path=None)
+
+
+def rendered(lock: Lock, *, systemd_version: int = 252, targets: Sequence[str] | None = None) -> tuple[RenderedFile, ...]:
+    """Every file of the lock's targets."""
+    templates = shipped.tree("templates")
+    names = targets if targets is not None else lock.targets
+    chosen = [parse_target(templates[f"{name}/target.yaml"], file=f"{name}/target.yaml") for name in names]
+    return render(site_of(lock, systemd_version=systemd_version), targets=chosen, templates=templates)
+
+
+def text_of(files: Sequence[RenderedFile], path: str) -> str:
+    """The text of one path."""
+    return next(file.text for file in files if str(file.path) == path)
+
+
+def with_number(deployment: LockedDeployment, name: str, value: int) -> LockedDeployment:
+    """The deployment with one derived figure changed."""
+    return replace(deployment, numbers=replace(deployment.numbers, **{name: Number(value=value, rule="test")}))
