@@ -50,7 +50,7 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     card = one_card_bytes(case) + slack
     if placement.is_whole() and placement.kv_offload and not case.settings.cpu_moe_layers and placement.cards == 1:
         return Compute(cards=(card,), host=one_card_host_bytes(case), confidence=sure, host_confidence=Confidence.EXACT)
-    fused = _fused_product_bytes(case)
+    fused = _fused_product_bytes(case) + (_slack_bytes(case) if case.shape.latent is not None else 0)
     card += _copies_bytes(case, placement, placed) + fused
     host = one_card_host_bytes(case) + fused
     weaker = Confidence.CALIBRATED

@@ -21,7 +21,7 @@ _BIASES = frozenset({"qwen2", "seed_oss"})
 _SLIDING = frozenset({"gemma2", "gemma3"})
 """The others run with full attention in llama.cpp, whatever their config says of a window."""
 
-_KNOWN_DETAILS = frozenset({"qk_norm", "norms_per_layer", "bias_qkv", "norm"})
+_KNOWN_DETAILS = frozenset({"qk_norm", "norms_per_layer", "bias_qkv"})
 GEMMA3_VOCABULARY = 262144
 """Rows in the file; the checkpoint is padded to 262208."""
 
@@ -53,7 +53,8 @@ def _is_covered(row: ModelRow) -> bool:
     architecture = row.gguf_architecture
     if architecture not in COVERED or set(row.pattern) - {"F", "S"} or not row.layers:
         return False
-    if set(row.details) - _KNOWN_DETAILS or row.details.get("norm") == "layernorm":
+    special = {key for key, value in row.details.items() if value}
+    if special - _KNOWN_DETAILS or ("bias_qkv" in special and architecture not in _BIASES):
         return False
     if row.details.get("qk_norm") and architecture not in _HEAD_NORMS | {"olmo2"}:
         return False

@@ -13,6 +13,10 @@ from llmops.sizing.trial import VLLM_SEQUENCES, Draft, Question, card_sets, weig
 DEFAULT_CONTEXT_TOKENS = 16384
 USEFUL_CONTEXT_TOKENS = 8192
 DEFAULT_PARALLEL = 4
+VLLM_RANKS = (0, 1, 2, 4, 8)
+"""Tensor parallel sizes tried: those that divide the heads of nearly every model."""
+
+VLLM_CACHE_TYPES = {"f16": "auto", "bf16": "auto", "q8_0": "fp8"}
 FIRM_WISHES = frozenset({"context", "context_tokens", "parallel", "gpu_layers"})
 """Forced, they are answered as they are: a model that does not fit with them is not moved into RAM instead."""
 
@@ -41,7 +45,7 @@ def search(
         engine=engine,
         alias=alias,
         port=port,
-        wishes=wishes,
+        wishes=_in_the_words_of(engine.NAME, wishes),
         devices=tuple(devices),
         host=host,
         reserve_bytes=reserve_bytes,
@@ -60,6 +64,14 @@ def search(
         cards=choice.draft.cards,
         gpu_layers=_gpu_layers(choice),
     )
+
+
+def _in_the_words_of(engine: EngineName, wishes: Wishes) -> Wishes:
+    """VLLM's names of the cache types: 16 bits are `auto`, 8 bits `fp8`."""
+    if engine is not EngineName.VLLM:
+        return wishes
+    kinds = (VLLM_CACHE_TYPES.get(kind, kind) for kind in wishes.kv_cache_types)
+    return replace(wishes, kv_cache_types=tuple(dict.fromkeys(kinds)))
 
 
 def _gpu_layers(choice: Choice) -> int | None:
@@ -105,7 +117,11 @@ def slot_goals(question: Question) -> tuple[int, ...]:
 def _sets(question: Question) -> tuple[tuple[int, ...], ...]:
     if question.wishes.gpu_layers == 0:
         return ((),)
-    return card_sets(question.devices) or ((),)
+    sets = card_sets(question.devices) or ((),)
+    if question.engine.NAME is EngineName.LLAMA_CPP:
+        return sets
+    wanted = question.wishes.tensor_parallel
+    return tuple(one for one in sets if len(one) == wanted or (wanted is None and len(one) in VLLM_RANKS)) or sets[:1]
 
 
 def _whole(question: Question, shape: ModelShape) -> Choice | None:

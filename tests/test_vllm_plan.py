@@ -1,0 +1,149 @@
+"""vLLM at first depth: blocks equal its own planner's, the rest is marked low."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
+from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.ledger import Confidence
+from llmops.domain.model import Attention, LatentAttention, Layer, ModelShape, Tensor
+from llmops.domain.units import GIB
+from llmops.engines import vllm
+from llmops.engines.vllm_blocks import groups
+
+ROWS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "measured" / "vllm" / "kv_blocks.json").read_text())
+
+
+def layers(count: int, kv_heads: int, length: int, attention: Attention = Attention.FULL) -> tuple[Layer, ...]:
+    return (
+        Layer(
+            attention=attention,
+            heads=kv_heads,
+            kv_heads=kv_heads,
+            key_length=length,
+            value_length=0 if attention is Attention.LATENT else length,
+            feed_forward=1024,
+        ),
+    ) * count
+
+
+def shape(stack: tuple[Layer, ...], *, window: int | None = None, latent: LatentAttention | None = None) -> ModelShape:
+    return ModelShape(
+        architecture="any",
+        name="any",
+        layers=stack,
+        embedding_length=4096,
+        vocabulary=128256,
+        context_length=131072,
+        window_tokens=window,
+        latent=latent,
+        tensors=(
+            Tensor("model.layers.0.self_attn.q_proj.weight", (4096, 4096), "BF16"),
+            Tensor("model.layers.0.self_attn.k_proj.weight", (4096, 1024), "BF16"),
+            Tensor("model.norm.weight", (4096,), "BF16"),
+        ),
+        tensors_confidence=Confidence.EXACT,
+    )
+
+
+SLIDING = Attention.SLIDING
+COVERED = {
+    "llama3-8b fp8kv": (shape(layers(32, 8, 128)), 1, "fp8"),
+    "llama3-70b tp4": (shape(layers(80, 8, 128)), 4, "auto"),
+    "llama3-70b tp8": (shape(layers(80, 8, 128)), 8, "auto"),
+    "qwen2.5-7b": (shape(layers(28, 4, 128)), 1, "auto"),
+    "gemma3-12b hybrid dis=False": (shape(layers(40, 8, 256, SLIDING) + layers(8, 8, 256), window=1024), 1, "auto"),
+    "deepseek-v3 mla": (shape(layers(61, 1, 576, Attention.LATENT)), 1, "auto"),
+    "mixed head sizes gemma4-like": (shape(layers(25, 16, 256, SLIDING) + layers(5, 8, 256), window=1024), 1, "auto"),
+}
+NOT_COVERED = {"gemma3-12b hybrid dis=True", "qwen3-next tp1 ssm2 align=False blk=544 page=1114112 mambapage=1097728"}
+
+
+def test_every_measured_row_is_covered_or_named_as_not() -> None:
+    assert {row["name"] for row in ROWS} == set(COVERED) | NOT_COVERED
+
+
+@pytest.mark.parametrize("name", COVERED)
+def test_blocks_and_concurrency_equal_vllms_planner(name: str) -> None:
+    row = next(one for one in ROWS if one["name"] == name)
+    one, ranks, kind = COVERED[name]
+    cut = groups(one, tensor_parallel=ranks, kv_cache_type=kind)
+    assert cut is not None
+    assert cut.bytes_per_block == row["bytes_per_block"]
+    assert row["available"] // cut.bytes_per_block == row["num_blocks"]
+    assert cut.request_blocks(row["max_model_len"], batch_tokens=2048) == row["max_request_blocks"]
+
+
+CARD = Device(name="card", kind=DeviceKind.CUDA, capacity_bytes=24 * GIB, free_bytes=24 * GIB)
+NO_HOST = HostDevice(memory_bytes=None, physical_cores=None)
+SETTINGS = EngineSettings(
+    engine=EngineName.VLLM,
+    context_size=8192,
+    parallel=128,
+    kv_unified=True,
+    kv_cache_type_k="auto",
+    kv_cache_type_v="auto",
+    gpu_memory_utilization=0.9,
+)
+
+
+def test_the_pool_is_what_the_budget_leaves_and_everything_is_low() -> None:
+    said = vllm.ledger(
+        shape=shape(layers(32, 8, 128)), settings=SETTINGS, devices=(CARD,), host=NO_HOST, reserve_bytes=0
+    )
+    assert said.pool is not None
+    total = said.devices[0].total_bytes()
+    budget = 24 * GIB * 9 // 10
+    assert budget - said.pool.bytes_per_block - 2 < total <= budget + 1
+    assert said.pool.kv_pool_bytes == said.devices[0].causes.kv_cache_bytes
+    assert said.fits()
+    assert {said.confidence, *said.devices[0].confidence.values()} == {Confidence.LOW}
+
+
+def test_a_pool_smaller_than_one_request_does_not_fit() -> None:
+    small = replace(CARD, capacity_bytes=3 * GIB, free_bytes=3 * GIB)
+    said = vllm.ledger(
+        shape=shape(layers(32, 8, 128)),
+        settings=replace(SETTINGS, context_size=131072),
+        devices=(small,),
+        host=NO_HOST,
+        reserve_bytes=0,
+    )
+    assert not said.fits()
+
+
+def test_without_a_card_it_says_which_engine_to_take() -> None:
+    with pytest.raises(WrongUsage) as stopped:
+        vllm.ledger(shape=shape(layers(2, 2, 64)), settings=SETTINGS, devices=(), host=NO_HOST, reserve_bytes=0)
+    assert "llama.cpp" in (stopped.value.hint or "")
+
+
+def test_settings_read_back_from_their_command_line_are_the_same() -> None:
+    line = vllm.argv(SETTINGS, alias="chat", port=8000, threads=None)
+    assert vllm.settings(line) == SETTINGS
+    assert "--api-key" not in line
+    assert line[:3] == ("vllm", "serve", "{model}")
+
+
+def test_human_numbers_and_equals_signs_are_read() -> None:
+    read = vllm.settings(["vllm", "serve", "m", "--max-model-len=8K", "--max_num_seqs", "64", "-tp", "2"])
+    assert (read.context_size, read.parallel, read.tensor_parallel, read.gpu_memory_utilization) == (8192, 64, 2, 0.92)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["--device", "cuda"], "no longer has `--device`"),
+        (["--max-model-length", "1"], "does not know"),
+        (["--max-model-len"], "needs a value"),
+        (["--gpu-memory-utilization", "1.5"], "at most 1"),
+        (["--max-num-seqs", "lots"], "whole number"),
+    ],
+)
+def test_a_line_that_would_not_start_says_so(line: list[str], message: str) -> None:
+    with pytest.raises(WrongInput, match=message):
+        vllm.settings(["vllm", "serve", "m", *line])
