@@ -29,7 +29,7 @@ def place(cgroup: str, mountinfo: str, *, controller: str) -> Place | None:
     mounts = read_mounts(mountinfo)
     old = [one for one in mounts if one.filesystem == "cgroup" and controller in one.options]
     new = [one for one in mounts if one.filesystem == "cgroup2"]
-    for line in cgroup.splitlines():
+    for line in cgroup.split("\n"):
         number, _, rest = line.partition(":")
         names, _, path = rest.partition(":")
         if old and controller in names.split(","):
@@ -56,7 +56,7 @@ def read_memory_limit(texts: list[str]) -> Known[int | None] | Unknown:
     """The smallest limit in the texts of memory.max, memory.limit_in_bytes or memory.stat (its hierarchical limit)."""
     limits: list[int] = []
     for text in texts:
-        for line in text.splitlines():
+        for line in text.split("\n"):
             word = line.removeprefix("hierarchical_memory_limit ").strip()
             if (word == line.strip() and " " in word) or word in ("max", ""):
                 continue
@@ -110,11 +110,8 @@ def _directories(mount: Mount, path: str) -> tuple[PurePosixPath, ...]:
     """From the group up to the mount. In a container the mount shows only a part, or the path leads outside: start there."""
     top, inside = PurePosixPath(mount.point), PurePosixPath(mount.inside)
     group = PurePosixPath(path if path.startswith("/") else "/")
-    if group.is_relative_to(inside):
-        group = group.relative_to(inside)
-    elif ".." in group.parts or inside != PurePosixPath("/"):
-        group = PurePosixPath()
-    parts = [part for part in group.parts if part not in ("/", "..", ".")]
+    is_seen = group.is_relative_to(inside) and ".." not in group.parts
+    parts = group.relative_to(inside).parts if is_seen else ()
     return tuple(top.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1))
 
 

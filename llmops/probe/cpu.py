@@ -85,7 +85,7 @@ def read(text: CpuText) -> Known[Cpu] | Unknown:
 
 
 def _fields(block: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in block.splitlines())
+    pairs = (line.partition(":") for line in block.split("\n"))
     return {name.strip(): value.strip() for name, colon, value in pairs if colon}
 
 

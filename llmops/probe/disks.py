@@ -35,6 +35,8 @@ def ask(root: Path, path: Path) -> Known[DiskText] | Unknown:
 
 
 def _ask(root: Path, path: Path) -> Known[DiskText] | Unknown:
+    if "\0" in str(path):
+        return Unknown("not a path: it holds a zero byte")
     try:
         place = root / path.absolute().relative_to("/")
         while not os.path.lexists(place) or not _exists(place):
@@ -43,17 +45,16 @@ def _ask(root: Path, path: Path) -> Known[DiskText] | Unknown:
             place = place.parent
         real = place.resolve()
         numbers = os.statvfs(real)
-    except (OSError, ValueError, RuntimeError) as error:  # ValueError: a NUL in the path; RuntimeError: a loop of links
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a loop of links
         return Unknown(str(getattr(error, "strerror", None) or error).lower())
+    # f_bavail leaves out what is reserved for root, as `df` does: a service does not run as root
     shown = "/" / real.relative_to(root.resolve()) if real.is_relative_to(root.resolve()) else real
-    # root may use the blocks that are reserved for it
-    free = numbers.f_bfree if os.geteuid() == 0 else numbers.f_bavail
     return Known(
         DiskText(
             path=str(path),
             real=str(shown),
             total_bytes=numbers.f_blocks * numbers.f_frsize,
-            free_bytes=free * numbers.f_frsize,
+            free_bytes=numbers.f_bavail * numbers.f_frsize,
             total_inodes=numbers.f_files,
             free_inodes=numbers.f_favail,
             read_only=bool(numbers.f_flag & os.ST_RDONLY),

@@ -57,9 +57,7 @@ def read(text: KernelText) -> Known[KernelSide] | Unknown:
     if isinstance(text.modules, Unknown) and not text.devices:
         return text.modules
     loaded = (
-        {line.split(" ", 1)[0] for line in text.modules.value.splitlines()}
-        if isinstance(text.modules, Known)
-        else set()
+        {line.split(" ", 1)[0] for line in text.modules.value.split("\n")} if isinstance(text.modules, Known) else set()
     )
     cards = [
         DisplayCard(

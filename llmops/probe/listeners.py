@@ -58,7 +58,7 @@ def read(text: ListenersText) -> Known[tuple[Listener, ...]] | Unknown:
     """Every listening socket once, by port; without /proc/net/tcp nothing is known, without tcp6 there is no IPv6."""
     if isinstance(text.tcp, Unknown):
         return text.tcp
-    lines = [*text.tcp.value.splitlines(), *(text.tcp6.value.splitlines() if isinstance(text.tcp6, Known) else [])]
+    lines = [*text.tcp.value.split("\n"), *(text.tcp6.value.split("\n") if isinstance(text.tcp6, Known) else [])]
     found: dict[tuple[int, str], Listener] = {}
     for line in lines:
         match = _LISTEN.match(line)

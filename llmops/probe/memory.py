@@ -49,11 +49,13 @@ def read(text: MemoryText) -> Known[Memory] | Unknown:
 
 def read_swaps(text: str) -> Known[tuple[Swap, ...]] | Unknown:
     """The areas of /proc/swaps: a head line, then name, type, size and use in KiB, priority. A blank in a name is octal."""
-    lines = text.splitlines()
+    lines = text.split("\n")
     if not lines or not lines[0].startswith("Filename"):
         return Unknown("/proc/swaps has no head line")
     swaps: list[Swap] = []
     for line in lines[1:]:
+        if not line:
+            continue
         match = re.fullmatch(r"(\S+)\s+(\S+)\s+(\d{1,18})\s+(\d{1,18})\s+(-?\d{1,9})\s*", line, re.ASCII)
         if match is None:
             return Unknown(f"a line of /proc/swaps is not understood: {line[:60]}")

@@ -19,7 +19,8 @@ class Mount:
 
 def read(text: str) -> tuple[Mount, ...]:
     """Every mount, in order; a line that is not one is left out."""
-    return tuple(mount for line in text.splitlines() if (mount := _mount(line)) is not None)
+    # not splitlines: the kernel escapes line ends in paths, but not the form feeds and separators that one splits at, too
+    return tuple(mount for line in text.split("\n") if (mount := _mount(line)) is not None)
 
 
 def mount_of(mounts: tuple[Mount, ...], path: PurePosixPath) -> Mount | None:

@@ -89,7 +89,7 @@ def read(text: SystemText) -> System:
 def read_os_release(text: str) -> dict[str, str]:
     """The assignments of os-release(5), shell quoting undone; a line that is not one is left out."""
     values: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         name, equals, value = line.strip().partition("=")
         if not equals or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name, re.ASCII):
             continue

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from llmops.domain.reading import Known, Unknown
@@ -11,8 +12,18 @@ T = TypeVar("T")
 
 def within(seconds: float, function: Callable[[], Known[T] | Unknown], *, what: str) -> Known[T] | Unknown:
     """What `function` gives, or `Unknown` after `seconds`. Its thread is left behind and does not hold up the exit."""
-    answers: list[Known[T] | Unknown] = []
-    thread = threading.Thread(target=lambda: answers.append(function()), daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers[0] if answers else Unknown(f"{what} did not answer within {seconds:g} s")
+    answer: Future[Known[T] | Unknown] = Future()
+
+    def call() -> None:
+        try:
+            answer.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it
+            answer.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    try:
+        return answer.result(timeout=seconds)
+    except TimeoutError:
+        if answer.done():
+            raise  # the function's own
+        return Unknown(f"{what} did not answer within {seconds:g} s")
