@@ -30,6 +30,7 @@ class StubEngine:
     def __init__(self, *, key: str | None = KEY, fault: str = "", certificate: tuple[Path, Path] | None = None) -> None:
         self.key = key
         self.fault = fault
+        self.error = "context shift is disabled"
         self.seen: list[tuple[str, str, str | None]] = []
         self.ending = threading.Event()
         stub = self
@@ -198,7 +199,7 @@ _WHOLE: dict[str, Callable[[_Answers], None]] = {
 
 _MIDDLE: dict[str, Callable[[_Answers], None]] = {
     "bad-json": lambda one: one._raw(b'data: {"choices\n\n'),
-    "error-event": lambda one: one._event({"error": {"code": 500, "message": "context shift is disabled"}}),
+    "error-event": lambda one: one._event({"error": {"code": 500, "message": one.engine.error}}),
     "cut": _Answers._cut,
     "stall": _Answers._stall,
     "drip": _Answers._drip,

@@ -1,5 +1,6 @@
 """The command line: the table of commands, and the one place where an error becomes an exit code."""
 
+import io
 import os
 import signal
 import sys
@@ -7,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -50,7 +51,8 @@ class CommandTable(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - Typer's own signature
         super().__init__(**settings)
-        self.commands = {name: TyperCommand(name, help=line) for name, line in COMMANDS.items()}
+        # As `help` alone a line would be cut where the terminal is narrow.
+        self.commands = {name: TyperCommand(name, help=line, short_help=line) for name, line in COMMANDS.items()}
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002, D102 - Typer's own signature
         return list(COMMANDS)
@@ -81,7 +83,9 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer's callback sign
 @application.callback()
 def top(
     *,
-    version: bool = typer.Option(False, "--version", help="Print the version.", callback=_print_version, is_eager=True),
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Is this box fit to serve, what fits on it, is the model on disk what was planned, is what runs hardened?"""
 
@@ -94,8 +98,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Every error becomes a message with a hint, and a document with `--json`."""
     arguments = list(arguments)
     signal.signal(signal.SIGTERM, _on_sigterm)
+    _make_writable(arguments)
     try:
         code = application(arguments, prog_name="llmops", standalone_mode=False)
+        sys.stdout.flush()
     except Stop as stop:
         return _fail(arguments, stop, stop.exit_code)
     except KeyboardInterrupt:
@@ -103,11 +109,35 @@ def run(arguments: Sequence[str]) -> int:
     except Terminated:
         return _fail(arguments, Stop("terminated"), Exit.TERMINATED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: not an error of ours
-        return Exit.FINE
+        return _give_up_stdout()
+    except SystemExit as ended:
+        if "_LLMOPS_COMPLETE" in os.environ:  # the shell asks for completions
+            raise
+        return _give_up_stdout() if ended.code == 1 else int(ended.code or 0)  # Typer's answer to a broken pipe
     except Exception as error:  # noqa: BLE001 - the one place where everything ends
         return _unexpected(arguments, error)
+    if code == Exit.INTERRUPTED:  # Typer's answer to Ctrl-C since 0.26
+        return _fail(arguments, Stop("interrupted"), Exit.INTERRUPTED)
     return int(code or 0)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    return "--json" in (arguments[: arguments.index("--")] if "--" in arguments else arguments)
+
+
+def _make_writable(arguments: list[str]) -> None:
+    """A terminal that cannot show `→` gets a question mark, not a traceback; a document is UTF-8 whatever the locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    if _wants_json(arguments) and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _give_up_stdout() -> Exit:
+    """Nobody reads: not an error of ours, and nothing more to write when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return Exit.FINE
 
 
 def _unexpected(arguments: list[str], error: Exception) -> int:
@@ -138,10 +168,12 @@ def _fail(arguments: list[str], stop: Stop, code: Exit) -> int:
     from llmops.views.document import error_document
     from llmops.views.errors import error_text
 
-    before_dashes = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    if "--json" in before_dashes:
-        name = next((word for word in arguments if word in COMMANDS), "llmops")
-        typer.echo(error_document(name, stop, exit_code=code))
-    else:
-        typer.echo(error_text(stop), err=True)
+    try:
+        if _wants_json(arguments):
+            name = next((word for word in arguments if word in COMMANDS), "llmops")
+            typer.echo(error_document(name, stop, exit_code=code))
+            return code
+    except OSError:  # stdout is full or gone: say it where someone may see it
+        _give_up_stdout()
+    typer.echo(error_text(stop), err=True)
     return code
