@@ -20,6 +20,7 @@ from llmops.hub import account, select
 from llmops.hub.local import describe
 from llmops.hub.reading import Reader, local_reader, open_file, remote_reader
 from llmops.hub.repository import list_files
+from llmops.hub.transport import Patience
 from llmops.library import shipped
 from llmops.sizing.quantized import quantized
 
@@ -27,6 +28,9 @@ QUALITY = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K")
 """What `quantization: auto` tries of a catalogue model, the best first; 16 bit only when it is asked for."""
 
 WIDE = ("F32", "F16", "BF16")
+HASTE = Patience(attempts=4, first_wait_seconds=0.4, stall_seconds=15.0)
+"""Someone waits for a plan, and little is asked: an unreachable hub is told after some three seconds."""
+
 HEADERS_READ = 3
 """Of a repository's quantizations, how many headers are read: the largest that may fit, by their files' sizes."""
 
@@ -172,7 +176,7 @@ def _tensors(weights: Sequence[tuple[str, Reader]]) -> tuple[Tensor, ...] | None
 
 def _hub(source: ModelSource, choice: EngineChoice, wanted: str | None, room_bytes: int, sources: Sources) -> Opened:
     endpoint, token = sources.endpoint(), sources.token()
-    ref = list_files(source, endpoint=endpoint, token=token)
+    ref = list_files(source, endpoint=endpoint, token=token, patience=HASTE)
     models = select.candidates(ref)
     if not models and wanted is None:
         return _hub_safetensors(ref, choice, endpoint, token)
@@ -180,7 +184,7 @@ def _hub(source: ModelSource, choice: EngineChoice, wanted: str | None, room_byt
     chosen = [select.selected(ref, selector=wanted).files] if wanted else _worth_trying(models, room_bytes)
     shapes, by_quantization = [], {}
     for files in chosen:
-        readers = [(one.name, open_file(ref, one, endpoint=endpoint, token=token)) for one in files]
+        readers = [(one.name, open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE)) for one in files]
         shape = gguf_shape(readers, name=files[0].name)
         label = next((key for key, those in models.items() if those == files), shape.quantization)
         shapes.append(replace(shape, quantization=label))
@@ -209,7 +213,7 @@ def _worth_trying(models: Mapping[str, tuple[ModelFile, ...]], room_bytes: int) 
 def _hub_safetensors(ref: ModelRef, choice: EngineChoice, endpoint: str, token: str | None) -> Opened:
     engine = engine_for(choice, EngineName.VLLM, what="a repository of safetensors")
     files = select.safetensors_files(ref)
-    by_name = {one.name: open_file(ref, one, endpoint=endpoint, token=token) for one in files}
+    by_name = {one.name: open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE) for one in files}
     config = by_name["config.json"]
     tensors = _tensors([(name, reader) for name, reader in by_name.items() if name.endswith(".safetensors")])
     shape = config_json.model_shape(config.read(0, config.bytes), name=ref.repository or ref.source, tensors=tensors)
@@ -227,7 +231,9 @@ def _url(source: ModelSource, choice: EngineChoice, sources: Sources) -> Opened:
     name = url.rsplit("/", 1)[-1].split("?", 1)[0]
     if len(part_names(name)) > 1:
         raise WrongUsage("a split file by its address is not read", hint="give the repository: `hf:org/repo:QUANT`")
-    shape = gguf_shape([(url, remote_reader(url, endpoint=sources.endpoint(), repository=""))], name=name)
+    shape = gguf_shape(
+        [(url, remote_reader(url, endpoint=sources.endpoint(), repository="", patience=HASTE))], name=name
+    )
 
     def refuse(_quantization: str | None) -> ModelRef:
         raise WrongUsage(

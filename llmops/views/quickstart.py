@@ -24,7 +24,7 @@ class Summary:
     scratch: str
     steps: tuple[Step, ...]
     known_model: tuple[str, ...]
-    files: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str, str], ...]
     findings: tuple[Finding, ...]
     verdict: str
     ok: bool
@@ -46,7 +46,7 @@ def show_quickstart(summary: Summary, to: Screen) -> None:
     for line in summary.known_model:
         to.line(line)
     to.line()
-    to.table(("file", "what it is"), summary.files)
+    to.table((f"file below {summary.scratch}/root", "mode and owner", "target"), summary.files)
     notable = [finding for finding in summary.findings if finding.status is not Status.OK]
     if notable:
         to.line()

@@ -114,4 +114,4 @@ def show_findings(to: Screen, findings: Sequence[Finding]) -> None:
         if finding.where is not None and finding.where.text():
             to.line(f"      --> {finding.where.text()}", tone=Tone.DIM)
         if finding.fix and finding.status is not Status.OK:
-            to.line(f"      fix: {finding.fix}")
+            to.line("      fix: " + finding.fix.replace("\n", "\n           "))
