@@ -7,8 +7,8 @@ that is not enough for as much as it then expects; the expectation is the parser
 from collections.abc import Callable
 
 from llmops.domain.errors import WrongInput
-from llmops.domain.finding import Where
 from llmops.domain.units import KIB, MIB, size_text
+from llmops.formats.refusal import refusal
 
 Read = Callable[[int, int], bytes]
 """`read(offset, length)`: up to `length` bytes, fewer only at the file's end."""
@@ -79,4 +79,4 @@ class Beginning:
 
     def wrong(self, message: str, *, hint: str | None = None) -> WrongInput:
         """A refusal that names the file."""
-        return WrongInput(f"{self.name}: {message}", hint=hint, where=Where(file=self.name))
+        return refusal(self.name, message, hint=hint)

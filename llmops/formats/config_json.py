@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from llmops.domain.errors import WrongInput
-from llmops.domain.finding import Where
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape, Tensor
 from llmops.formats.config_families import FAMILIES, Family
@@ -19,6 +17,7 @@ from llmops.formats.gguf_values import GgufValue
 from llmops.formats.json_text import Value, json_object
 from llmops.formats.layers import EXPERTS_LIMIT, LAYERS_LIMIT, FeedForward, Stack, stack
 from llmops.formats.model_keys import ModelKeys
+from llmops.formats.refusal import refusal
 
 CONFIG_LIMIT_BYTES = 1 << 20
 _DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32", "half": "F16"}
@@ -30,7 +29,7 @@ def model_shape(config: bytes, *, name: str, tensors: Sequence[Tensor] | None) -
     Raises `WrongInput` for a file that is no config.json and for a `model_type` that is not covered.
     """
     if len(config) > CONFIG_LIMIT_BYTES:
-        raise WrongInput(f"{name}: too large for a model's config.json", where=Where(file=name))
+        raise refusal(name, "too large for a model's config.json")
     outer = json_object(config, name=name, what="a model's config.json")
     nested = outer.get("text_config", outer.get("llm_config"))
     inner = nested if isinstance(nested, Mapping) else outer
@@ -78,10 +77,6 @@ def model_shape(config: bytes, *, name: str, tensors: Sequence[Tensor] | None) -
     )
 
 
-def _wrong(name: str, message: str, *, key: str, hint: str | None = None) -> WrongInput:
-    return WrongInput(f"{name}: {message}", hint=hint, where=Where(file=name, key=key))
-
-
 def _family(inner: Mapping[str, Value], outer: Mapping[str, Value], name: str) -> tuple[Family, str]:
     for table in (inner, outer):
         model_type = table.get("model_type")
@@ -89,12 +84,12 @@ def _family(inner: Mapping[str, Value], outer: Mapping[str, Value], name: str) -
             return FAMILIES[model_type], model_type
     said = inner.get("model_type", outer.get("model_type"))
     if not isinstance(said, str):
-        raise _wrong(name, "it has no model_type", key="model_type", hint="give the config.json of a language model")
+        raise refusal(name, "it has no model_type", key="model_type", hint="give the config.json of a language model")
     near = get_close_matches(said, FAMILIES, n=1)
     known = f"did you mean {near[0]}? known: " if near else "known: "
     message = f"sizing from config.json does not cover the model_type {ascii(said)[:60]}"
     hint = f"a GGUF file of this model can be sized by its header; {known}{', '.join(FAMILIES)}"
-    raise _wrong(name, message, key="model_type", hint=hint)
+    raise refusal(name, message, key="model_type", hint=hint)
 
 
 def _numbers(config: Mapping[str, Value]) -> dict[str, GgufValue]:
@@ -156,7 +151,7 @@ def _pattern(config: Mapping[str, Value], keys: ModelKeys, layers: int, name: st
     kinds = config.get("layer_types")
     if isinstance(kinds, list):
         if len(kinds) < layers:
-            raise _wrong(name, f"layer_types has {len(kinds)} entries for {layers} layers", key="layer_types")
+            raise refusal(name, f"layer_types has {len(kinds)} entries for {layers} layers", key="layer_types")
         return {"attention.sliding_window_pattern": tuple(kind == "sliding_attention" for kind in kinds[:layers])}
     if keys.has("sliding_window_pattern"):
         return {"attention.sliding_window_pattern": keys.integer("sliding_window_pattern")}

@@ -8,8 +8,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from llmops.domain.errors import WrongInput
-from llmops.domain.finding import Where
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape, Tensor
 from llmops.domain.tensor_types import FILE_TYPES
@@ -18,6 +16,7 @@ from llmops.formats.gguf import GgufHeader, split_parts
 from llmops.formats.gguf_values import GgufValue, Skipped
 from llmops.formats.layers import LAYERS_LIMIT, FeedForward, stack
 from llmops.formats.model_keys import ModelKeys
+from llmops.formats.refusal import refusal
 
 _GUESSED = 1024
 """Set in `general.file_type` where a converter only guessed."""
@@ -74,22 +73,18 @@ def model_shape(headers: Sequence[GgufHeader], *, name: str) -> ModelShape:
     )
 
 
-def _wrong(name: str, message: str, *, hint: str | None = None, key: str | None = None) -> WrongInput:
-    return WrongInput(f"{name}: {message}", hint=hint, where=Where(file=name, key=key))
-
-
 def _check_parts(headers: Sequence[GgufHeader], name: str) -> None:
     """Every part is there once, in order, and together they have as many tensors as they say."""
     counts = {header.metadata.get("split.count", 1) for header in headers}
     count = counts.pop()
     if counts:
-        raise _wrong(name, "its parts disagree on how many there are", hint="they are of different models")
+        raise refusal(name, "its parts disagree on how many there are", hint="they are of different models")
     if not isinstance(count, int) or not 0 <= count <= PARTS_LIMIT:
-        raise _wrong(name, f"it says it has {ascii(count)[:40]} parts", hint="fetch it again", key="split.count")
+        raise refusal(name, f"it says it has {ascii(count)[:40]} parts", hint="fetch it again", key="split.count")
     names = split_parts(name)
     if names is not None and len(names) > 1 and len(names) != count:
         message = f"its name says {len(names)} parts, its header {count}"
-        raise _wrong(name, message, hint="the file was renamed: give it its published name", key="split.count")
+        raise refusal(name, message, hint="the file was renamed: give it its published name", key="split.count")
     if count > 1 or len(headers) > 1:
         _check_numbers(headers, name, count=count, names=names)
 
@@ -101,11 +96,11 @@ def _check_numbers(headers: Sequence[GgufHeader], name: str, *, count: int, name
         return
     missing = [number for number in range(count) if number not in numbers]
     if not missing or len(headers) > count:
-        raise _wrong(name, f"its parts are numbered {numbers}, not 0 to {count - 1}", key="split.no")
+        raise refusal(name, f"its parts are numbered {numbers}, not 0 to {count - 1}", key="split.no")
     absent = names[missing[0]] if names is not None and len(names) == count else f"part {missing[0] + 1} of {count}"
     more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
     message = f"{absent} is missing{more}: the model is split into {count} files"
-    raise _wrong(name, message, hint="all parts must lie beside the first, with their published names")
+    raise refusal(name, message, hint="all parts must lie beside the first, with their published names")
 
 
 def _check_tensor_count(headers: Sequence[GgufHeader], name: str) -> None:
@@ -113,30 +108,30 @@ def _check_tensor_count(headers: Sequence[GgufHeader], name: str) -> None:
     found = sum(len(header.tensors) for header in headers)
     if said is not None and said != found:
         message = f"its parts have {found} tensors together, and should have {said}"
-        raise _wrong(name, message, hint="the parts are not of one model: fetch them again", key="split.tensors.count")
+        raise refusal(name, message, hint="the parts are not of one model: fetch them again", key="split.tensors.count")
 
 
 def _check_type(metadata: Mapping[str, GgufValue], name: str) -> None:
     kind = metadata.get("general.type", "model")
     if kind != "model":
         words = _TYPES_OF_FILES.get(str(kind), f"of the type {ascii(kind)[:40]}")
-        raise _wrong(name, f"not a model to serve but {words}", hint="give the model's own file", key="general.type")
+        raise refusal(name, f"not a model to serve but {words}", hint="give the model's own file", key="general.type")
 
 
 def _architecture(metadata: Mapping[str, GgufValue], name: str) -> str:
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str):
         hint = "of a split model give the first part" if "split.no" in metadata else "it is not a whole model"
-        raise _wrong(name, "it does not say its architecture", hint=hint, key="general.architecture")
+        raise refusal(name, "it does not say its architecture", hint=hint, key="general.architecture")
     if architecture in NOT_SERVABLE:
         message = f"not a model to serve but {NOT_SERVABLE[architecture]}"
-        raise _wrong(name, message, hint="give the model's own file", key="general.architecture")
+        raise refusal(name, message, hint="give the model's own file", key="general.architecture")
     if architecture not in KNOWN:
         near = get_close_matches(architecture, KNOWN, n=1, cutoff=0.8)
         like = f" (it knows {near[0]})" if near else ""
         hint = "it is newer than that, or of a fork: take a file that the engine's build can load"
         message = f"llama.cpp b11669 does not know the architecture {ascii(architecture)[:60]}{like}"
-        raise _wrong(name, message, hint=hint, key="general.architecture")
+        raise refusal(name, message, hint=hint, key="general.architecture")
     return architecture
 
 
@@ -145,7 +140,7 @@ def _tensors(headers: Sequence[GgufHeader], name: str) -> tuple[Tensor, ...]:
     if len(headers) > 1:
         often = Counter(tensor.name for tensor in tensors).most_common(1)
         if often and often[0][1] > 1:
-            raise _wrong(name, f"two of its parts have the tensor {often[0][0]!a}", hint="fetch them again")
+            raise refusal(name, f"two of its parts have the tensor {often[0][0]!a}", hint="fetch them again")
     return tensors
 
 

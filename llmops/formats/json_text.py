@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from llmops.domain.errors import WrongInput
-from llmops.domain.finding import Where
 from llmops.formats.lookalike import looks_like
+from llmops.formats.refusal import refusal
 
 Value = None | bool | int | float | str | Sequence["Value"] | Mapping[str, "Value"]
 
@@ -47,5 +47,4 @@ def _no_duplicates(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
 
 
 def _wrong(name: str, message: str, *, line: int | None = None) -> WrongInput:
-    hint = "fetch it again from where the model is published"
-    return WrongInput(f"{name}: {message}", hint=hint, where=Where(file=name, line=line))
+    return refusal(name, message, hint="fetch it again from where the model is published", line=line)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from llmops.domain.errors import WrongInput
-from llmops.domain.finding import Where
 from llmops.formats.gguf_values import GgufValue, Skipped
+from llmops.formats.refusal import refusal
 
 WIDTH_LIMIT = 1 << 28
 """More than any width, head count or length of a real model."""
@@ -66,4 +66,4 @@ class ModelKeys:
 
     def _wrong(self, key: str, message: str, *, hint: str | None = None) -> WrongInput:
         name = f"{self._prefix}{key}"
-        return WrongInput(f"{self._file}: {name} {message}", hint=hint, where=Where(file=self._file, key=name))
+        return refusal(self._file, f"{name} {message}", hint=hint, key=name)

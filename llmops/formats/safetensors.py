@@ -6,14 +6,13 @@ Layout and refusals: safetensors 0.8.0, safetensors/src/tensor.rs. A file is 8 b
 from collections.abc import Mapping
 from itertools import pairwise
 
-from llmops.domain.errors import WrongInput
-from llmops.domain.finding import Where
 from llmops.domain.model import Tensor
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import KIB, MIB, size_text
 from llmops.formats.beginning import Read
 from llmops.formats.json_text import Value, json_object
 from llmops.formats.lookalike import looks_like
+from llmops.formats.refusal import refusal
 
 FIRST_READ_BYTES = 256 * KIB
 """A dense 8B model's header has 40 kB, a mixture of experts with fused experts 0.1 MB."""
@@ -51,14 +50,10 @@ def read_header(read: Read, *, name: str, file_bytes: int | None) -> tuple[Tenso
     end = 8 + len(raw) + (entries[-1][2] if entries else 0)
     if file_bytes is not None and end > file_bytes:
         message = f"it has {file_bytes} bytes of {end}: the last {end - file_bytes} are missing"
-        raise _wrong(name, message, hint=CUT)
+        raise refusal(name, message, hint=CUT)
     if file_bytes is not None and end < file_bytes:
-        raise _wrong(name, f"{file_bytes - end} bytes after its last tensor belong to nothing", hint=AGAIN)
+        raise refusal(name, f"{file_bytes - end} bytes after its last tensor belong to nothing", hint=AGAIN)
     return tuple(tensor for tensor, _, _ in entries)
-
-
-def _wrong(name: str, message: str, *, hint: str) -> WrongInput:
-    return WrongInput(f"{name}: {message}", hint=hint, where=Where(file=name))
 
 
 def _header(read: Read, name: str, file_bytes: int | None) -> bytes:
@@ -67,15 +62,15 @@ def _header(read: Read, name: str, file_bytes: int | None) -> bytes:
     length = int.from_bytes(head[:8], "little")
     if len(head) < 8 or length > 100_000_000 or (len(head) > 8 and head[8:9] != b"{"):
         message = f"not a safetensors file; it looks like {looks_like(head[:512])}"
-        raise _wrong(name, message, hint="give the file as it is published")
+        raise refusal(name, message, hint="give the file as it is published")
     if length > HEADER_LIMIT_BYTES:
         message = f"its header is {size_text(length)} long; {size_text(HEADER_LIMIT_BYTES)} is the most that is read"
-        raise _wrong(name, message, hint=AGAIN)
+        raise refusal(name, message, hint=AGAIN)
     end = 8 + length
     if len(head) < end and (file_bytes is None or end <= file_bytes):
         head += read(len(head), end - len(head))[: end - len(head)]
     if len(head) < end:
-        raise _wrong(name, f"it ends after {len(head)} bytes, inside its header of {end}", hint=CUT)
+        raise refusal(name, f"it ends after {len(head)} bytes, inside its header of {end}", hint=CUT)
     return head[8:end]
 
 
@@ -83,13 +78,13 @@ def _check_plausible(raw: bytes, name: str) -> None:
     """As much structure as so many tensors can have; keeps the JSON parser's memory small."""
     limits = ((b"{", TENSORS_LIMIT + 2), (b"[", 2 * TENSORS_LIMIT), (b",", 8 * TENSORS_LIMIT))
     if any(raw.count(mark) > limit for mark, limit in limits):
-        raise _wrong(name, f"its header has more than {TENSORS_LIMIT} tensors", hint=AGAIN)
+        raise refusal(name, f"its header has more than {TENSORS_LIMIT} tensors", hint=AGAIN)
 
 
 def _refuse(metadata: Value, name: str) -> bool:
     """`__metadata__` is text by text and no tensor. Returns False, so that it is left out."""
     if not isinstance(metadata, Mapping) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _wrong(name, "its __metadata__ is not a table of texts", hint=AGAIN)
+        raise refusal(name, "its __metadata__ is not a table of texts", hint=AGAIN)
     return False
 
 
@@ -97,20 +92,20 @@ def _entry(tensor: str, value: Value, name: str) -> tuple[Tensor, int, int]:
     """One tensor and where its data starts and ends, after the header."""
     shown = ascii(tensor)[:80]
     if not tensor.isprintable() or not isinstance(value, Mapping) or set(value) != {"dtype", "shape", "data_offsets"}:
-        raise _wrong(name, f"the entry {shown} is not a tensor's", hint=AGAIN)
+        raise refusal(name, f"the entry {shown} is not a tensor's", hint=AGAIN)
     dtype = value["dtype"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         hint = "it is newer than this program, or damaged"
-        raise _wrong(name, f"the tensor {shown} has the unknown dtype {ascii(dtype)[:40]}", hint=hint)
+        raise refusal(name, f"the tensor {shown} has the unknown dtype {ascii(dtype)[:40]}", hint=hint)
     shape, offsets = _whole_numbers(value["shape"]), _whole_numbers(value["data_offsets"])
     if shape is None or len(shape) > DIMENSIONS_LIMIT or offsets is None or len(offsets) != 2:
-        raise _wrong(name, f"the tensor {shown} has an impossible shape or place", hint=AGAIN)
+        raise refusal(name, f"the tensor {shown} has an impossible shape or place", hint=AGAIN)
     built = Tensor(tensor, tuple(reversed(shape)), dtype)
     begin, end = offsets
     kind = TENSOR_TYPES[dtype]
     is_whole = built.elements() <= INT64_MAX and built.elements() % kind.block_elements == 0
     if not is_whole or end - begin != built.data_bytes() or end > INT64_MAX:
-        raise _wrong(
+        raise refusal(
             name, f"the tensor {shown} of shape {list(shape)} does not fill its place {begin} to {end}", hint=AGAIN
         )
     return built, begin, end
@@ -126,8 +121,8 @@ def _whole_numbers(value: Value) -> tuple[int, ...] | None:
 def _check_contiguous(entries: list[tuple[Tensor, int, int]], name: str) -> None:
     """No hole, no overlap, from the first byte on."""
     if entries and entries[0][1] != 0:
-        raise _wrong(name, f"its data starts at {entries[0][1]}, not at 0", hint=AGAIN)
+        raise refusal(name, f"its data starts at {entries[0][1]}, not at 0", hint=AGAIN)
     for (tensor, _, end), (after, begin, _) in pairwise(entries):
         if begin != end:
             where = f"{ascii(after.name)[:80]} starts at {begin}, {ascii(tensor.name)[:80]} ends at {end}"
-            raise _wrong(name, f"its tensors have a hole or overlap: {where}", hint=AGAIN)
+            raise refusal(name, f"its tensors have a hole or overlap: {where}", hint=AGAIN)
