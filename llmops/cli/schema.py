@@ -1,26 +1,143 @@
 """`llmops schema`."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from llmops.cli.answer import JsonOption
-from llmops.domain.errors import WrongUsage
-from llmops.domain.forms import schema
+from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOption, give
+from llmops.cli.app import COMMANDS
+from llmops.domain.catalogue import GpuRow, ModelRow
+from llmops.domain.changes import Action
+from llmops.domain.errors import Exit, WrongUsage
+from llmops.domain.finding import Finding, Where
+from llmops.domain.forms import Json, schema, schema_part
 from llmops.domain.host import HostFacts
+from llmops.domain.ledger import Ledger
 from llmops.domain.lock import Lock
+from llmops.domain.model import Digest
 from llmops.domain.profile import Profile
+from llmops.formats.profile import nearest
 
 FILES: dict[str, type[object]] = {"profile": Profile, "lock": Lock, "facts": HostFacts}
+
+Part = str | type[object] | tuple[str, ...] | list["Part"] | dict[str, "Part"]
+"""A schema in short: a JSON type's name, a domain type, the words allowed, a list of one part, or an open table."""
+
+RESULTS: Mapping[str, dict[str, Part]] = {
+    "quickstart": {},
+    "init": {"path": "string", "profile": "string", "models": {}},
+    "doctor": {"verdict": ("ready", "ready_with_warnings", "not_ready"), "facts": HostFacts},
+    "plan": {"plan": {"model": "string", "engine": "string", "argv": ["string"]}, "ledger": Ledger, "deployments": {}},
+    "pull": {
+        "commit": "string?",
+        "files": [{"name": "string", "bytes": "integer", "digest": Digest, "path": "string"}],
+        "bytes_transferred": "integer",
+    },
+    "verify": {"files": [{"name": "string", "path": "string", "status": ("ok", "missing", "changed", "extra")}]},
+    "render": {
+        "files": [{"path": "string", "target": "string", "action": tuple(one.value for one in Action)}],
+        "applied": "boolean",
+        "generation": "integer?",
+    },
+    "smoke": {"url": "string", "model": "string?"},
+    "catalog": {"models": [ModelRow], "gpus": [GpuRow], "profiles": [{}], "engines": [{}]},
+    "schema": {},
+}
+"""What a command's result has where it has it (a table may hold more); the full contract is in `docs/`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """A file's or a command's name."""
+
+    name: str
+
+
+def run(options: Options) -> Answer:
+    """The JSON Schema (2020-12) of a file, or of the document a command prints with `--json`."""
+    if options.name in FILES:
+        made: Json = schema(FILES[options.name], title=f"llmops.{options.name}/1")
+    elif options.name in COMMANDS:
+        made = _document(options.name)
+    else:
+        raise WrongUsage(f"no schema `{options.name}`", hint=nearest(options.name, [*FILES, *COMMANDS]))
+    return Answer(result=made, show=lambda to: to.verbatim(json.dumps(made, indent=2, ensure_ascii=False)))
 
 
 def command(
     name: Annotated[str, typer.Argument(help="profile, lock, facts, or a command's name.")],
     *,
-    as_json: JsonOption = False,  # noqa: ARG001 - the schema is JSON either way
-) -> None:
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> int:
     """Print the JSON Schema of a command's document or of a file."""
-    if name not in FILES:
-        raise WrongUsage(f"no schema `{name}`", hint=f"known: {', '.join(FILES)}")
-    typer.echo(json.dumps(schema(FILES[name], title=f"llmops.{name}/1"), indent=2))
+    return give("schema", run(Options(name=name)), Style(json=as_json, quiet=quiet, verbose=verbose))
+
+
+def _document(name: str) -> dict[str, Json]:
+    """The envelope: a result and no error at 0 and 1, an error and no result at every other code."""
+    definitions: dict[str, Json] = {}
+    error = _open({"message": "string", "hint": "string?"}, definitions)
+    error["properties"] = _table(error["properties"]) | {"where": _nullable(schema_part(Where, definitions))}
+    error |= {"required": ["message", "hint", "where"], "additionalProperties": False}
+    properties: dict[str, Json] = {
+        "schema": {"const": f"llmops.{name}/1"},
+        "ok": {"type": "boolean"},
+        "exit_code": {"enum": [code.value for code in Exit]},
+        "result": _nullable(_open(RESULTS.get(name, {}), definitions)),
+        "findings": {"type": "array", "items": schema_part(Finding, definitions)},
+        "error": _nullable(error),
+    }
+    answered: Json = {
+        "properties": {"exit_code": {"enum": [0, 1]}, "result": {"type": "object"}, "error": {"type": "null"}}
+    }
+    failed: Json = {
+        "properties": {
+            "exit_code": {"enum": [code.value for code in Exit if code > 1]},
+            "ok": {"const": False},
+            "result": {"type": "null"},
+            "error": {"type": "object"},
+        }
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"llmops.{name}/1",
+        "description": COMMANDS[name],
+        "type": "object",
+        "properties": properties,
+        "required": list[Json](properties),
+        "additionalProperties": False,
+        "oneOf": [answered, failed],
+        "$defs": definitions,
+    }
+
+
+def _open(parts: dict[str, Part], definitions: dict[str, Json]) -> dict[str, Json]:
+    """A table whose keys, where they are there, have these forms."""
+    return {"type": "object", "properties": {key: _part(part, definitions) for key, part in parts.items()}}
+
+
+def _part(part: Part, definitions: dict[str, Json]) -> dict[str, Json]:
+    match part:
+        case str():
+            return _nullable({"type": part[:-1]}) if part.endswith("?") else {"type": part}
+        case tuple():
+            return {"enum": list[Json](part)}
+        case list():
+            return {"type": "array", "items": _part(part[0], definitions)}
+        case dict():
+            return _open(part, definitions)
+        case _:
+            return schema_part(part, definitions)
+
+
+def _nullable(part: Json) -> dict[str, Json]:
+    return {"anyOf": [part, {"type": "null"}]}
+
+
+def _table(part: Json) -> dict[str, Json]:
+    return part if isinstance(part, dict) else {}

@@ -110,6 +110,11 @@ def schema(kind: type[object], *, title: str) -> dict[str, Json]:
     return document | top | ({"$defs": definitions} if definitions else {})
 
 
+def schema_part(kind: type[object], definitions: dict[str, Json]) -> dict[str, Json]:
+    """The schema of `kind` as a part of a larger one; what it refers to is added to `definitions` (`$defs`)."""
+    return _schema(kind, definitions)
+
+
 def _key(field: Field[Any]) -> str:
     return field.name.rstrip("_")
 

@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from typing import cast
 
+from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, KeyPath, dump
 from llmops.domain.places import NAME_LIMIT
 from llmops.domain.profile import (
@@ -25,10 +26,12 @@ from llmops.domain.units import size_bytes
 from llmops.formats.listen import address_and_port, freeze_window, is_host
 from llmops.formats.plain_data import Migrations, Wrong, current, refuse_unsound
 from llmops.formats.yaml_text import read_form, read_yaml
-from llmops.formats.yaml_writing import write_yaml
+from llmops.formats.yaml_writing import quoted, write_yaml
 
 MIGRATIONS: Migrations = {}
 """None yet: `llmops.profile/1` is the first version."""
+
+_MODEL_LINE = re.compile(r"""(\s*model:\s*)("[^"]*"|'[^']*'|[^\s"'\[{][^\s#]*)(\s+#.*)?""")
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 
@@ -47,6 +50,23 @@ def dump_profile(profile: Profile) -> str:
     """The file's text: what equals its default is left out."""
     data: dict[str, Json] = {"schema": profile.schema}
     return write_yaml(data | cast("dict[str, Json]", _said(profile)))
+
+
+def with_model(text: str, model: str, *, file: str) -> str:
+    """A profile's text with another model for its only deployment; comments and everything else stay as they are."""
+    document = read_yaml(text, file=file)
+    names = list(parse_profile(text, file=file).deployments)
+    if len(names) != 1:
+        hint = f"write the profile without it, then edit the models of {' and '.join(names)}"
+        raise WrongUsage("one model for a profile of several deployments", hint=hint)
+    path: KeyPath = ("deployments", names[0], "model")
+    lines = text.splitlines(keepends=True)
+    at = (document.line(path) or 1) - 1
+    changed = _MODEL_LINE.sub(lambda found: f"{found[1]}{quoted(model)}{found[3] or ''}", lines[at], count=1)
+    made = "".join([*lines[:at], changed, *lines[at + 1 :]])
+    if parse_profile(made, file=file).deployments[names[0]].model != model:
+        raise document.wrong("the model cannot be replaced on this line", path, hint="edit the file")
+    return made
 
 
 def profile_digest(profile: Profile) -> str:

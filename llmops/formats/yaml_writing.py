@@ -27,6 +27,12 @@ def write_yaml(data: dict[str, Json]) -> str:
     return "\n".join(_table(data, "")) + "\n"
 
 
+def quoted(text: str) -> str:
+    """A text as a value in double quotes, whatever is in it."""
+    escaped = json.dumps(text, ensure_ascii=False)
+    return "".join(one if one.isprintable() else _escape(one) for one in escaped)
+
+
 def _table(data: dict[str, Json], indent: str) -> list[str]:
     lines: list[str] = []
     for key, value in data.items():
@@ -112,8 +118,7 @@ def _text(text: str, *, flow: bool) -> str:
     pattern = _FLOW if flow else _BLOCK
     if pattern.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    quoted = json.dumps(text, ensure_ascii=False)
-    return "".join(one if one.isprintable() else _escape(one) for one in quoted)
+    return quoted(text)
 
 
 def _escape(one: str) -> str:

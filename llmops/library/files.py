@@ -56,7 +56,7 @@ def read_text(path: Path, *, hint: str | None = None) -> str:
         raise WrongInput("not text (UTF-8)", hint=hint, where=Where(file=str(path), line=line)) from None
 
 
-def write_new(path: Path, text: str, *, mode: int = 0o644) -> None:
+def write_new(path: Path, text: str, *, mode: int = 0o644, hint: str | None = None) -> None:
     """Write a file that is not there yet; it appears whole. Raises `OutsideWorld` when something is there already."""
     try:
         temporary = _write_beside(path, text, mode)
@@ -67,8 +67,10 @@ def write_new(path: Path, text: str, *, mode: int = 0o644) -> None:
                 temporary.unlink()
         _sync_directory(path.parent)
     except FileExistsError:
-        hint = "it is kept as it is: give another name, or move it away first"
-        raise OutsideWorld("the file is there already", hint=hint, where=Where(file=str(path))) from None
+        hint = hint or "give another name, or move it away first"
+        raise OutsideWorld(
+            "the file is there already, and stays as it is", hint=hint, where=Where(file=str(path))
+        ) from None
     except OSError as error:
         raise _cannot_write(path, error) from None
 

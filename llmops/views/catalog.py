@@ -1,0 +1,82 @@
+"""What is known, as tables; and the profile that was written."""
+
+from collections.abc import Sequence
+
+from llmops.domain.catalogue import GpuRow, ModelRow
+from llmops.domain.profile import Profile
+from llmops.domain.units import size_text
+from llmops.views.screen import Screen, Tone
+
+
+def show_models(rows: Sequence[ModelRow], known: int, to: Screen) -> None:
+    """A model a row; parameters are of the text model."""
+    cells = [
+        (
+            row.id,
+            _count(row.parameters),
+            _count(row.parameters_active) if row.parameters_active != row.parameters else "",
+            f"{row.context_length}" if row.context_length else "?",
+            f"{row.licence or '?'}{' (gated)' if row.gated else ''}",
+            row.repository,
+        )
+        for row in rows
+    ]
+    to.table(("model", "parameters", "active", "context", "licence", "repository"), cells, right=(1, 2, 3))
+    _foot(len(rows), known, "models", to)
+
+
+def show_gpus(rows: Sequence[GpuRow], known: int, to: Screen) -> None:
+    """A card a row; `~` marks a memory size that was not read from a driver."""
+    cells = [
+        (
+            row.name,
+            _memory(row),
+            f"{row.bandwidth_gb_s:g}" if row.bandwidth_gb_s is not None else "?",
+            f"{row.fp16_tflops:g}" if row.fp16_tflops is not None else "?",
+            row.compute_capability or "",
+            ", ".join(row.aliases),
+        )
+        for row in rows
+    ]
+    to.table(("card", "memory", "GB/s", "FP16 TFLOPS", "capability", "also"), cells, right=(1, 2, 3))
+    _foot(len(rows), known, "cards", to)
+    if any(row.memory_bytes is not None and not row.memory_measured for row in rows):
+        to.line("~ not read from a driver: a sibling card's memory, or the nominal size", tone=Tone.DIM)
+
+
+def show_profiles(rows: Sequence[tuple[str, str]], to: Screen) -> None:
+    """A shipped profile a row, with its first line."""
+    to.table(("profile", "what for"), rows)
+    to.line("`llmops init PROFILE` writes one as llmops.yaml", tone=Tone.DIM)
+
+
+def show_engines(rows: Sequence[tuple[str, str, str]], to: Screen) -> None:
+    """An engine a row: the build its memory formulas were checked on, and the versions a plan allows."""
+    to.table(("engine", "checked on", "versions"), rows)
+
+
+def show_init(path: str, name: str, profile: Profile, to: Screen) -> None:
+    """What was written, and what is next."""
+    to.line(f"wrote {path} from the profile `{name}`", tone=Tone.GOOD)
+    for deployment, intent in profile.deployments.items():
+        models = (intent.model,) if isinstance(intent.model, str) else intent.model
+        to.line(f"  {deployment}: {', '.join(models)}")
+    option = "" if path == "llmops.yaml" else f" --profile {path}"
+    to.line(f"next: `llmops plan{option}`, then `llmops plan{option} --out llmops.lock`")
+
+
+def _memory(row: GpuRow) -> str:
+    if row.memory_bytes is None:
+        return "shared"
+    return f"{'' if row.memory_measured else '~'}{size_text(row.memory_bytes)}"
+
+
+def _count(parameters: int) -> str:
+    """`8.19 B`, `596 M`: in 10^9 and 10^6."""
+    if parameters >= 10**9:
+        return f"{parameters / 10**9:.2f} B"
+    return f"{parameters / 10**6:.0f} M"
+
+
+def _foot(shown: int, known: int, what: str, to: Screen) -> None:
+    to.line(f"{shown} of {known} {what}" if shown != known else f"{known} {what}", tone=Tone.DIM)
