@@ -33,9 +33,19 @@ def checked_endpoint(endpoint: str) -> str:
 
 def hub_token() -> str | None:
     """The token of `HF_TOKEN`, else of the login under `HF_HOME`; None when there is none."""
+    no_telemetry()
     from huggingface_hub import get_token
 
     return checked_token(get_token())
+
+
+def no_telemetry() -> None:
+    """To be called before the hub's client is imported, which reads this once.
+
+    It would otherwise ask the public hub for a list of agent programs (huggingface_hub 2.4, `utils/_detect_agent.py`),
+    whatever hub is meant, with a time limit of three seconds.
+    """
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 
 def checked_token(token: str | None) -> str | None:

@@ -11,6 +11,7 @@ from llmops.domain.errors import OutsideWorld, WrongInput, WrongUsage
 from llmops.domain.file_names import colliding_file_names, unsafe_file_name
 from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef, ModelSource, SourceKind
+from llmops.hub.account import no_telemetry
 from llmops.hub.refusal import refusal, web_page
 from llmops.hub.transport import CHECK_NETWORK, Passing, Patience, host_of, is_loopback, patiently
 
@@ -48,6 +49,7 @@ def _check_repository(repository: str) -> None:
 
 def _ask(source: ModelSource, *, endpoint: str, token: str | None, patience: Patience) -> "ModelInfo":
     """One attempt through the hub's own client."""
+    no_telemetry()
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
@@ -99,6 +101,7 @@ def _no_proxy_on_loopback(endpoint: str) -> Iterator[None]:
     if not is_loopback(urlsplit(endpoint).hostname or ""):
         yield
         return
+    no_telemetry()
     from huggingface_hub import close_session
 
     before = os.environ.get("no_proxy")
@@ -119,8 +122,9 @@ def _read(info: "ModelInfo", source: ModelSource, endpoint: str) -> ModelRef:
     commit = info.sha
     if not isinstance(commit, str) or len(commit) not in (40, 64) or not set(commit) <= HEX:
         raise OutsideWorld(f"{host_of(endpoint)} does not say which commit it answers for: it cannot be pinned")
-    repository = str(info.id or source.repository)  # the present name of one that was renamed
-    _check_repository(repository)
+    told: object = info.id  # the present name of one that was renamed
+    is_name = isinstance(told, str) and NAME.fullmatch(told) is not None and ".." not in told
+    repository = str(told) if is_name else source.repository
     where = Where(file=f"{endpoint}/{source.repository}")
     siblings = info.siblings or []
     check_names(tuple(str(one.rfilename) for one in siblings), where=where)
