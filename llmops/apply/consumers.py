@@ -225,7 +225,7 @@ def _stage_nginx(asked: Check, module: str) -> tuple[str, ...]:
         stage,
         "nginx.conf",
         f"load_module {_quoted(Path(module))};\npid {_quoted(stage / 'nginx.pid')};\nevents {{}}\n"
-        f"http {{\n{temporary}    include {_quoted(stage / 'etc/nginx/conf.d/*.conf')};\n}}\n",
+        f"http {{\n{temporary}    access_log off;\n    include {_quoted(stage / 'etc/nginx/conf.d/*.conf')};\n}}\n",
     )
     own = () if edge.self_signed else (str(edge.certificate), str(edge.certificate_key))
     return tuple(path for path in own if not asked.is_there(path))
