@@ -3,10 +3,13 @@
 The scenarios and their library are in tests/nvml; the numbers in them are illustrative. No real card is claimed here.
 """
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,3 +192,47 @@ def test_a_library_outside_the_loaders_path_is_found(library: Path) -> None:
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=30
     )
     assert done.stdout.strip() == "ready"
+
+
+def test_an_interruption_is_answered_at_once_and_leaves_nothing_behind(library: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llmops", "doctor", "--json"],
+        env=with_library(library, "slow-init"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        children = wait_for_children(process.pid)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=20)
+        assert time.monotonic() - started < 3
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert json.loads(stdout)["exit_code"] == 130
+    assert children
+    assert not [pid for pid in children if is_running(pid)]
+
+
+def wait_for_children(parent: int) -> list[int]:
+    """The child that asks NVML, once it is there."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                is_child = int(status.read_text().rsplit(")", 1)[1].split()[1]) == parent
+                if is_child and b"nvidia_child" in (status.parent / "cmdline").read_bytes():
+                    return [int(status.parent.name)]
+            except OSError:
+                continue
+        time.sleep(0.05)
+    return []
+
+
+def is_running(pid: int) -> bool:
+    """Whether it is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

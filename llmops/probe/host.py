@@ -2,13 +2,13 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
 from llmops.probe import cpu, disks, kernel_side, listeners, memory, nvidia, system, tools
 from llmops.probe.plain import plain
+from llmops.probe.within import beside
 
 
 def examine(
@@ -23,25 +23,22 @@ def examine(
 
     `root` is where /proc, /sys, /etc and /run are looked for; cards, programs and Python are those of this process.
     """
-    with ThreadPoolExecutor(max_workers=6) as pool:
-        cards = pool.submit(lambda: nvidia.read(nvidia.ask(runner, environment, seconds=nvml_seconds)))
-        programs = pool.submit(tools.ask, runner)
-        filesystems = pool.submit(disks.disks, root, disk_paths)
-        sockets = pool.submit(lambda: listeners.read(listeners.ask(root)))
-        operating = pool.submit(lambda: system.read(system.ask(root, runner=runner, environment=environment)))
-        processor = cpu.read(cpu.ask(root, machine=platform.machine()))
-        kernel = kernel_side.read(kernel_side.ask(root))
-        host_memory = memory.read(memory.ask(root))
-        known_disks, unread_disks = filesystems.result()
-        facts = HostFacts(
-            system=operating.result(),
-            cpu=processor,
-            memory=host_memory,
-            disks=known_disks,
-            nvidia=nvidia.with_host_memory(cards.result(), host_memory),
-            tools=programs.result(),
-            listeners=sockets.result(),
-            unread_disks=unread_disks,
-            kernel_side=kernel,
-        )
+    cards = beside(lambda: nvidia.read(nvidia.ask(runner, environment, seconds=nvml_seconds)))
+    programs = beside(lambda: tools.ask(runner))
+    filesystems = beside(lambda: disks.disks(root, disk_paths))
+    sockets = beside(lambda: listeners.read(listeners.ask(root)))
+    operating = beside(lambda: system.read(system.ask(root, runner=runner, environment=environment)))
+    host_memory = memory.read(memory.ask(root))
+    known_disks, unread_disks = filesystems.result()
+    facts = HostFacts(
+        system=operating.result(),
+        cpu=cpu.read(cpu.ask(root, machine=platform.machine())),
+        memory=host_memory,
+        disks=known_disks,
+        nvidia=nvidia.with_host_memory(cards.result(), host_memory),
+        tools=programs.result(),
+        listeners=sockets.result(),
+        unread_disks=unread_disks,
+        kernel_side=kernel_side.read(kernel_side.ask(root)),
+    )
     return plain(facts)

@@ -31,7 +31,9 @@ def read(ran: Known[Ran] | Unknown) -> Nvidia:
     """What the child printed; a child that did not end, died or printed junk is a failed NVML, never "no card"."""
     if isinstance(ran, Unknown):
         return failed(
-            ran.reason.replace(shlex.join((sys.executable, *CHILD)), "NVML").replace("``", "").replace("`", "")
+            ran.reason.replace(f"`{shlex.join((sys.executable, *CHILD))}`", "NVML").replace(
+                "did not end", "did not answer"
+            )
         )
     if ran.value.exit_code != 0:
         words = ran.value.stderr.strip().splitlines()

@@ -1,5 +1,6 @@
 """The only place that starts programs: argv without a shell, a small environment, every wait and every output limited."""
 
+import atexit
 import os
 import shlex
 import shutil
@@ -108,7 +109,7 @@ class Programs:
         if path is None:
             return Unknown(f"`{command[0]}`: not installed, or not executable")
         try:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command,
                 executable=path,
                 stdin=subprocess.DEVNULL,
@@ -121,6 +122,8 @@ class Programs:
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in an argument
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return Unknown(f"`{shlex.join(command)}`: {reason}")
+        _alive.add(process)
+        return process
 
 
 class Server:
@@ -149,6 +152,16 @@ class Server:
         return text
 
 
+_alive: "set[subprocess.Popen[bytes]]" = set()
+"""What runs now. Programs are asked in threads that an interruption does not wait for: at the exit nothing is left behind."""
+
+
+@atexit.register
+def _kill_all() -> None:
+    for process in tuple(_alive):
+        _kill(process)
+
+
 _NOT_FOUND = 127
 _STEP_SECONDS = 0.25
 
@@ -173,6 +186,7 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    _alive.discard(process)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -1,14 +1,15 @@
 """Programs that matter here: engines, consumers of rendered files, container tools; where they are, which version."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from llmops.domain.host import Tool
 from llmops.domain.programs import Ran, Runner
 from llmops.domain.reading import Known, Unknown
 from llmops.probe.text import read_text
+from llmops.probe.within import beside
 
 VERSION_SECONDS = 5.0
 """`llama-server --version` of a CUDA build opens every card first."""
@@ -61,8 +62,8 @@ ROWS = (
 
 def ask(runner: Runner) -> tuple[Tool, ...]:
     """Every program of the table, asked at the same time."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return tuple(pool.map(lambda row: _ask_one(runner, row), ROWS))
+    answers = [beside(partial(_ask_one, runner, row)) for row in ROWS]
+    return tuple(answer.result() for answer in answers)
 
 
 def _ask_one(runner: Runner, row: Row) -> Tool:

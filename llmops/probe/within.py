@@ -1,4 +1,4 @@
-"""A time limit for a call that may never come back, such as one on a dead network filesystem."""
+"""Calls that may never come back, such as one on a dead network filesystem: made beside, waited for within a limit."""
 
 import threading
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from llmops.domain.reading import Known, Unknown
 T = TypeVar("T")
 
 
-def within(seconds: float, function: Callable[[], Known[T] | Unknown], *, what: str) -> Known[T] | Unknown:
-    """What `function` gives, or `Unknown` after `seconds`. Its thread is left behind and does not hold up the exit."""
-    answer: Future[Known[T] | Unknown] = Future()
+def beside(function: Callable[[], T]) -> "Future[T]":
+    """Start `function` in a thread that holds up neither Ctrl-C nor the exit, as those of a thread pool do."""
+    answer: Future[T] = Future()
 
     def call() -> None:
         try:
@@ -21,6 +21,12 @@ def within(seconds: float, function: Callable[[], Known[T] | Unknown], *, what: 
             answer.set_exception(error)
 
     threading.Thread(target=call, daemon=True).start()
+    return answer
+
+
+def within(seconds: float, function: Callable[[], Known[T] | Unknown], *, what: str) -> Known[T] | Unknown:
+    """What `function` gives, or `Unknown` after `seconds`; its thread is then left behind."""
+    answer = beside(function)
     try:
         return answer.result(timeout=seconds)
     except TimeoutError:
