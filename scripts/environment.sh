@@ -46,22 +46,18 @@ python_advice() {
 
 # The package that brings ensurepip for interpreter $1: Debian and Ubuntu split it off.
 venv_package() {
-  local real
-  real=$("$1" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
-  case $(basename "$1") in python3) printf 'python3-venv' ;; *) printf '%s-venv' "$real" ;; esac
+  case $(basename "$1") in python3) printf 'python3-venv' ;; *) printf 'python%s-venv' "$(python_version "$1")" ;; esac
 }
 
 # Prints the interpreter to use. Every candidate is tried, because the first on the PATH may be too old or incomplete.
 find_python() {
-  local candidate path incomplete="" old=""
+  local candidate path candidates incomplete="" old=""
+  candidates=(python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3)
   if [ -n "${PYTHON:-}" ]; then
-    command -v "$PYTHON" >/dev/null || stop 4 "PYTHON is \`$PYTHON\`, which cannot be started"
-    is_new_enough "$PYTHON" || stop 4 "PYTHON is \`$PYTHON\`, which is not Python 3.11 or newer" "$(python_advice)"
-    makes_environments "$PYTHON" || stop 4 "PYTHON is \`$PYTHON\`, which has no venv and ensurepip modules"
-    command -v "$PYTHON"
-    return
+    command -v "$PYTHON" >/dev/null || stop 4 "PYTHON is \`$PYTHON\`, and there is no such program"
+    candidates=("$PYTHON")
   fi
-  for candidate in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do
+  for candidate in "${candidates[@]}"; do
     path=$(command -v "$candidate") || continue
     if ! is_new_enough "$path"; then
       old=${old:-$path}
@@ -81,9 +77,11 @@ find_python() {
     *) stop 4 "\`$incomplete\` cannot make virtual environments: the module venv or ensurepip is missing" ;;
     esac
   fi
-  [ -z "$old" ] || stop 4 "Python 3.11 or newer is needed; \`$old\` is $("$old" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo broken)" "$(python_advice)"
+  [ -z "$old" ] || stop 4 "Python 3.11 or newer is needed; \`$old\` is $(python_version "$old")" "$(python_advice)"
   stop 4 "no python3 here; Python 3.11 or newer is needed" "$(python_advice)"
 }
+
+python_version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || printf 'broken'; }
 
 # What the environment must have been made from: lock, project file, place.
 stamp() {
