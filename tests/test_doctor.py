@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hosts
+import jsonschema
 import pytest
 
 from llmops.checks import CHECKS, judge
@@ -76,6 +77,14 @@ def test_this_host_is_one_document_with_verdict_facts_and_scope(here: subprocess
     codes = [one["code"] for one in data["findings"]]
     assert set(codes) <= {check.code for check in CHECKS}
     assert len(codes) > 20
+
+
+@pytest.mark.parametrize("arguments", [("--json",), ("--json", "--select", "NET"), ("--json", "--explain", "bogus")])
+def test_every_document_is_of_the_schema_that_is_printed(arguments: tuple[str, ...]) -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "llmops", "schema", "doctor"], capture_output=True, check=True, timeout=60
+    )
+    jsonschema.validate(json.loads(doctor(*arguments).stdout), json.loads(printed.stdout))
 
 
 def test_the_facts_of_a_document_give_the_same_findings_again(
@@ -233,6 +242,19 @@ def test_no_secret_of_the_environment_is_in_the_document() -> None:
 def test_without_a_path_the_host_is_examined_all_the_same(tmp_path: Path) -> None:
     data = document(doctor("--json", environment={"PATH": str(tmp_path)}))
     assert data["result"]["facts"]["system"]["kernel"] == os.uname().release
+
+
+def test_a_host_that_cannot_write_anywhere_is_examined_all_the_same() -> None:
+    """Full and read-only disks are when a doctor is called."""
+    code = (
+        "import sys, tempfile; tempfile.tempdir = '/nonexistent'; "
+        "from llmops.cli.app import run; sys.exit(run(['doctor', '--json']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    data = document(done)
+    assert data["result"]["facts"]["system"]["kernel"] == os.uname().release
+    known = [tool for tool in data["result"]["facts"]["tools"] if "value" in tool["version"]]
+    assert known or not any(tool["path"] for tool in data["result"]["facts"]["tools"])
 
 
 def in_a_terminal(*arguments: str, columns: int) -> str:

@@ -62,7 +62,7 @@ class Programs:
     ) -> Known[Ran] | Unknown:
         """The ended program, its whole process group gone; `Unknown` when missing, not executable or past the limit."""
         command = tuple(argv)
-        with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        with _memory_file() as stdout, _memory_file() as stderr:
             # files, not pipes: a grandchild that keeps a pipe open would hold up the reader past every time limit
             process = self._start(command, environment, directory, stdout=stdout, stderr=stderr)
             if isinstance(process, Unknown):
@@ -163,7 +163,12 @@ def _kill_all() -> None:
 
 
 _NOT_FOUND = 127
-_STEP_SECONDS = 0.25
+_STEP_SECONDS = 0.05
+
+
+def _memory_file() -> IO[bytes]:
+    """A file in memory: a host whose disks are full or read-only is examined, too."""
+    return os.fdopen(os.memfd_create("output"), "w+b")
 
 
 def _wait(process: "subprocess.Popen[bytes]", timeout_seconds: float, files: Sequence[IO[bytes]]) -> int | None:
