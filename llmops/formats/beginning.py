@@ -25,14 +25,16 @@ class Beginning:
 
     __slots__ = ("_read", "_requests", "buffer", "expected_bytes", "file_bytes", "name")
 
-    def __init__(self, read: Read, *, name: str, file_bytes: int | None) -> None:
+    def __init__(
+        self, read: Read, *, name: str, file_bytes: int | None, first_read_bytes: int = FIRST_READ_BYTES
+    ) -> None:
         self.name = name
         self.file_bytes = file_bytes
         self.buffer = bytearray()
         self.expected_bytes = 0
         self._read = read
         self._requests = 0
-        self._fetch(FIRST_READ_BYTES)
+        self._fetch(first_read_bytes)
 
     def need(self, end: int) -> None:
         """Have the bytes up to `end`. Raises `WrongInput` where the file or the limit ends before."""

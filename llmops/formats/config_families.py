@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 class Family:
     """One `model_type`. `architecture` is its GGUF word; `defaults` are the class's, for keys that the file leaves out.
 
-    Norms and biases are counted per layer: `norms` of the hidden width, `head_norms` on queries and keys of one head.
+    Norms and biases are counted per layer: `norms` of the hidden width, `head_norms` on queries and keys of one head,
+    `full_norms` on all of them together.
     """
 
     architecture: str
     tied: bool = False
     norms: int = 2
     head_norms: bool = False
+    full_norms: bool = False
     qkv_bias: bool = False
     output_bias: bool = False
     fused: bool = False
@@ -48,6 +50,9 @@ _GEMMA3 = Family(
     },
 )
 _DEEPSEEK3 = Family(architecture="deepseek2", correction_bias=True)
+_QWEN2_VL = Family(architecture="qwen2vl", qkv_bias=True)
+_QWEN3_VL = Family(architecture="qwen3vl", head_norms=True, defaults={"head_dim": 128})
+_QWEN3_VL_MOE = Family(architecture="qwen3vlmoe", head_norms=True)
 
 FAMILIES: dict[str, Family] = {
     "llama": Family(architecture="llama"),
@@ -69,6 +74,25 @@ FAMILIES: dict[str, Family] = {
     "deepseek_v2": Family(architecture="deepseek2"),
     "deepseek_v3": _DEEPSEEK3,
     "kimi_k2": _DEEPSEEK3,
+    "glm4_moe_lite": _DEEPSEEK3,
+    "glm4_moe": Family(architecture="glm4moe", head_norms=True, qkv_bias=True, correction_bias=True),
+    "minimax_m2": Family(architecture="minimax-m2", full_norms=True, correction_bias=True),
+    "qwen2_vl": _QWEN2_VL,
+    "qwen2_5_vl": _QWEN2_VL,
+    "qwen2_5_vl_text": _QWEN2_VL,
+    "qwen3_vl": _QWEN3_VL,
+    "qwen3_vl_text": _QWEN3_VL,
+    "qwen3_vl_moe": _QWEN3_VL_MOE,
+    "qwen3_vl_moe_text": _QWEN3_VL_MOE,
+    "ministral3": Family(architecture="mistral3"),
+    "mistral3": Family(architecture="llama"),
+    "seed_oss": Family(architecture="seed_oss", qkv_bias=True, defaults={"head_dim": 128}),
+    "smollm3": Family(architecture="smollm3", tied=True),
+    "granite": Family(architecture="granite"),
+    "olmo2": Family(architecture="olmo2", full_norms=True),
+    "olmo3": Family(architecture="olmo2", full_norms=True, defaults={"sliding_window": 4096}),
+    "exaone4": Family(architecture="exaone4", head_norms=True),
+    "cohere2": Family(architecture="cohere2", tied=True, norms=1, defaults={"sliding_window": 4096}),
     "gpt_oss": Family(
         architecture="gpt-oss",
         qkv_bias=True,

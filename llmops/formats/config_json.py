@@ -52,6 +52,7 @@ def model_shape(config: bytes, *, name: str, tensors: Sequence[Tensor] | None) -
             how=how,
             attention_bias=inner.get("attention_bias") is True,
             mlp_bias=inner.get("mlp_bias") is True,
+            head_norms=inner.get("use_qk_norm") is not False,
             shared_width=_shared_width(keys),
             query_rank=keys.integer("q_lora_rank", 0) if built.latent is not None else 0,
             latent=built.latent,

@@ -23,6 +23,7 @@ class Width:
     how: Quantization | None
     attention_bias: bool = False
     mlp_bias: bool = False
+    head_norms: bool = True
     shared_width: int = 0
     query_rank: int = 0
     latent: LatentAttention | None = None
@@ -87,11 +88,14 @@ class _Block:
             if family.qkv_bias or self._width.attention_bias:
                 self._plain(f"{name}.bias", count)
         self._matrix("attn_output.weight", output, hidden)
-        if family.output_bias or self._width.attention_bias:
+        if family.output_bias or (self._width.attention_bias and not family.qkv_bias):
             self._plain("attn_output.bias", hidden)
-        if family.head_norms:
+        if family.head_norms and self._width.head_norms:
             self._plain("attn_q_norm.weight", layer.key_length)
             self._plain("attn_k_norm.weight", layer.key_length)
+        if family.full_norms:
+            self._plain("attn_q_norm.weight", query)
+            self._plain("attn_k_norm.weight", layer.key_width())
         if family.sinks:
             self._plain("attn_sinks.weight", layer.heads)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from llmops.domain.model import Tensor
 from llmops.domain.units import padded
-from llmops.formats.beginning import Beginning, Read
+from llmops.formats.beginning import FIRST_READ_BYTES, Beginning, Read
 from llmops.formats.gguf_cursor import U32, U64, Cursor, shown
 from llmops.formats.gguf_tensors import check_length, read_tensors
 from llmops.formats.gguf_values import SCALAR_FORMATS, GgufValue, Skipped, ValueType
@@ -28,6 +28,8 @@ KEPT_TEXT_BYTES = 256 << 10
 KEPT_BUDGET = 1 << 20
 """Array elements, and groups of 16 bytes of text, that are kept of one file."""
 KEY_BYTES_LIMIT = 65_535
+LATER_PART_READ_BYTES = 1 << 20
+"""Parts after the first have no tokenizer: 200 kB of tensor infos at most."""
 
 _COUNTS = struct.Struct("<QQ")
 _SCALARS = {kind: struct.Struct(f"<{letter}") for kind, letter in SCALAR_FORMATS.items()}
@@ -60,7 +62,13 @@ def split_parts(name: str) -> tuple[str, ...] | None:
 
 def read_header(read: Read, *, name: str, file_bytes: int | None) -> GgufHeader:
     """The header. Raises `WrongInput` for anything that is not a whole GGUF file, as far as its header can tell."""
-    return _Reader(Beginning(read, name=name, file_bytes=file_bytes)).header()
+    first = LATER_PART_READ_BYTES if _is_later_part(name) else FIRST_READ_BYTES
+    return _Reader(Beginning(read, name=name, file_bytes=file_bytes, first_read_bytes=first)).header()
+
+
+def _is_later_part(name: str) -> bool:
+    match = _SPLIT.fullmatch(name)
+    return match is not None and int(match["number"]) > 1
 
 
 class _Reader:
