@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, FlashAttention, HostDevice
 from llmops.domain.ledger import Confidence, Ledger
-from llmops.domain.model import Attention, ModelShape
+from llmops.domain.model import Attention, Layer, ModelShape, RecurrentState
 from llmops.domain.units import GIB, MIB
 from llmops.engines import llama_cpp
 from llmops.engines.llama_cpp_context import context
@@ -163,12 +163,40 @@ def test_full_starts_of_catalogue_shapes_come_out(name: str) -> None:
         assert said.host.causes.compute_bytes >= sum(one[2] for one in host), row
 
 
-def test_recurrent_state_equals_the_allocator_where_only_the_keys_are_known() -> None:
-    """LFM2 and Qwen3-Next rows have no tensor list; the state per slot does not need one."""
-    row = next(one for one in allocations()["rows"] if one["model"] == "qwen3next-80b" and "np" not in one["args"])
-    assert (
-        row["result"]["bufs"]["CUDA0"]["context"] > 79_036_416
-    )  # the state that the facts give, and 12 layers of cache
+def hybrid(attention: int, kv_width: int, recurrent: int, state: RecurrentState) -> ModelShape:
+    """A shape without tensors: `attention` layers of one KV head of `kv_width`, `recurrent` layers with `state`."""
+    caching = Layer(
+        attention=Attention.FULL, heads=1, kv_heads=1, key_length=kv_width, value_length=kv_width, feed_forward=0
+    )
+    remembering = replace(caching, attention=Attention.NONE, kv_heads=0, recurrent=state, owns_kv_cache=False)
+    return ModelShape(
+        architecture="a-hybrid",
+        name="hybrid",
+        layers=(caching,) * attention + (remembering,) * recurrent,
+        embedding_length=2048,
+        vocabulary=1000,
+        context_length=8192,
+        tensors=(),
+        tensors_confidence=Confidence.EXACT,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        # 32 value heads of 128 x 128, and a convolution of 4 over 2 x 2048 + 4096 channels
+        ("qwen3next-80b", hybrid(12, 512, 36, RecurrentState(conv_elements=3 * 8192, state_elements=32 * 128 * 128))),
+        # a short convolution of 3 over 2048 channels, no other state
+        ("lfm2-12b", hybrid(6, 512, 10, RecurrentState(conv_elements=2 * 2048, state_elements=0))),
+    ],
+)
+def test_recurrent_state_and_cache_of_hybrids_equal_the_allocator(name: str, shape: ModelShape) -> None:
+    rows = [row for row in allocations()["rows"] if row["model"] == name]
+    assert len(rows) == 5
+    for row in rows:
+        causes = ledger(shape, settings_of_row(row["args"]), cards_of_row(row["args"])).devices[0].causes
+        measured = row["result"]["bufs"]["CUDA0"]["context"]
+        assert causes.kv_cache_bytes + causes.recurrent_state_bytes == measured, row["args"]
 
 
 def test_a_device_is_the_sum_of_its_causes_and_no_cause_is_negative() -> None:

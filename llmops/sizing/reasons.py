@@ -187,7 +187,7 @@ def _others(question: Question, shapes: Sequence[ModelShape], choice: Choice) ->
     near = [at for at in range(len(shapes)) if at != position]
     near.sort(key=lambda at: (abs(at - position), at))
     for at in sorted(near[:OTHER_QUANTIZATIONS]):
-        yield replace(chosen, shape=shapes[at], parallel=_least_slots(question)), f"quantization {_name(shapes[at])}"
+        yield replace(chosen, shape=shapes[at]), f"quantization {_name(shapes[at])}"
 
 
 def _context_limit(shape: ModelShape) -> int:

@@ -113,8 +113,9 @@ def _cause(name: str, ledger: Ledger) -> str:
 
 
 def _trust(name: str, ledger: Ledger) -> str:
-    """The weakest confidence of a cause over the cards (of RAM without cards)."""
-    holders: list[DeviceLedger | HostLedger] = list(ledger.devices) or [ledger.host]
+    """The weakest confidence of a cause over the cards that have it, else of RAM."""
+    cards = [device for device in ledger.devices if getattr(device.causes, name)]
+    holders: list[DeviceLedger | HostLedger] = [*cards] or [ledger.host]
     known = [confidence for one in holders if (confidence := one.confidence.get(name)) is not None]
     return _weakest(known)
 
