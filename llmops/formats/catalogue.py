@@ -102,10 +102,16 @@ def find_gpu(rows: Sequence[GpuRow], name: str) -> tuple[GpuRow, str]:
             raise WrongUsage(f"`{name}` names {len(found)} cards", hint=_listed(row.name for row in found))
         if found:
             return found[0], _taken(name, found[0])
-    close = get_close_matches(_words(name)[:60], [_words(row.name) for row in cards], n=SHOWN, cutoff=0.6)
-    near = [row.name for word in close for row in cards if _words(row.name) == word]
+    near = _near_gpus(cards, name)
     hint = _listed(near) if near else "`llmops catalog gpus` lists them; a size such as `24GiB` needs no name"
     raise WrongUsage(f"no card `{name}` in the catalogue", hint=hint)
+
+
+def _near_gpus(cards: Sequence[GpuRow], name: str) -> tuple[str, ...]:
+    """Names of cards that a mistyped one may have meant, the nearest first."""
+    rows = {_words(one): row.name for row in reversed(cards) for one in (row.name, *row.aliases)} | DEFAULT_FORMS
+    close = get_close_matches(_words(name)[:60], list(rows), n=SHOWN)
+    return tuple(dict.fromkeys(rows[word] for word in close))
 
 
 def gpu_of_driver(rows: Sequence[GpuRow], name: str, memory_bytes: int) -> GpuRow | None:

@@ -1,0 +1,165 @@
+"""The cards to plan for: named, bare sizes, none, or as a host's facts have them."""
+
+from dataclasses import replace
+
+import pytest
+from workstation import FACTS, GPU, MEMORY
+
+from llmops.domain.engine import DeviceKind, HostDevice
+from llmops.domain.errors import Exit, WrongInput, WrongUsage
+from llmops.domain.host import Gpu, HostFacts
+from llmops.domain.reading import Known, Unknown
+from llmops.domain.units import GIB, MIB
+from llmops.formats import catalogue
+from llmops.formats.devices import from_facts, from_options
+from llmops.library import shipped
+
+ROWS = catalogue.gpus(shipped.text("catalogue", "gpus.json"))
+
+
+def with_gpus(*gpus: Gpu) -> HostFacts:
+    return replace(FACTS, nvidia=replace(FACTS.nvidia, gpus=gpus))
+
+
+def test_cards_come_in_the_order_given_with_their_counts() -> None:
+    devices, notes = from_options(["H200:2", "RTX 4090", "80GiB"], ROWS)
+
+    assert [device.name for device in devices] == ["H200-SXM-141GB", "H200-SXM-141GB", "RTX 4090", "80GiB"]
+    assert [device.index for device in devices] == [0, 1, 2, 3]
+    assert len(notes) == 3
+    assert notes[0].startswith("`H200` is taken as H200-SXM-141GB with 140.40 GiB")
+
+
+def test_a_named_card_is_all_free_with_its_catalogue_figures() -> None:
+    (device,), _notes = from_options(["rtx 4090"], ROWS)
+
+    assert device.kind is DeviceKind.CUDA
+    assert device.capacity_bytes == device.free_bytes == 24564 * MIB
+    assert device.compute_capability == "8.9"
+    assert device.bandwidth_gb_s == 1008
+    assert device.overhead_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("24000MiB", 24000 * MIB), ("80GiB", 80 * GIB), ("24GB", 24_000_000_000), ("24 gb", 24_000_000_000)],
+)
+def test_a_bare_size_is_a_cuda_card_without_overhead_or_speed(text: str, size: int) -> None:
+    (device,), (note,) = from_options([text], ROWS)
+
+    assert (device.capacity_bytes, device.free_bytes, device.overhead_bytes) == (size, size, 0)
+    assert (device.kind, device.compute_capability) == (DeviceKind.CUDA, "8.9")
+    assert device.bandwidth_gb_s is None
+    assert "8.9" in note
+
+
+def test_other_vendors_have_their_own_kind() -> None:
+    devices, _notes = from_options(["MI300X", "Arc B580"], ROWS)
+
+    assert [device.kind for device in devices] == [DeviceKind.ROCM, DeviceKind.OTHER]
+    assert [device.compute_capability for device in devices] == [None, None]
+
+
+def test_none_is_no_card_and_stands_alone() -> None:
+    assert from_options(["none"], ROWS) == ((), ())
+    assert from_options([" NONE "], ROWS) == ((), ())
+    with pytest.raises(WrongUsage, match="beside other cards"):
+        from_options(["none", "H200"], ROWS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("24", "neither a card nor a size", "24GiB"),
+        ("24G", "neither a card nor a size", "24GiB"),
+        ("", "neither a card nor a size", "GiB"),
+        ("0GiB", "no card has that much memory", "24GiB"),
+        ("999999999TiB", "no card has that much memory", "24GiB"),
+        ("H200:0", "0 cards", "1 to 64"),
+        ("H200:9999", "9999 cards", "1 to 64"),
+        ("H200:x", "no card `H200:x`", "H200"),
+        ("RTX 4060 Ti", "names 2 cards", "RTX 4060 Ti 8GB"),
+        ("DGX Spark", "shared with the host", "96GiB"),
+        ("Apple M1", "shared with the host", "96GiB"),
+    ],
+)
+def test_a_text_that_is_no_card_says_what_would_be(text: str, message: str, hint: str) -> None:
+    with pytest.raises(WrongUsage) as stop:
+        from_options([text], ROWS)
+
+    assert stop.value.exit_code is Exit.USAGE
+    assert message in stop.value.message
+    assert hint in (stop.value.hint or "")
+
+
+def test_more_cards_than_a_host_has_are_refused() -> None:
+    with pytest.raises(WrongUsage, match="128 cards"):
+        from_options(["H200:64", "H200:64"], ROWS)
+
+
+def test_a_hosts_cards_have_what_is_free_now_and_the_catalogues_speed() -> None:
+    devices, host = from_facts(FACTS, ROWS)
+
+    (device,) = devices
+    assert device.name == "NVIDIA GeForce RTX 4090"
+    assert (device.capacity_bytes, device.free_bytes) == (24564 * MIB, 23000 * MIB)
+    assert (device.uuid, device.index) == ("GPU-5d6a1c2e-8f0b-4c1d-9e77-3a1b2c3d4e5f", 0)
+    assert (device.bandwidth_gb_s, device.overhead_bytes) == (1008, None)
+    assert host == HostDevice(memory_bytes=60 * GIB, physical_cores=16)
+
+
+def test_cards_are_ordered_by_their_number() -> None:
+    devices, _host = from_facts(with_gpus(replace(GPU, index=1, free_bytes=Known(1)), GPU), ROWS)
+
+    assert [device.index for device in devices] == [0, 1]
+
+
+def test_cards_of_one_name_are_told_apart_by_their_memory() -> None:
+    small, large = (
+        replace(GPU, name=Known("NVIDIA GeForce RTX 3080"), memory_bytes=Known(size * MIB)) for size in (10240, 12288)
+    )
+
+    devices, _host = from_facts(with_gpus(small, replace(large, index=1)), ROWS)
+
+    assert [device.bandwidth_gb_s for device in devices] == [760.3, 912.4]
+
+
+def test_a_card_the_catalogue_does_not_know_is_planned_without_speed() -> None:
+    (device,), _host = from_facts(with_gpus(replace(GPU, name=Known("Unheard Of 9000"))), ROWS)
+
+    assert device.capacity_bytes == 24564 * MIB
+    assert device.bandwidth_gb_s is None
+
+
+@pytest.mark.parametrize(
+    ("gpu", "reason"),
+    [
+        (replace(GPU, memory_bytes=Unknown("Not Supported")), "its memory is not known: Not Supported"),
+        (replace(GPU, free_bytes=Unknown("GPU is lost")), "its free memory is not known: GPU is lost"),
+        (replace(GPU, mig_enabled=Known(True)), "divided by MIG"),
+    ],
+)
+def test_a_card_that_cannot_be_planned_for_is_refused_with_the_reason(gpu: Gpu, reason: str) -> None:
+    with pytest.raises(WrongInput) as stop:
+        from_facts(with_gpus(gpu), ROWS)
+
+    assert reason in stop.value.message
+    assert "card 0 (NVIDIA GeForce RTX 4090)" in stop.value.message
+    assert "--gpu none" in (stop.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "memory"),
+    [
+        (replace(FACTS, memory=Known(replace(MEMORY, limit_bytes=Known(8 * GIB)))), 8 * GIB),
+        (replace(FACTS, memory=Known(replace(MEMORY, limit_bytes=Known(999 * GIB)))), 60 * GIB),
+        (replace(FACTS, memory=Known(replace(MEMORY, limit_bytes=Unknown("no cgroup")))), 60 * GIB),
+        (replace(FACTS, memory=Unknown("no /proc")), None),
+    ],
+)
+def test_the_hosts_memory_is_what_is_available_within_the_limit(facts: HostFacts, memory: int | None) -> None:
+    assert from_facts(facts, ROWS)[1].memory_bytes == memory
+
+
+def test_unknown_cores_stay_unknown() -> None:
+    assert from_facts(replace(FACTS, cpu=Unknown("no /proc")), ROWS)[1].physical_cores is None
