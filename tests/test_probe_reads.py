@@ -280,7 +280,7 @@ def test_a_program_that_says_something_else_is_unknown_with_its_words() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (Unknown("`python -m x` did not end within 10 s"), "did not end within 10 s"),
+        (Unknown("`python -m x` did not end within 10 s"), "did not answer within 10 s"),
         (ran(exit_code=-11, stderr="boom\n"), "signal 11: boom"),
         (ran(exit_code=1), "exit code 1"),
         (ran("noise without a document\n"), "not understood"),
