@@ -4,8 +4,10 @@ import json
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import locks
 import pytest
 from stub_engine import KEY, MODEL, StubEngine, seconds_of
 
@@ -13,6 +15,7 @@ from llmops.cli.smoke import Options, run
 from llmops.domain.errors import OutsideWorld, WrongInput, WrongUsage
 from llmops.domain.finding import Status
 from llmops.domain.measurement import Measurement
+from llmops.formats.lock import dump_lock
 from llmops.serve.address import parse
 from llmops.serve.codes import SMOKE_CHECKS
 from llmops.serve.smoke import smoke
@@ -266,6 +269,25 @@ def test_options_that_contradict_each_other_are_usage_errors(tmp_path: Path) -> 
     ):
         with pytest.raises(WrongUsage):
             run(options, environment={})
+
+
+def test_the_expected_model_comes_from_the_lock(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.lock", tmp_path / "two.lock"
+    one.write_text(dump_lock(locks.lock({"chat": locks.llama_cpu(alias=MODEL)})))
+    both = {"chat": locks.llama_cpu(alias=MODEL), "code": locks.llama_cpu(alias="coder", port=8081)}
+    two.write_text(dump_lock(locks.lock(both)))
+    with StubEngine() as stub:
+        options = Options(url=stub.url, lock=one, timeout_seconds=5)
+        good = run(options, environment={"LLMOPS_API_KEY": KEY})
+        named = replace(options, lock=two, deployment="code")
+        other = run(named, environment={"LLMOPS_API_KEY": KEY})
+    assert {finding.status for finding in good.findings} == {Status.OK}
+    assert [finding.message for finding in other.findings if finding.status is Status.FAIL] == [
+        f"it serves {MODEL}, not coder"
+    ]
+    for deployment, words in ((None, "several deployments: chat, code"), ("chta", "no deployment `chta`")):
+        with pytest.raises(WrongUsage, match=words):
+            run(replace(options, lock=two, deployment=deployment), environment={})
 
 
 def program(*arguments: str, key: str = KEY) -> subprocess.CompletedProcess[str]:

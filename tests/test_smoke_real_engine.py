@@ -1,18 +1,21 @@
 """Smoke and the clients' own SDK against a real llama-server with the tiny model of `quickstart`."""
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import locks
 import openai
 import pytest
+from edge import applied, free_port, nginx
 
 from llmops.domain.finding import Status
+from llmops.domain.profile import Serve
 from llmops.formats.tiny_model import TINY_NAME, tiny_model
 from llmops.serve.codes import SMOKE_CHECKS
 from llmops.serve.smoke import smoke
@@ -20,19 +23,14 @@ from llmops.serve.smoke import smoke
 KEY = "sk-test-of-a-real-server-01"
 
 
-@pytest.fixture(scope="module")
-def server(llama_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    directory = tmp_path_factory.mktemp("engine")
-    model, key_file, log = directory / "tiny.gguf", directory / "engine-key", directory / "log"
+@contextmanager
+def serving(program: Path, directory: Path, *, key: str, port: int) -> Iterator[str]:
+    model, key_file, log = directory / "tiny.gguf", directory / "engine-key", directory / "engine.log"
     model.write_bytes(tiny_model())
-    key_file.write_text(KEY + "\n")
-    key_file.chmod(0o600)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    key_file.write_text(key + "\n")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [llama_server, "-m", model, "--alias", TINY_NAME, "--host", "127.0.0.1", "--port", str(port),
+            [program, "-m", model, "--alias", TINY_NAME, "--host", "127.0.0.1", "--port", str(port),
              "--api-key-file", key_file, "-c", "512", "-np", "1", "--threads", "1", "-fit", "off", "--no-ui", "--offline"],
             stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -42,6 +40,12 @@ def server(llama_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         finally:
             process.terminate()
             process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def server(llama_server: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(llama_server, tmp_path_factory.mktemp("engine"), key=KEY, port=free_port()) as url:
+        yield url
 
 
 def _wait_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -116,3 +120,30 @@ def test_the_openai_sdk_is_refused_without_the_key(server: str) -> None:
         pytest.raises(openai.AuthenticationError),
     ):
         client.models.list()
+
+
+@pytest.mark.slow
+@pytest.mark.consumer("llama-server", "nginx-njs")
+def test_through_the_rendered_edge_the_same_server_passes_with_the_clients_key_only(
+    llama_server: Path, tmp_path: Path
+) -> None:
+    engine_port, edge_port = free_port(), free_port()
+    lock = locks.lock(
+        {"chat": locks.llama_cpu(alias=TINY_NAME, port=engine_port)},
+        serve=Serve(listen=f"127.0.0.1:{edge_port}"),
+        targets=("nginx",),
+    )
+    root = applied(lock, tmp_path)
+    secrets = {path.name: path.read_text().strip() for path in (root / "etc/llmops/secrets").iterdir()}
+    engine_key, key = secrets["chat.engine-key"], secrets["api-key.default"]
+    url, ca = f"https://localhost:{edge_port}", root / "etc/llmops/ca.crt"
+    with nginx(root, tmp_path, port=edge_port):
+        down = smoke(url, model=TINY_NAME, key=key, ca=ca, timeout_seconds=30)
+        with serving(llama_server, tmp_path, key=engine_key, port=engine_port):
+            good = smoke(url, model=TINY_NAME, key=key, ca=ca, timeout_seconds=30)
+            wrong = smoke(url, model=TINY_NAME, key=engine_key, ca=ca, timeout_seconds=30)
+    assert {finding.code: finding.status for finding in good.findings} == dict.fromkeys(
+        (check.code for check in SMOKE_CHECKS), Status.OK
+    ), good
+    assert next(one.message for one in down.findings if one.code == "SMK005").startswith("/v1/models answers 503")
+    assert next(one.status for one in wrong.findings if one.code == "SMK005") is Status.FAIL
