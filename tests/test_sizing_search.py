@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, FlashAttention, HostDevice, Wishes
-from llmops.domain.errors import WrongInput
+from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Alternative, Plan, Speed
 from llmops.domain.units import GIB, MIB
@@ -163,7 +163,7 @@ def test_every_forced_setting_is_in_the_command_line() -> None:
     asked = Wishes(
         context_tokens=5000,
         parallel=3,
-        kv_cache_types=("q4_0",),
+        kv_cache_types=("bf16",),
         kv_unified=True,
         batch_tokens=1024,
         ubatch_tokens=256,
@@ -172,7 +172,7 @@ def test_every_forced_setting_is_in_the_command_line() -> None:
     )
     made = plan("llama-3.1-8b-instruct", card(24000), host=HOST, wishes=asked)
     words = [option(made, name) for name in ("-c", "-np", "-ctk", "-ctv", "-b", "-ub", "-fa", "-ngl")]
-    assert words == ["15000", "3", "q4_0", "q4_0", "1024", "256", "off", "7"]
+    assert words == ["15000", "3", "bf16", "bf16", "1024", "256", "off", "7"]
     assert "--kv-unified" in made.argv
 
 
@@ -195,6 +195,31 @@ def test_vllm_takes_cards_by_tensor_parallel_and_its_own_cache_names() -> None:
     assert made.settings.kv_cache_type_k in ("auto", "fp8")
     assert made.gpu_layers is None
     assert made.ledger.pool is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (Wishes(context_tokens=0), "--context 0"),
+        (Wishes(context_tokens=-5), "--context -5"),
+        (Wishes(parallel=0), "--parallel 0"),
+        (Wishes(parallel=1000), "not within 1 to 256"),
+        (Wishes(ubatch_tokens=0), "--ubatch 0"),
+        (Wishes(gpu_layers=-1), "--gpu-layers -1"),
+        (Wishes(gpu_memory_utilization=1.5), "at most 1"),
+        (Wishes(kv_cache_types=("q9_9",)), "no KV cache type `q9_9`"),
+        (Wishes(kv_cache_types=()), "no type of KV cache"),
+        (Wishes(kv_cache_types=("q8_0",), flash_attention=FlashAttention.OFF), "needs flash attention"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_options_name(asked: Wishes, message: str) -> None:
+    with pytest.raises(WrongUsage, match=message):
+        plan("llama-3.1-8b-instruct", card(24000), wishes=asked)
+
+
+def test_a_quantized_cache_is_left_out_where_flash_attention_is_off() -> None:
+    made = plan("llama-3.1-8b-instruct", card(9000), wishes=Wishes(flash_attention=FlashAttention.OFF))
+    assert made.settings.kv_cache_type_k == "f16"
 
 
 def test_no_shape_at_all_is_a_wrong_input() -> None:

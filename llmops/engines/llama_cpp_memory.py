@@ -23,6 +23,9 @@ PROCESS_BYTES_PER_TOKEN = 512
 CUDA_PROCESS_BYTES = 512 * MIB
 """The process itself in RAM (code, threads, tokenizer, with cards the CUDA libraries): an assumption, marked `low`."""
 
+FAST_CACHE_PAIRS = frozenset((kind, kind) for kind in ("f16", "bf16", "q8_0", "q4_0"))
+"""`GGML_CUDA_FA_QUANTS` of b11434's build files."""
+
 HOST_RESERVE_SHARE = 16
 """Of the host's memory one part in 16, at least 512 MiB and at most 8 GiB, is left to the system."""
 
@@ -204,6 +207,11 @@ def _notes(case: Case, placement: Placement, graph: Compute, devices: Sequence[D
     notes = [*graph.notes]
     if any(device.overhead_bytes is None for device in devices):
         notes.append("the CUDA context is taken as 512 MiB a card; measured figures lie between 150 and 600 MiB")
+    pair = (case.settings.kv_cache_type_k, case.settings.kv_cache_type_v)
+    if placement.cards and case.flash() and pair not in FAST_CACHE_PAIRS:
+        notes.append(
+            f"KV cache {pair[0]}/{pair[1]}: CUDA builds have no kernel for this pair by default and convert at each token"
+        )
     notes += [f"not sized: {one}" for one in case.shape.not_sized]
     if case.shape.mtp_layers:
         notes.append(f"{case.shape.mtp_layers} MTP layers are in the file and not loaded (no speculation)")

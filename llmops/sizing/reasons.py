@@ -10,6 +10,7 @@ from llmops.domain.model import ModelShape
 from llmops.domain.plan import Alternative, Candidate
 from llmops.domain.units import size_text
 from llmops.sizing.trial import Draft, Question, largest_context, weigh
+from llmops.sizing.wishes import obstacle
 
 OTHER_QUANTIZATIONS = 4
 CONTEXT_LIMIT_WITHOUT_TRAINING = 131072
@@ -176,7 +177,7 @@ def _others(question: Question, shapes: Sequence[ModelShape], choice: Choice) ->
         yield from _what_would_fit(question, choice)
     else:
         longest = largest_context(question, chosen, limit_tokens=_context_limit(chosen.shape))
-        if longest is not None and longest != chosen.context_tokens:
+        if longest is not None and longest > chosen.context_tokens:
             yield replace(chosen, context_tokens=longest), "the longest context that fits"
         if question.engine.NAME is EngineName.LLAMA_CPP:
             yield replace(chosen, parallel=2 * chosen.parallel), "twice the requests at a time"
@@ -198,7 +199,9 @@ def _what_would_fit(question: Question, choice: Choice) -> Iterator[tuple[Draft,
     """Nothing fits: the longest context that would, with as few slots and as small a cache as allowed."""
     limit = min(_context_limit(choice.draft.shape), max(choice.draft.context_tokens, 1))
     for kind in dict.fromkeys((choice.draft.kv_cache_type, *question.wishes.kv_cache_types, "q8_0")):
-        if question.engine.NAME is EngineName.VLLM and kind == "q8_0":
+        if kind == "q8_0" and (
+            question.engine.NAME is EngineName.VLLM or obstacle(kind, question.wishes, choice.draft.shape)
+        ):
             continue
         for parallel in dict.fromkeys((choice.draft.parallel, 1)):
             draft = replace(choice.draft, kv_cache_type=kind, parallel=parallel)

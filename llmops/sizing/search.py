@@ -9,6 +9,7 @@ from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate, Plan, Speed
 from llmops.sizing.reasons import Choice, Outcome, alternatives, reasons
 from llmops.sizing.trial import VLLM_SEQUENCES, Draft, Question, card_sets, weigh
+from llmops.sizing.wishes import cache_types, refuse_impossible
 
 DEFAULT_CONTEXT_TOKENS = 16384
 USEFUL_CONTEXT_TOKENS = 8192
@@ -16,7 +17,6 @@ DEFAULT_PARALLEL = 4
 VLLM_RANKS = (0, 1, 2, 4, 8)
 """Tensor parallel sizes tried: those that divide the heads of nearly every model."""
 
-VLLM_CACHE_TYPES = {"f16": "auto", "bf16": "auto", "q8_0": "fp8"}
 FIRM_WISHES = frozenset({"context", "context_tokens", "parallel", "gpu_layers"})
 """Forced, they are answered as they are: a model that does not fit with them is not moved into RAM instead."""
 
@@ -41,11 +41,12 @@ def search(
     """
     if not shapes:
         raise WrongInput(f"`{model}` has no file that could be sized", hint="name a GGUF file or a quantization")
+    refuse_impossible(wishes)
     question = Question(
         engine=engine,
         alias=alias,
         port=port,
-        wishes=_in_the_words_of(engine.NAME, wishes),
+        wishes=replace(wishes, kv_cache_types=cache_types(wishes, shapes[0], engine=engine.NAME)),
         devices=tuple(devices),
         host=host,
         reserve_bytes=reserve_bytes,
@@ -64,14 +65,6 @@ def search(
         cards=choice.draft.cards,
         gpu_layers=_gpu_layers(choice),
     )
-
-
-def _in_the_words_of(engine: EngineName, wishes: Wishes) -> Wishes:
-    """VLLM's names of the cache types: 16 bits are `auto`, 8 bits `fp8`."""
-    if engine is not EngineName.VLLM:
-        return wishes
-    kinds = (VLLM_CACHE_TYPES.get(kind, kind) for kind in wishes.kv_cache_types)
-    return replace(wishes, kv_cache_types=tuple(dict.fromkeys(kinds)))
 
 
 def _gpu_layers(choice: Choice) -> int | None:

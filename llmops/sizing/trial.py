@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Wishes
+from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate
 from llmops.domain.units import MIB
 
 CONTEXT_GRANULE = 256
 CACHE_RAM_SHARE = 16
-CACHE_RAM_LIMIT_MIB = 8192
-"""The prompt cache in RAM: one part in 16 of the host's memory, at most what the server takes by default (8 GiB)."""
+CACHE_RAM_LEAST_MIB, CACHE_RAM_LIMIT_MIB = 64, 8192
+"""The prompt cache in RAM: one part in 16 of the host's memory, at most the model's size (but 64 MiB) and 8 GiB."""
 
 VLLM_SEQUENCES = 128
 """Requests in flight rendered for vLLM: its own default of 256 to 1024 costs gibibytes of activation peak."""
@@ -59,7 +60,10 @@ def _weigh(question: Question, draft: Draft) -> Candidate:
     argv = question.engine.argv(
         _settings(question, draft), alias=question.alias, port=question.port, threads=question.host.physical_cores
     )
-    settings = question.engine.settings(argv)
+    try:
+        settings = question.engine.settings(argv)
+    except WrongInput as stopped:  # our own line: a wish is what it cannot hold
+        raise WrongUsage(stopped.message, hint=stopped.hint, where=stopped.where) from None
     ledger = question.engine.ledger(
         shape=draft.shape,
         settings=settings,
@@ -113,17 +117,18 @@ def _settings(question: Question, draft: Draft) -> EngineSettings:
         flash_attention=wishes.flash_attention or defaults.flash_attention,
         gpu_layers=draft.gpu_layers if gpu else 0,
         tensor_split=draft.tensor_split,
-        cache_ram_bytes=_cache_ram_mib(question.host) * MIB,
+        cache_ram_bytes=_cache_ram_mib(question.host, draft.shape) * MIB,
         use_gpu=gpu,
         cpu_moe_layers=draft.cpu_moe_layers,
         split_mode="layer" if len(draft.cards) > 1 or not gpu else "none",
     )
 
 
-def _cache_ram_mib(host: HostDevice) -> int:
+def _cache_ram_mib(host: HostDevice, shape: ModelShape) -> int:
     if host.memory_bytes is None:
         return 0
-    return min(host.memory_bytes // CACHE_RAM_SHARE // MIB, CACHE_RAM_LIMIT_MIB)
+    enough = max(shape.weights_bytes() // MIB, CACHE_RAM_LEAST_MIB)
+    return min(host.memory_bytes // CACHE_RAM_SHARE // MIB, enough, CACHE_RAM_LIMIT_MIB)
 
 
 def _vllm_settings(question: Question, draft: Draft) -> EngineSettings:

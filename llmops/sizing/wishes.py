@@ -1,0 +1,62 @@
+"""What may be wished for at all: refused here with the option's name, before anything is weighed."""
+
+from llmops.domain.engine import EngineName, FlashAttention, Wishes
+from llmops.domain.errors import WrongUsage
+from llmops.domain.model import Attention, ModelShape
+from llmops.domain.tensor_types import TENSOR_TYPES
+
+LARGEST_TOKENS = 1 << 27
+"""A context no model has; larger ones are a slip of the finger."""
+
+VLLM_CACHE_TYPES = {"f16": "auto", "bf16": "auto", "q8_0": "fp8"}
+
+
+def refuse_impossible(wishes: Wishes) -> None:
+    """Raises `WrongUsage` for a number out of its range, or two wishes that contradict each other."""
+    ranges = {
+        "--context": (wishes.context_tokens, 1, LARGEST_TOKENS),
+        "--parallel": (wishes.parallel, 1, 1 << 16),
+        "--batch": (wishes.batch_tokens, 1, LARGEST_TOKENS),
+        "--ubatch": (wishes.ubatch_tokens, 1, LARGEST_TOKENS),
+        "--gpu-layers": (wishes.gpu_layers, 0, 1 << 16),
+        "--tensor-parallel": (wishes.tensor_parallel, 1, 1 << 10),
+    }
+    for option, (value, least, most) in ranges.items():
+        if value is not None and not least <= value <= most:
+            raise WrongUsage(f"`{option} {value}` is not within {least} to {most}")
+    share = wishes.gpu_memory_utilization
+    if share is not None and not 0 < share <= 1:
+        raise WrongUsage(f"`--gpu-memory-utilization {share}` is not above 0 and at most 1")
+    if not wishes.kv_cache_types:
+        raise WrongUsage("no type of KV cache is allowed", hint="`limits.kv_cache_type: [f16, q8_0]`")
+
+
+def cache_types(wishes: Wishes, shape: ModelShape, *, engine: EngineName) -> tuple[str, ...]:
+    """The wished cache types that this model and these settings can have, in the engine's words and the wish's order.
+
+    llama.cpp: a quantized cache needs flash attention, and heads that are whole blocks (src/llama-context.cpp).
+    """
+    if engine is EngineName.VLLM:
+        return tuple(dict.fromkeys(VLLM_CACHE_TYPES.get(kind, kind) for kind in wishes.kv_cache_types))
+    possible = tuple(kind for kind in wishes.kv_cache_types if obstacle(kind, wishes, shape) is None)
+    if not possible:
+        reasons = dict.fromkeys(str(obstacle(kind, wishes, shape)) for kind in wishes.kv_cache_types)
+        raise WrongUsage("; ".join(reasons), hint="`--kv-cache-type f16` always works")
+    return possible
+
+
+def obstacle(kind: str, wishes: Wishes, shape: ModelShape) -> str | None:
+    """Why llama.cpp would not start with this cache type; None where it would."""
+    row = TENSOR_TYPES.get(kind.upper())
+    if row is None:
+        return f"llama.cpp has no KV cache type `{kind}`"
+    if not row.quantized:
+        return None
+    if wishes.flash_attention is FlashAttention.OFF:
+        return f"a `{kind}` KV cache needs flash attention: the server would not start"
+    for layer in shape.layers:
+        lengths = (layer.key_length, layer.value_length) if layer.attention is not Attention.NONE else ()
+        odd = next((length for length in lengths if length % row.block_elements), None)
+        if odd is not None:
+            return f"a `{kind}` KV cache needs heads of whole blocks of {row.block_elements}, this model's have {odd}"
+    return None
