@@ -46,7 +46,7 @@ RESULTS: Mapping[str, dict[str, Part]] = {
     "catalog": {"models": [ModelRow], "gpus": [GpuRow], "profiles": [{}], "engines": [{}]},
     "schema": {},
 }
-"""What a command's result has where it has it (a table may hold more); the full contract is in `docs/`."""
+"""What a command's result has where it has it; a table may hold more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
