@@ -21,7 +21,9 @@ EVERY_TARGET = ("systemd", "env", "compose", "nginx")
 CASES: dict[str, Lock] = {
     "llama_cpp_cpu": locks.lock({"chat": locks.llama_cpu()}, targets=EVERY_TARGET),
     "llama_cpp_gpu": locks.lock(
-        {"chat": locks.llama_gpu()}, targets=EVERY_TARGET, serve=Serve(listen="0.0.0.0:443", hostname="llm.example.internal")
+        {"chat": locks.llama_gpu()},
+        targets=EVERY_TARGET,
+        serve=Serve(listen="0.0.0.0:443", hostname="llm.example.internal"),
     ),
     "vllm_gpu": locks.lock({"chat": locks.vllm_gpu()}, targets=EVERY_TARGET),
 }
@@ -32,7 +34,9 @@ def site_of(lock: Lock, *, systemd_version: int = 252) -> Site:
     return site(lock, systemd_version=systemd_version, engine_path=None)
 
 
-def rendered(lock: Lock, *, systemd_version: int = 252, targets: Sequence[str] | None = None) -> tuple[RenderedFile, ...]:
+def rendered(
+    lock: Lock, *, systemd_version: int = 252, targets: Sequence[str] | None = None
+) -> tuple[RenderedFile, ...]:
     """Every file of the lock's targets."""
     templates = shipped.tree("templates")
     names = targets if targets is not None else lock.targets

@@ -23,7 +23,13 @@ def _wanted(content: bytes | None, *, secret: bool = False) -> WantedFile:
 
 def _generation(content: bytes, *, target: str = "env", secret: bool = False) -> Generation:
     file = GenerationFile(
-        path=PATH, target=target, action=Action.CREATE, sha256=digest(content), mode=0o644, owner="root:root", secret=secret
+        path=PATH,
+        target=target,
+        action=Action.CREATE,
+        sha256=digest(content),
+        mode=0o644,
+        owner="root:root",
+        secret=secret,
     )
     return Generation(number=1, made_by="0.1.0", applied_at="2026-11-21T12:00:00+00:00", files=(file,))
 

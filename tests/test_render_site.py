@@ -62,14 +62,19 @@ REFUSED: dict[str, tuple[Callable[[], Lock], str]] = {
     "name": (lambda: locks.lock({"Chat$": locks.llama_cpu()}), "deployments.Chat$"),
     "name newline": (lambda: locks.lock({"chat\n": locks.llama_cpu()}), "deployments.chat\n"),
     "long name": (lambda: locks.lock({"c" * 25: locks.llama_cpu()}), "deployments." + "c" * 25),
-    "file newline": (lambda: locks.lock({"chat": _with_files("a\nExecStartPre=/bin/evil")}), "deployments.chat.model.files"),
+    "file newline": (
+        lambda: locks.lock({"chat": _with_files("a\nExecStartPre=/bin/evil")}),
+        "deployments.chat.model.files",
+    ),
     "file above": (lambda: locks.lock({"chat": _with_files("../../etc/passwd")}), "deployments.chat.model.files"),
     "argv newline": (
         lambda: locks.lock({"chat": replace(locks.llama_cpu(), argv=("llama-server", "-m", "{model}", "a\nb"))}),
         "deployments.chat.argv[3]",
     ),
     "key in argv": (
-        lambda: locks.lock({"chat": replace(locks.llama_cpu(), argv=("llama-server", "-m", "{model}", "--api-key", "x"))}),
+        lambda: locks.lock(
+            {"chat": replace(locks.llama_cpu(), argv=("llama-server", "-m", "{model}", "--api-key", "x"))}
+        ),
         "deployments.chat.argv[3]",
     ),
     "no model in argv": (
@@ -104,7 +109,9 @@ REFUSED: dict[str, tuple[Callable[[], Lock], str]] = {
         "deployments.chat.devices",
     ),
     "build": (
-        lambda: locks.lock({"chat": replace(locks.llama_cpu(), engine=replace(locks.llama_cpu().engine, build="b1\n[Service]"))}),
+        lambda: locks.lock(
+            {"chat": replace(locks.llama_cpu(), engine=replace(locks.llama_cpu().engine, build="b1\n[Service]"))}
+        ),
         "deployments.chat.engine.build",
     ),
 }
@@ -171,7 +178,9 @@ NUMBERS = {
 def test_a_changed_number_changes_every_file_that_repeats_it(name: str) -> None:
     assert _times_written(name, NUMBERS[name], planned=NUMBERS[name]) > 0
     assert _times_written(name, NUMBERS[name] + 1, planned=NUMBERS[name] + 1) > 0
-    assert _times_written(name, NUMBERS[name], planned=NUMBERS[name] + 1) == 0, "somewhere the old figure is still written"
+    assert _times_written(name, NUMBERS[name], planned=NUMBERS[name] + 1) == 0, (
+        "somewhere the old figure is still written"
+    )
 
 
 def _times_written(name: str, figure: int, *, planned: int) -> int:

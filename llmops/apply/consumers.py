@@ -22,7 +22,12 @@ from llmops.domain.reading import Known, Unknown
 TIMEOUT_SECONDS = 20.0
 STAND_IN_IMAGE = f"stand-in@sha256:{'0' * 64}"
 JS_MODULE = "ngx_http_js_module.so"
-MODULE_PLACES = ("/usr/lib/nginx/modules", "/usr/lib/x86_64-linux-gnu/nginx/modules", "/usr/lib64/nginx/modules", "/usr/share/nginx/modules")
+MODULE_PLACES = (
+    "/usr/lib/nginx/modules",
+    "/usr/lib/x86_64-linux-gnu/nginx/modules",
+    "/usr/lib64/nginx/modules",
+    "/usr/share/nginx/modules",
+)
 COMPOSE_PLUGINS = (
     "/usr/libexec/docker/cli-plugins/docker-compose",
     "/usr/lib/docker/cli-plugins/docker-compose",

@@ -104,7 +104,7 @@ def _refuse_contradictions(options: Options) -> None:
     if not Path(options.root).is_dir():
         raise WrongInput(
             f"--root {options.root} is not a directory",
-            hint=f"`mkdir -p {options.root}` makes it" if not Path(options.root).exists() else None,
+            hint="name a directory" if Path(options.root).exists() else f"`mkdir -p {options.root}` makes it",
             where=Where(file=options.root),
         )
 

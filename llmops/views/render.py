@@ -43,11 +43,11 @@ class Call:
 
     def python(self) -> str:
         """The same with the OpenAI SDK."""
-        client = f"httpx.Client(verify=ssl.create_default_context(cafile={self.ca_file!r}))"
+        client = f"openai.DefaultHttpxClient(verify=ssl.create_default_context(cafile={self.ca_file!r}))"
         trust = f", http_client={client}" if self.ca_file is not None else ""
         return "\n".join(
             (
-                "import pathlib, ssl, httpx, openai" if self.ca_file is not None else "import pathlib, openai",
+                "import pathlib, ssl, openai" if self.ca_file is not None else "import pathlib, openai",
                 f"key = pathlib.Path({self.key_file!r}).read_text().strip()",
                 f'client = openai.OpenAI(base_url="{self.endpoint}", api_key=key, timeout={self.timeout_seconds}{trust})',
                 f"stream = client.chat.completions.create(model={self.model!r}, stream=True,",

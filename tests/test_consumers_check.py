@@ -1,0 +1,170 @@
+"""Each target is read by the program it is for; what is wrong is refused, what is absent is said."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path, PurePath
+
+import pytest
+from rendering import CASES, NOW, rendered, site_of
+
+from llmops.apply.consumers import check
+from llmops.domain.consumers import Consumed
+from llmops.domain.finding import Status
+from llmops.domain.programs import Ran, Running
+from llmops.domain.reading import Known, Unknown
+from llmops.formats.env_file import env_problems
+from llmops.probe.programs import Programs
+
+LOCK = CASES["llama_cpp_cpu"]
+
+
+def _check(target: str, *, old: str = "", new: str = "", environment: Mapping[str, str] | None = None) -> Consumed:
+    """One target of the CPU case, with `old` replaced by `new` in its files."""
+    files = [replace(file, text=file.text.replace(old, new) if old else file.text) for file in rendered(LOCK)]
+    mine = [file for file in files if file.target == target]
+    assert not old or any(new in file.text for file in mine)
+    [consumed] = check(
+        mine,
+        site=site_of(LOCK),
+        runner=Programs(environment if environment is not None else os.environ),
+        env_problems=lambda text: [problem.why for problem in env_problems(text)],
+        is_there=lambda _: False,
+        now=NOW,
+    )
+    return consumed
+
+
+BROKEN = {
+    "unknown key": ("systemd", "UMask=", "UMaks=", "Unknown key"),
+    "bad value": ("systemd", "Restart=on-failure", "Restart=sometimes", "sometimes"),
+    "limit in the wrong section": ("systemd", "KillMode=mixed", "StartLimitIntervalSec=60", "StartLimitIntervalSec"),
+    "missing program": ("systemd", "=/usr/lib/llmops/check-key", '="/usr/lib/llmops/check keys"', "not executable"),
+    "unbalanced quote": ("systemd", "ExecStart=", 'ExecStart="', "quot"),
+    "unknown directive": ("nginx", "server_tokens off", "server_token off", "unknown directive"),
+    "unknown variable": ("nginx", "X-Forwarded-For $remote_addr;", "X-Forwarded-For ${LLM_KEY};", "llm_key"),
+    "a warning": ("nginx", "listen 127.0.0.1:8443 ssl;", "listen 127.0.0.1:8443 ssl; server_name localhost;", "[warn]"),
+    "a missing script": ("nginx", "from keys.js", "from other.js", "other.js"),
+    "unknown service key": ("compose", "read_only: true\n    cap", "readonly: true\n    cap", "readonly"),
+    "an unset variable": ("compose", "user: ", "hostname: ${NOT_SET}\n    user: ", "NOT_SET"),
+    "a duration without a unit": ("compose", "interval: 10s", "interval: 10", "interval"),
+    "a dollar": ("env", "CUDA_VISIBLE_DEVICES=''", "CUDA_VISIBLE_DEVICES=$x", "does not mean the same"),
+}
+
+
+@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose")
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_file_is_refused_in_the_consumers_words(case: str) -> None:
+    target, old, new, words = BROKEN[case]
+    consumed = _check(target, old=old, new=new)
+    assert consumed.status is Status.FAIL
+    assert words in consumed.said
+    assert "/llmops-check-" not in consumed.said, "the stage is nobody's business"
+    assert [finding.code for finding in consumed.findings()][:1] == ["RND101"]
+
+
+@pytest.mark.parametrize("target", ["systemd", "nginx", "compose"])
+def test_an_absent_consumer_is_a_skip_with_the_way_to_get_it(target: str, tmp_path: Path) -> None:
+    class Nothing(Programs):
+        def find(self, program: str) -> str | None:
+            return None
+
+    files = [file for file in rendered(LOCK) if file.target == target]
+    [consumed] = check(
+        files, site=site_of(LOCK), runner=Nothing({}), env_problems=lambda _: [], is_there=lambda _: False, now=NOW
+    )
+    assert consumed.status is Status.SKIP
+    assert not consumed.was_asked()
+    [finding] = consumed.findings()
+    assert (finding.code, finding.status) == ("RND102", Status.SKIP)
+    assert finding.fix is not None
+    assert "apt-get install" in finding.fix
+
+
+def test_a_consumer_that_hangs_is_a_skip_with_the_reason() -> None:
+    class Hanging:
+        def find(self, program: str) -> str | None:
+            return f"/usr/bin/{program}"
+
+        def run(
+            self,
+            argv: Sequence[str],
+            *,
+            timeout_seconds: float = 10.0,
+            environment: Mapping[str, str] | None = None,
+            directory: PurePath | None = None,
+        ) -> Known[Ran] | Unknown:
+            if "--version" in argv:
+                return Known(Ran(argv=tuple(argv), exit_code=0, stdout="systemd 252 (252)\n", stderr=""))
+            return Unknown("`systemd-analyze` did not end within 20 s")
+
+        def serve(
+            self,
+            argv: Sequence[str],
+            *,
+            environment: Mapping[str, str] | None = None,
+            directory: PurePath | None = None,
+        ) -> AbstractContextManager[Running]:
+            raise NotImplementedError
+
+    files = [file for file in rendered(LOCK) if file.target == "systemd"]
+    [consumed] = check(
+        files, site=site_of(LOCK), runner=Hanging(), env_problems=lambda _: [], is_there=lambda _: True, now=NOW
+    )
+    assert (consumed.status, consumed.said) == (Status.SKIP, "`systemd-analyze` did not end within 20 s")
+
+
+@pytest.mark.consumer("systemd-analyze")
+def test_what_the_target_lacks_is_stood_in_for_and_named() -> None:
+    consumed = _check("systemd")
+    assert (consumed.status, consumed.stood_in) == (Status.OK, ("/usr/bin/llama-server",))
+    [finding] = consumed.findings()
+    assert (finding.code, finding.status) == ("RND103", Status.SKIP)
+    assert "/usr/bin/llama-server" in finding.message
+
+
+@pytest.mark.consumer("systemd-analyze")
+def test_a_unit_for_a_newer_systemd_is_not_judged_by_an_older_one() -> None:
+    files = [file for file in rendered(LOCK, systemd_version=999) if file.target == "systemd"]
+    [consumed] = check(
+        files,
+        site=site_of(LOCK, systemd_version=999),
+        runner=Programs(os.environ),
+        env_problems=lambda _: [],
+        is_there=lambda _: True,
+        now=NOW,
+    )
+    assert consumed.status is Status.SKIP
+    assert "systemd 999" in consumed.said
+
+
+@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose")
+def test_checking_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for target in ("systemd", "nginx", "compose", "env"):
+        assert _check(target).status is Status.OK
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.root
+@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose")
+def test_checking_needs_no_root(tmp_path: Path) -> None:
+    for target in ("systemd", "nginx", "compose", "env"):
+        _check(target)  # everything is imported before this process gives up the right to read its own library
+    child = os.fork()
+    if child == 0:  # pragma: no cover - another user's process
+        try:
+            os.setgid(65534)
+            os.setuid(65534)
+            statuses = {target: _check(target).status for target in ("systemd", "nginx", "compose", "env")}
+            os._exit(0 if set(statuses.values()) == {Status.OK} else 1)
+        except BaseException:  # noqa: BLE001 - the exit code tells
+            import traceback
+
+            traceback.print_exc()
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
