@@ -121,7 +121,10 @@ def _whole(question: Question, shape: ModelShape) -> Choice | None:
     """The best of one quantization with everything on the cards (or all in RAM where there are none)."""
     for context_tokens in context_goals(shape, question.wishes):
         for kind in question.wishes.kv_cache_types:
-            base = Draft(shape=shape, kv_cache_type=kind, context_tokens=context_tokens, parallel=1, cards=())
+            layers = question.wishes.gpu_layers
+            base = Draft(
+                shape=shape, kv_cache_type=kind, context_tokens=context_tokens, parallel=1, cards=(), gpu_layers=layers
+            )
             choice = _first_fitting(question, _slots_and_cards(question, base), Outcome.WHOLE)
             if choice is not None:
                 return choice
@@ -129,10 +132,22 @@ def _whole(question: Question, shape: ModelShape) -> Choice | None:
 
 
 def _slots_and_cards(question: Question, base: Draft) -> Iterator[Draft]:
-    layers = question.wishes.gpu_layers
-    for parallel in slot_goals(question):
-        for cards in _sets(question):
-            yield replace(base, parallel=parallel, cards=cards, gpu_layers=layers)
+    """Most slots first, then fewest cards; sets of cards too small for the fewest slots are not tried again."""
+    goals = slot_goals(question)
+    least = [
+        replace(base, parallel=goals[-1], cards=cards) for cards in _sets(question) if _may_hold(question, base, cards)
+    ]
+    able = [draft.cards for draft in least if weigh(question, draft).ledger.fits()]
+    for parallel in goals:
+        for cards in able:
+            yield replace(base, parallel=parallel, cards=cards)
+
+
+def _may_hold(question: Question, base: Draft, cards: tuple[int, ...]) -> bool:
+    """Whether it is worth weighing at all: half of the weights must fit (embeddings may stay in RAM)."""
+    if not cards or base.gpu_layers is not None:
+        return True
+    return sum(question.devices[at].free_bytes for at in cards) >= base.shape.weights_bytes() // 2
 
 
 def _first_fitting(question: Question, drafts: Iterable[Draft], outcome: Outcome) -> Choice | None:

@@ -17,6 +17,8 @@ CACHE_RAM_LEAST_MIB, CACHE_RAM_LIMIT_MIB = 64, 8192
 VLLM_SEQUENCES = 128
 """Requests in flight rendered for vLLM: its own default of 256 to 1024 costs gibibytes of activation peak."""
 
+VLLM_UTILIZATION_PERCENT = 92
+
 SPLIT_STEPS = 64
 """Layers moved between cards, at most, to even out what is left on them."""
 
@@ -80,13 +82,12 @@ def _balanced(question: Question, draft: Draft) -> Candidate:
     total = len(draft.shape.layers) + 1
     if draft.gpu_layers is not None:
         total = max(min(draft.gpu_layers, total), 1)
-    counts = [max(total * one // sum(room), 0) for one in room]
-    counts[-1] += total - sum(counts)
+    counts = _shared_out(total, room)
     best = _weigh(question, replace(draft, tensor_split=tuple(float(one) for one in counts)))
     for _ in range(SPLIT_STEPS):
         spares = [device.spare_bytes() for device in best.ledger.devices]
         tightest, loosest = spares.index(min(spares)), spares.index(max(spares))
-        if tightest == loosest or counts[tightest] == 0:
+        if tightest == loosest or counts[tightest] == 0 or sum(spares) < 0:
             break
         moved = list(counts)
         moved[tightest] -= 1
@@ -96,6 +97,16 @@ def _balanced(question: Question, draft: Draft) -> Candidate:
             break
         best, counts = one, moved
     return best
+
+
+def _shared_out(total: int, room: Sequence[int]) -> list[int]:
+    """`total` layers in proportion to the room, the remainders going to the largest fractions."""
+    exact = [total * one / sum(room) for one in room]
+    counts = [int(one) for one in exact]
+    by_fraction = sorted(range(len(room)), key=lambda at: (counts[at] - exact[at], at))
+    for at in by_fraction[: total - sum(counts)]:
+        counts[at] += 1
+    return counts
 
 
 def _settings(question: Question, draft: Draft) -> EngineSettings:
@@ -141,8 +152,15 @@ def _vllm_settings(question: Question, draft: Draft) -> EngineSettings:
         kv_cache_type_v=draft.kv_cache_type,
         batch_tokens=wishes.batch_tokens or 2048,
         tensor_parallel=wishes.tensor_parallel or max(len(draft.cards), 1),
-        gpu_memory_utilization=wishes.gpu_memory_utilization or 0.92,
+        gpu_memory_utilization=wishes.gpu_memory_utilization or _utilization(question, draft.cards),
     )
+
+
+def _utilization(question: Question, cards: Sequence[int]) -> float:
+    """The share of each card vLLM may take: its default, or what is free beside the reserve, in hundredths."""
+    devices = [question.devices[at] for at in cards]
+    shares = [(one.free_bytes - question.reserve_bytes) * 100 // max(one.capacity_bytes, 1) for one in devices]
+    return max(min([VLLM_UTILIZATION_PERCENT, *shares]), 1) / 100
 
 
 def card_sets(devices: Sequence[Device]) -> tuple[tuple[int, ...], ...]:

@@ -21,7 +21,7 @@ CAUSES = {
     "overhead_bytes": "overhead",
 }
 CARD_OVERHEAD = "CUDA context"
-HOST_OVERHEAD = "process and prompt cache"
+HOST_OVERHEAD = {EngineName.LLAMA_CPP.value: "process and prompt cache", EngineName.VLLM.value: "processes"}
 
 
 def plan_result(plan: Plan) -> Json:
@@ -109,7 +109,8 @@ def _cause(name: str, ledger: Ledger) -> str:
     if name != "overhead_bytes":
         return CAUSES[name]
     on_cards = any(device.causes.overhead_bytes for device in ledger.devices)
-    return f"{CARD_OVERHEAD}; {HOST_OVERHEAD}" if on_cards else HOST_OVERHEAD
+    in_ram = HOST_OVERHEAD.get(ledger.engine, "process")
+    return f"{CARD_OVERHEAD}; {in_ram}" if on_cards else in_ram
 
 
 def _trust(name: str, ledger: Ledger) -> str:
