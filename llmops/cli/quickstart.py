@@ -13,7 +13,7 @@ from typing import Annotated, cast
 
 import typer
 
-from llmops.cli import doctor, plan, pull, render, smoke, verify
+from llmops.cli import doctor, plan, planning, pull, render, smoke, verify
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.opening import Sources
 from llmops.domain.errors import OutsideWorld, WrongUsage
@@ -72,7 +72,8 @@ class Story:
         answer = act()
         seconds = time.monotonic() - start
         ok = answer.ok and all(one.status is not Status.FAIL for one in answer.findings)
-        self.steps.append(Step(command=command, outcome=outcome(answer.result), seconds=seconds, ok=ok))
+        told = outcome(answer.result) if ok else _failures(answer) or outcome(answer.result)
+        self.steps.append(Step(command=command, outcome=told, seconds=seconds, ok=ok))
         self.findings += [one for one in answer.findings if one.status is not Status.OK]
         self.parts[command.replace(" ", "_")] = answer.result
         return answer
@@ -94,7 +95,7 @@ def run(options: Options, *, runner: Runner) -> Answer:
     files.write_atomically(scratch / "llmops.yaml", PROFILE.format(name=NAME, repository=REPOSITORY))
     with LoopbackHub({f"{TINY_NAME}-F16.gguf": tiny_model()}, REPOSITORY, licence="cc0-1.0") as hub:
         sources = Sources(endpoint=lambda: hub.url, token=lambda: None)
-        wish = plan.Options(
+        wish = planning.Options(
             profile=str(scratch / "llmops.yaml"), facts=str(facts), gpus=("none",), out=str(lock), port=_free_port()
         )
         story.tell("plan", lambda: plan.run(wish, runner=runner, sources=sources), _told_by_plan)
@@ -172,7 +173,7 @@ def _known_model(story: Story, facts: str, runner: Runner) -> KnownModel:
     """The first of the well-known models that fits here; the smallest when none does."""
     start = time.monotonic()
     for model in KNOWN_MODELS:
-        answer = plan.run(plan.Options(model=model, facts=facts), runner=runner, sources=Sources())
+        answer = plan.run(planning.Options(model=model, facts=facts), runner=runner, sources=Sources())
         if answer.ok or model == KNOWN_MODELS[-1]:
             outcome, lines = _told_by_known_plan(answer.result)
             step = Step(command=f"plan {model}", outcome=outcome, seconds=time.monotonic() - start, ok=True)
@@ -236,6 +237,10 @@ def _did_not_start(reason: str, running: Running, unit: Path) -> Finding:
         code="QST002", status=Status.FAIL, message=f"the engine did not start: {reason}; its last words: {last}",
         fix="run the unit's ExecStart by hand", where=Where(file=str(unit)),
     )  # fmt: skip
+
+
+def _failures(answer: Answer) -> str:
+    return "; ".join(one.message for one in answer.findings if one.status is Status.FAIL)
 
 
 def _table(result: Json, *path: str) -> dict[str, Json]:
@@ -309,7 +314,9 @@ def _verdict(*, ok: bool, served: bool) -> str:
 
 
 def _next_commands(model: str) -> tuple[str, ...]:
-    program = "llmops" if shutil.which("llmops") else str(Path(sys.argv[0]).absolute())
+    started_as = Path(sys.argv[0]).absolute()
+    here = f"{sys.executable} -m llmops" if started_as.suffix == ".py" else str(started_as)
+    program = "llmops" if shutil.which("llmops") else here
     return (
         f"{program} plan {model} --out llmops.lock",
         f"sudo {program} pull --lock llmops.lock",

@@ -1,0 +1,281 @@
+"""From a profile and a host to plans and a lock: what `plan` and `quickstart` share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from llmops import __version__
+from llmops.cli.hardware import Hardware
+from llmops.cli.opening import Opened, Sources, open_model
+from llmops.domain.engine import Engine, EngineName, EngineSettings, FlashAttention, Wishes
+from llmops.domain.errors import WrongUsage
+from llmops.domain.finding import Finding, Status
+from llmops.domain.lock import Lock, LockedDeployment, LockedDevice, LockedEngine
+from llmops.domain.model import ModelRef, ModelShape
+from llmops.domain.places import deployment_name
+from llmops.domain.plan import Plan, Speed
+from llmops.domain.profile import AllGpus, Auto, EngineChoice, Intent, Profile
+from llmops.domain.units import size_bytes
+from llmops.engines import ENGINES
+from llmops.formats.facts import facts_digest
+from llmops.formats.profile import parse_profile, profile_digest
+from llmops.library import files
+from llmops.sizing.numbers import numbers
+from llmops.sizing.search import search
+from llmops.sizing.speed import speed
+
+PROFILE = "llmops.yaml"
+FIRST_PORT = 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What was asked for; None: the profile's word, else the planner's choice."""
+
+    model: str | None = None
+    profile: str | None = None
+    gpus: tuple[str, ...] = ()
+    facts: str | None = None
+    out: str | None = None
+    engine: EngineChoice | None = None
+    quantization: str | None = None
+    context: int | None = None
+    parallel: int | None = None
+    kv_cache_type: str | None = None
+    kv_unified: bool = False
+    batch: int | None = None
+    ubatch: int | None = None
+    flash_attention: FlashAttention | None = None
+    gpu_layers: int | None = None
+    tensor_parallel: int | None = None
+    gpu_memory_utilization: float | None = None
+    gpu_memory_reserve: str | None = None
+    port: int = FIRST_PORT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """One deployment's plan and what pins it: `pin` hashes local files, so it is called for a lock only."""
+
+    name: str
+    intent: Intent
+    opened: Opened
+    shape: ModelShape
+    plan: Plan
+    port: int
+
+
+def read_profile(options: Options) -> Profile:
+    """The profile file, or one made of the MODEL on the command line."""
+    if options.model is not None and options.profile is None:
+        return Profile(deployments={deployment_name(options.model): Intent(model=options.model)})
+    path = options.profile or PROFILE
+    if options.profile is None and not Path(path).exists():
+        raise WrongUsage(
+            "no MODEL given, and no `llmops.yaml` here",
+            hint="`llmops plan qwen3-8b` sizes a model; `llmops init` writes a profile",
+        )
+    profile = parse_profile(files.read_text(Path(path)), file=path)
+    if options.model is None:
+        return profile
+    if len(profile.deployments) != 1:
+        raise WrongUsage("MODEL and a profile with several deployments", hint="name the model in the profile")
+    return replace(
+        profile, deployments={name: replace(one, model=options.model) for name, one in profile.deployments.items()}
+    )
+
+
+def chosen_cards(place: Hardware, profile: Profile) -> Hardware:
+    """Only the cards the profile names, by index or UUID."""
+    wanted = profile.host.gpus
+    if isinstance(wanted, AllGpus) or not place.cards:
+        return place
+    by_name = {str(key): card for card in place.cards for key in (card.index, card.uuid) if key is not None}
+    missing = [str(one) for one in wanted if str(one) not in by_name]
+    if missing:
+        known = ", ".join(by_name) or "none"
+        raise WrongUsage(f"the profile names cards that are not here: {', '.join(missing)}", hint=f"known: {known}")
+    return replace(place, cards=tuple(by_name[str(one)] for one in wanted))
+
+
+def plan_all(profile: Profile, place: Hardware, options: Options, sources: Sources) -> list[Planned]:
+    """One plan after the other in the profile's order; each later one finds what the earlier ones left free."""
+    planned: list[Planned] = []
+    for name, intent in profile.deployments.items():
+        one = plan_one(name, intent, place, options, sources, port=options.port + len(planned))
+        planned.append(one)
+        place = _left_by(one.plan, place)
+    return planned
+
+
+def _left_by(plan: Plan, place: Hardware) -> Hardware:
+    cards = list(place.cards)
+    for at, row in zip(plan.cards, plan.ledger.devices, strict=True):
+        cards[at] = replace(cards[at], free_bytes=max(0, cards[at].free_bytes - row.total_bytes()))
+    memory = place.host.memory_bytes
+    left = None if memory is None else max(0, memory - plan.ledger.host.total_bytes())
+    return replace(place, cards=tuple(cards), host=replace(place.host, memory_bytes=left))
+
+
+def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sources: Sources, *, port: int) -> Planned:
+    """The first model of the wish that fits; when none does, the first one's plan with what is missing."""
+    first: Planned | None = None
+    for model in (intent.model,) if isinstance(intent.model, str) else intent.model:
+        room = max(sum(card.free_bytes for card in place.cards), place.host.memory_bytes or 0)
+        opened = open_model(
+            model,
+            engine=options.engine or intent.engine,
+            quantization=options.quantization or intent.quantization,
+            room_bytes=room,
+            pinned=options.out is not None,
+            sources=sources,
+        )
+        engine = ENGINES[opened.engine]
+        plan = search(
+            opened.shapes,
+            model=opened.name,
+            alias=name,
+            wishes=wishes(options, intent),
+            devices=place.cards,
+            host=place.host,
+            reserve_bytes=_reserve_bytes(options, intent),
+            engine=engine,
+            port=port,
+            speed=lambda shape, settings: _speed(shape, settings, place),
+        )
+        plan = replace(plan, why=(*opened.notes, *place.notes, *plan.why))
+        shape = next((one for one in opened.shapes if one.quantization == plan.quantization), opened.shapes[0])
+        planned = Planned(name=name, intent=intent, opened=opened, shape=shape, plan=plan, port=port)
+        if plan.ledger.fits():
+            return planned
+        first = first or planned
+    if first is None:
+        raise WrongUsage(f"the deployment `{name}` names no model")
+    return first
+
+
+def _speed(shape: ModelShape, settings: EngineSettings, place: Hardware) -> Speed:
+    return speed(shape, settings, devices=place.cards, host=place.host, read_bytes_per_second=None)
+
+
+def _reserve_bytes(options: Options, intent: Intent) -> int:
+    text = options.gpu_memory_reserve or intent.limits.gpu_memory_reserve
+    reserve = size_bytes(text)
+    if reserve is None:
+        raise WrongUsage(f"`{text}` is not a size", hint="write it with its unit: 1GiB, 512MiB")
+    return reserve
+
+
+def wishes(options: Options, intent: Intent) -> Wishes:
+    """The command line's word before the profile's; what was typed is forced, what the profile says too."""
+    workload = intent.workload
+    context = None if isinstance(workload.context_tokens, Auto) else workload.context_tokens
+    if context is None and workload.prompt_tokens_p95 is not None and workload.output_tokens_p95 is not None:
+        context = workload.prompt_tokens_p95 + workload.output_tokens_p95
+    parallel = None if isinstance(workload.parallel, Auto) else workload.parallel
+    return Wishes(
+        context_tokens=options.context or context,
+        parallel=options.parallel or parallel,
+        kv_cache_types=(options.kv_cache_type,) if options.kv_cache_type else intent.limits.kv_cache_type,
+        kv_unified=options.kv_unified,
+        batch_tokens=options.batch,
+        ubatch_tokens=options.ubatch,
+        flash_attention=options.flash_attention,
+        gpu_layers=options.gpu_layers,
+        tensor_parallel=options.tensor_parallel,
+        gpu_memory_utilization=options.gpu_memory_utilization,
+        forced=frozenset(name for name in ("context", "parallel", "gpu_layers") if getattr(options, name) is not None),
+    )
+
+
+def findings_of(planned: Planned, profile: Profile) -> list[Finding]:
+    """What a person should know of this plan before using it."""
+    found: list[Finding] = []
+    ledger = planned.plan.ledger
+    if not ledger.fits():
+        found.append(
+            Finding(
+                code="PLN001",
+                status=Status.FAIL,
+                message=f"`{planned.name}` does not fit",
+                fix=_what_fits(planned.plan),
+            )
+        )
+    found += [
+        Finding(code="PLN002", status=Status.WARN, message=f"not sized: {words}") for words in planned.shape.not_sized
+    ]
+    if (
+        not planned.shape.has_chat_template
+        and planned.opened.engine is EngineName.LLAMA_CPP
+        and planned.opened.has_header
+    ):
+        message = "the file has no chat template: the server falls back to ChatML, wrong for most models"
+        found.append(Finding(code="PLN003", status=Status.WARN, message=message))
+    unused = _unused(planned.intent, profile)
+    if unused:
+        message = f"read and kept in the profile, not used by this version's plan: {', '.join(unused)}"
+        found.append(Finding(code="PLN004", status=Status.WARN, message=message))
+    return found
+
+
+def _what_fits(plan: Plan) -> str | None:
+    fitting = next((one for one in plan.alternatives if one.fits), None)
+    return fitting.why if fitting is not None else None
+
+
+def _unused(intent: Intent, profile: Profile) -> list[str]:
+    """Keys that are part of the profile but that nothing here reads yet, when they differ from their default."""
+    default = Intent(model="")
+    unused = [
+        name
+        for name in ("slo", "objective", "features", "fallback", "engine_args")
+        if getattr(intent, name) != getattr(default, name)
+    ]
+    unused += [f"workload.{name}" for name in ("traces", "arrival_rps") if getattr(intent.workload, name) is not None]
+    blank = Profile(deployments={})
+    unused += [
+        f"serve.{name}"
+        for name in ("gateway", "fallback_api")
+        if getattr(profile.serve, name) != getattr(blank.serve, name)
+    ]
+    unused += [name for name in ("observe", "change", "cost") if getattr(profile, name) != getattr(blank, name)]
+    return unused
+
+
+def lock_of(profile: Profile, planned: Sequence[Planned], place: Hardware) -> Lock:
+    """The hand-over to every later command."""
+    return Lock(
+        made_by=f"llmops {__version__}",
+        profile_digest=profile_digest(profile),
+        facts_digest=facts_digest(place.facts) if place.facts is not None else None,
+        host=replace(profile.host, facts=None),
+        serve=profile.serve,
+        observe=profile.observe,
+        targets=profile.targets,
+        change=profile.change,
+        deployments={one.name: _locked(one, profile, place) for one in planned},
+    )
+
+
+def _locked(planned: Planned, profile: Profile, place: Hardware) -> LockedDeployment:
+    plan = planned.plan
+    engine: Engine = ENGINES[planned.opened.engine]
+    model: ModelRef = planned.opened.pin(plan.quantization)
+    return LockedDeployment(
+        model=model,
+        quantization=plan.quantization,
+        engine=LockedEngine(name=engine.NAME, build=engine.BUILD, versions=engine.VERSIONS),
+        settings=plan.settings,
+        argv=plan.argv,
+        devices=tuple(
+            LockedDevice(name=card.name, capacity_bytes=card.capacity_bytes, uuid=card.uuid, index=card.index)
+            for card in (place.cards[at] for at in plan.cards)
+        ),
+        ledger=plan.ledger,
+        speed=plan.speed,
+        numbers=numbers(
+            settings=plan.settings, ledger=plan.ledger, speed=plan.speed, serve=profile.serve, port=planned.port
+        ),
+        features=planned.intent.features,
+        fallback=planned.intent.fallback,
+    )
