@@ -134,6 +134,12 @@ def test_human_numbers_and_equals_signs_are_read() -> None:
     assert (read.context_size, read.parallel, read.tensor_parallel, read.gpu_memory_utilization) == (8192, 64, 2, 0.92)
 
 
+def test_a_switch_may_be_turned_off_in_the_old_way_a_value_not() -> None:
+    assert vllm.settings(["vllm", "serve", "m", "--no-enable-prefix-caching", "--enforce-eager"]).parallel == 256
+    with pytest.raises(WrongInput, match="does not know `--no-max-num-seqs`"):
+        vllm.settings(["vllm", "serve", "m", "--no-max-num-seqs"])
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -78,7 +78,7 @@ def _arguments(argv: Sequence[str]) -> dict[str, str]:
             continue
         row = _row(word)
         if not row.value:
-            found[row.name] = "off" if _spelling(word) in row.negated else value or "on"
+            found[row.name] = "off" if _is_negated(row, word) else value or "on"
         elif equals:
             found[row.name] = value
         else:
@@ -95,10 +95,20 @@ def _spelling(word: str) -> str:
     return word.replace("_", "-") if word.startswith("--") else word
 
 
+def _is_negated(row: FlagRow, word: str) -> bool:
+    return _spelling(word) in row.negated or (_spelling(word).startswith("--no-") and row.name != _spelling(word))
+
+
+def _switched_off(name: str) -> FlagRow | None:
+    """`--no-x` of a switch `--x`: understood by every version, listed by none."""
+    row = FLAGS.get("--" + name.removeprefix("--no-")) if name.startswith("--no-") else None
+    return None if row is None or row.value else row
+
+
 def _row(word: str) -> FlagRow:
     where = Where(file="vllm serve", key=word)
     name = _spelling(word).split(".", 1)[0]
-    row = FLAGS.get(name)
+    row = FLAGS.get(name) or _switched_off(name)
     if row is None:
         near = get_close_matches(name, FLAGS, n=1)
         hint = f"did you mean `{near[0]}`?" if near else "`vllm serve --help=all` lists the options"

@@ -170,9 +170,12 @@ def _show_verdict(plan: Plan, to: Screen) -> None:
 
 
 def _missing(ledger: Ledger) -> Iterator[str]:
-    for device in ledger.devices:
-        if device.spare_bytes() < 0:
-            yield f"`{device.name}` misses {size_text(-device.spare_bytes())}"
+    short = [device for device in ledger.devices if device.spare_bytes() < 0]
+    if len(short) == 1:
+        yield f"`{short[0].name}` misses {size_text(-short[0].spare_bytes())}"
+    elif short:
+        together = sum(-device.spare_bytes() for device in short)
+        yield f"{len(short)} of {len(ledger.devices)} cards miss {size_text(together)} together"
     spare = ledger.host.spare_bytes()
     if spare is not None and spare < 0:
         yield f"RAM misses {size_text(-spare)}"
