@@ -66,7 +66,8 @@ class Partial:
             os.ftruncate(self._descriptor, trusted)
             self.done_bytes = feed_file(self.path, self._hashes(), limit_bytes=trusted, between=between)
             os.lseek(self._descriptor, self.done_bytes, os.SEEK_SET)
-            os.fdatasync(self._descriptor)
+            if self.done_bytes:
+                os.fdatasync(self._descriptor)
             self._write_journal()
         return self.done_bytes
 
