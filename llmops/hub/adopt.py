@@ -16,6 +16,7 @@ from llmops.hub.fetch import JOBS, Arrived, bytes_to_bring, land, missing_files
 from llmops.hub.hashing import BLOCK_BYTES
 from llmops.hub.partial import Partial, clone
 from llmops.hub.reading import unreadable
+from llmops.hub.repository import check_names
 from llmops.hub.store import Store
 
 
@@ -27,6 +28,7 @@ def adopt(
     No hard links: a file that its owner edits would change the verified bytes. Raises `WrongInput` when a file is not
     the one its digest says.
     """
+    check_names(tuple(one.name for one in ref.files), where=Where(file=ref.source))
     missing = missing_files(ref, store=store)
     for file in missing:
         _check_there(folder / file.name, file)

@@ -1,5 +1,6 @@
 """A few jobs in threads that end at once: on the first error, on Ctrl-C, on SIGTERM."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 5.0
-"""How long the end waits for a thread that hangs in the network (connecting cannot be cut); it then dies with the process."""
+"""How long the end waits for threads that hang in the network (connecting cannot be cut); they then die with the process."""
 
 
 class Halted(Exception):  # noqa: N818 - told to stop, nothing went wrong here
@@ -69,9 +70,10 @@ def together(jobs: Sequence[Job[T]], *, workers: int) -> tuple[T, ...]:
         crew.wait()
     finally:
         crew.halt.say()
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for thread in threads:
             if thread.is_alive():
-                thread.join(PATIENCE_SECONDS)
+                thread.join(max(0.0, deadline - time.monotonic()))
     return crew.results()
 
 
