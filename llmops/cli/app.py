@@ -173,6 +173,7 @@ def _fail(arguments: list[str], stop: Stop, code: Exit) -> int:
             name = next((word for word in arguments if word in COMMANDS), "llmops")
             typer.echo(error_document(name, stop, exit_code=code))
             return code
+        sys.stdout.flush()  # what is left there would fail again when the interpreter ends, with a code of its own
     except OSError:  # stdout is full or gone: say it where someone may see it
         _give_up_stdout()
     typer.echo(error_text(stop), err=True)
