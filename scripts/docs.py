@@ -8,7 +8,6 @@ import ast
 import difflib
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ REFERENCE = ROOT / "docs" / "reference"
 REGENERATE = "python scripts/docs.py write"
 NOTE = f"<!-- Written by `{REGENERATE}`; a test compares it with the code. -->"
 VALUES = {"str": "TEXT", "int": "N", "int range": "N", "integer range": "N", "float": "NUMBER", "float range": "NUMBER"}
+GIVEN_BY = {"PLN": "plan", "PULL": "pull", "VERIFY": "verify", "RND": "render", "QST": "quickstart"}
 CODE = re.compile(r"[A-Z]{3,8}[0-9]{3}")
 
 
@@ -111,8 +111,8 @@ def _checks() -> str:
     doctor = [[f"`{one.code}`", one.title, one.why, one.fix] for one in CHECKS]
     smoke = [[f"`{one.code}`", one.title, one.why] for one in SMOKE_CHECKS]
     known = {one.code for one in CHECKS} | {one.code for one in SMOKE_CHECKS}
-    others = sorted({(code, place) for code, place in _codes_in_source() if code not in known})
-    rows = [[f"`{code}`", f"`{place}`"] for code, place in others]
+    others = sorted(_codes_in_source() - known)
+    rows = [[f"`{code}`", f"`{GIVEN_BY[code.rstrip('0123456789')]}`"] for code in others]
     return _page(
         "Checks",
         "A code is public and is never used again for something else. Status: `ok`, `warn`, `fail` (the command exits 1), "
@@ -126,11 +126,11 @@ def _checks() -> str:
     )
 
 
-def _codes_in_source() -> Iterator[tuple[str, str]]:
-    for path in sorted((ROOT / "llmops").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
-                yield node.value, path.relative_to(ROOT).as_posix()
+def _codes_in_source() -> set[str]:
+    """Every text in the package that has the form of a code."""
+    nodes = (node for path in (ROOT / "llmops").rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return {text for text in texts if CODE.fullmatch(text)}
 
 
 def write() -> int:
