@@ -382,10 +382,10 @@ class _Handler(BaseHTTPRequestHandler):
                     break
                 if flip is not None and (at := int(flip or 0) - start - sent) in range(len(block)):
                     block[at] ^= 0xFF
+                sent += len(block)
+                self.seen["sent"] = sent  # before the write: a test may look as soon as the client has the last byte
                 with contextlib.suppress(OSError):
                     self.wfile.write(block)
-                sent += len(block)
-                self.seen["sent"] = sent
                 if rate:
                     time.sleep(0.05)
         if cut == "reset":  # linger 0: close sends RST

@@ -41,7 +41,7 @@ def settings(text: str, *, file: str) -> tuple[Setting, ...]:
     section = ""
     pending = ""
     start = 0
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.strip() if not pending else raw.rstrip()
         if line.lstrip().startswith(("#", ";")) or (not line and not pending):
             continue

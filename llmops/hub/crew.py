@@ -55,6 +55,7 @@ class Halt:
 
 
 Job = Callable[[Halt], T]
+LOOK_SECONDS = 0.1
 
 
 def together(jobs: Sequence[Job[T]], *, workers: int) -> tuple[T, ...]:
@@ -106,9 +107,13 @@ class _Crew(Generic[T]):
                 self._changed.notify_all()
 
     def wait(self) -> None:
-        """Until all is done or something failed."""
+        """Until all is done or something failed; in short waits, since a signal just before a long one would wait with it."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._done) == self._count or bool(self._errors))
+            while not self._changed.wait_for(self._is_over, timeout=LOOK_SECONDS):
+                pass
+
+    def _is_over(self) -> bool:
+        return len(self._done) == self._count or bool(self._errors)
 
     def results(self) -> tuple[T, ...]:
         """All answers in the jobs' order, or the first error (not one of those that only followed)."""

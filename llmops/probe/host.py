@@ -8,7 +8,7 @@ from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
 from llmops.probe import cpu, disks, kernel_side, listeners, memory, nvidia, system, tools
 from llmops.probe.plain import plain
-from llmops.probe.within import beside
+from llmops.probe.within import answer_of, beside
 
 
 def examine(
@@ -29,15 +29,15 @@ def examine(
     sockets = beside(lambda: listeners.read(listeners.ask(root)))
     operating = beside(lambda: system.read(system.ask(root, runner=runner, environment=environment)))
     host_memory = memory.read(memory.ask(root))
-    known_disks, unread_disks = filesystems.result()
+    known_disks, unread_disks = answer_of(filesystems)
     facts = HostFacts(
-        system=operating.result(),
+        system=answer_of(operating),
         cpu=cpu.read(cpu.ask(root, machine=platform.machine())),
         memory=host_memory,
         disks=known_disks,
-        nvidia=nvidia.with_host_memory(cards.result(), host_memory),
-        tools=programs.result(),
-        listeners=sockets.result(),
+        nvidia=nvidia.with_host_memory(answer_of(cards), host_memory),
+        tools=answer_of(programs),
+        listeners=answer_of(sockets),
         unread_disks=unread_disks,
         kernel_side=kernel_side.read(kernel_side.ask(root)),
     )

@@ -9,7 +9,7 @@ from llmops.domain.host import Tool
 from llmops.domain.programs import Ran, Runner
 from llmops.domain.reading import Known, Unknown
 from llmops.probe.text import read_text
-from llmops.probe.within import beside
+from llmops.probe.within import answer_of, beside
 
 VERSION_SECONDS = 5.0
 """`llama-server --version` of a CUDA build opens every card first."""
@@ -63,7 +63,7 @@ ROWS = (
 def ask(runner: Runner) -> tuple[Tool, ...]:
     """Every program of the table, asked at the same time."""
     answers = [beside(partial(_ask_one, runner, row)) for row in ROWS]
-    return tuple(answer.result() for answer in answers)
+    return tuple(answer_of(answer) for answer in answers)
 
 
 def _ask_one(runner: Runner, row: Row) -> Tool:
