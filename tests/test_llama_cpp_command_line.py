@@ -87,6 +87,14 @@ def test_the_defaults_are_the_servers() -> None:
     assert (read.flash_attention, read.cache_ram_bytes, read.load_mode) == (FlashAttention.AUTO, 8192 * MIB, "mmap")
 
 
+def test_slots_left_to_the_server_share_one_pool_whatever_is_asked() -> None:
+    assert llama_cpp.settings(["llama-server", "-m", "x.gguf", "--no-kv-unified"]).kv_unified is True
+
+
+def test_a_number_is_what_its_first_digits_say() -> None:
+    assert llama_cpp.settings(["llama-server", "-m", "x.gguf", "-c", "16k"]).context_size == 16
+
+
 def test_a_pool_by_slot_is_multiplied() -> None:
     read = llama_cpp.settings(["llama-server", "-m", "x.gguf", "-np", "3", "--kv-unified-per-slot", "4096"])
     assert (read.context_size, read.kv_unified) == (12288, True)
@@ -107,7 +115,8 @@ def test_underscores_are_dashes_and_the_last_one_counts() -> None:
         (["--ctx-size=4096"], "has no `--ctx-size=…` form", "`--ctx-size 4096`"),
         (["-c"], "`-c` needs a value", None),
         (["-c", "many"], "takes a whole number, not `many`", None),
-        (["-fa", "-c", "4096"], "does not know `4096`", None),
+        (["-fa", "-c", "4096"], "swallows the next word `-c`", "`-fa on`"),
+        (["-np", "0"], "not within 1 to 256", None),
         (["-np", "300"], "not within 1 to 256", None),
         (["-ctk", "q3_0"], "does not take `q3_0`", "one of"),
         (["-ts", "1,x"], "takes numbers", None),

@@ -141,13 +141,18 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagRow:
-    """One option of an engine's command line; `value` False: a switch. `removed`: gone, with today's form ("" where none is)."""
+    """One option of an engine's command line; `value` False: a switch. `removed`: gone, with today's form ("" where none is).
+
+    `environment` is the variable that sets it where the command line does not; `whole`: its value is a whole number.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
     value: bool = True
     negated: tuple[str, ...] = ()
     removed: str | None = None
+    environment: str | None = None
+    whole: bool = False
 
 
 FlagTable = Mapping[str, FlagRow]

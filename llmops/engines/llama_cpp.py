@@ -11,7 +11,7 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.units import MIB
 from llmops.engines import llama_cpp_memory
-from llmops.engines.llama_cpp_arguments import settings_of
+from llmops.engines.llama_cpp_settings import settings_of
 
 NAME = EngineName.LLAMA_CPP
 BUILD = llama_cpp_memory.BUILD

@@ -1,133 +1,211 @@
-"""What a llama-server command line means: its parser's rules and defaults, b11434 and b11669.
+"""How llama-server reads its words and its environment: its parser's rules, tried on b11669.
 
-`-np` unset is 4 slots that share one pool; given, each slot has its own part unless `-kvu`. An option given twice: the last
-counts. Underscores in long options are dashes. There is no `--option=value`. Source: llama.cpp common/arg.cpp, tools/server.
+An option given twice: the last counts. The command line wins over `LLAMA_ARG_*`. Underscores in long options are dashes.
+There is no `--option=value`. A value is whatever word comes next. A whole number is what `std::stoi` makes of it: `16k` is
+16. What ends a start is a finding here, so that the rest of the line can still be read. Source: llama.cpp common/arg.cpp.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 
-from llmops.domain.engine import EngineName, EngineSettings, FlagRow, FlashAttention
-from llmops.domain.errors import WrongInput
-from llmops.domain.finding import Where
-from llmops.domain.units import MIB
-from llmops.engines.llama_cpp_context import SEQUENCES_LIMIT
-from llmops.engines.llama_cpp_flags import FLAGS, TWO_VALUES
+from llmops.domain.engine import FlagRow
+from llmops.domain.explained import HIDDEN, FlagSource, GivenFlag
+from llmops.domain.finding import Finding, Status, Where
+from llmops.engines.llama_cpp_flags import FLAGS, TWO_VALUES, VARIABLES
 
-CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
-LOAD_MODES = ("auto", "none", "mmap", "mlock", "mmap+mlock", "dio")
-SPLIT_MODES = ("none", "layer", "row", "tensor")
-AUTO_SLOTS = 4
-DEFAULT_CACHE_RAM_MIB = 8192
-EVERY_LAYER = 1 << 16
+PROGRAM = "llama-server"
+TRUE, FALSE = ("on", "enabled", "true", "1"), ("off", "disabled", "false", "0")
+SECRETS = frozenset({"--api-key", "--hf-token", "--mcp-servers-json"})
+INT_LIMIT = 1 << 31
+
+_NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)(.*)", re.ASCII | re.DOTALL)
 
 
-def arguments(argv: Sequence[str]) -> dict[str, str]:
-    """Options by long name with their value; a switch has `on` or `off`. The program's name may come first."""
-    words = list(argv[1:] if argv and not argv[0].startswith("-") else argv)
-    found: dict[str, str] = {}
-    while words:
-        word = words.pop(0)
-        row = _row(word)
-        if not row.value:
-            found[row.name] = "off" if _spelling(word) in row.negated else "on"
-            continue
-        for _ in range(2 if row.name in TWO_VALUES else 1):
-            if not words:
-                raise WrongInput(f"`{word}` needs a value", where=_where(word))
-            found[row.name] = words.pop(0)
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """Every option that was given, in order, and what is wrong with the words."""
+
+    given: tuple[GivenFlag, ...]
+    findings: tuple[Finding, ...]
 
 
-def _spelling(word: str) -> str:
-    return word.replace("_", "-") if word.startswith("--") else word
-
-
-def _where(word: str) -> Where:
-    return Where(file="llama-server", key=word)
-
-
-def _row(word: str) -> FlagRow:
-    row = FLAGS.get(_spelling(word))
-    if row is None:
-        name, equals, value = word.partition("=")
-        if equals and _spelling(name) in FLAGS:
-            raise WrongInput(f"llama-server has no `{name}=…` form", hint=f"`{name} {value}`", where=_where(word))
-        near = get_close_matches(_spelling(word), FLAGS, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "`llama-server --help` lists the options"
-        raise WrongInput(f"llama-server does not know `{word}` and would not start", hint=hint, where=_where(word))
-    if row.removed is not None:
-        hint = f"today: `{row.removed}`" if row.removed else "leave it out: nothing replaced it"
-        raise WrongInput(f"llama-server no longer has `{word}` and would not start", hint=hint, where=_where(word))
-    return row
-
-
-def settings_of(argv: Sequence[str]) -> EngineSettings:
-    """The effective settings. Raises `WrongInput` for what the parser of the build refuses."""
-    given = arguments(argv)
-    slots = _number(given, "--parallel", -1)
-    if slots != -1 and not 1 <= slots <= SEQUENCES_LIMIT:
-        raise WrongInput(f"`-np {slots}` is not within 1 to {SEQUENCES_LIMIT}", where=_where("--parallel"))
-    unified = given.get("--kv-unified", "on" if slots == -1 or "--kv-unified-per-slot" in given else "off") == "on"
-    slots = AUTO_SLOTS if slots == -1 else slots
-    per_slot = _number(given, "--kv-unified-per-slot", 0)
-    cache_ram = _number(given, "--cache-ram", DEFAULT_CACHE_RAM_MIB)
-    layers = _layers(given)
-    mode = _choice(given, "--load-mode", "auto", LOAD_MODES)
-    return EngineSettings(
-        engine=EngineName.LLAMA_CPP,
-        context_size=_number(given, "--ctx-size", per_slot * slots),
-        parallel=slots,
-        kv_unified=unified,
-        kv_cache_type_k=_choice(given, "--cache-type-k", "f16", CACHE_TYPES),
-        kv_cache_type_v=_choice(given, "--cache-type-v", "f16", CACHE_TYPES),
-        batch_tokens=_number(given, "--batch-size", 2048),
-        ubatch_tokens=_number(given, "--ubatch-size", 512),
-        flash_attention=FlashAttention(_choice(given, "--flash-attn", "auto", tuple(FlashAttention))),
-        gpu_layers=layers,
-        tensor_split=_split(given),
-        cache_ram_bytes=(DEFAULT_CACHE_RAM_MIB if cache_ram < 0 else cache_ram) * MIB,
-        use_gpu=given.get("--device") != "none",
-        kv_offload=given.get("--kv-offload", "on") == "on",
-        cpu_moe_layers=EVERY_LAYER if "--cpu-moe" in given else _number(given, "--n-cpu-moe", 0),
-        swa_full=given.get("--swa-full", "off") == "on",
-        load_mode="mmap" if mode == "auto" else mode,
-        split_mode=_choice(given, "--split-mode", "layer", SPLIT_MODES),
+def refused(code: str, word: str, message: str, fix: str | None = None) -> Finding:
+    """A finding that ends the start."""
+    return Finding(
+        code=code, status=Status.FAIL, message=message, fix=fix, where=Where(file=PROGRAM, key=shown_name(word))
     )
 
 
-def _number(given: Mapping[str, str], name: str, default: int) -> int:
-    text = given.get(name)
-    if text is None:
-        return default
-    if re.fullmatch(r"-?\d{1,18}", text, re.ASCII) is None:
-        raise WrongInput(f"`{name}` takes a whole number, not `{text[:40]}`", where=_where(name))
-    return int(text)
+def unwise(code: str, word: str, message: str, fix: str | None = None) -> Finding:
+    """A finding that does not end the start."""
+    return Finding(
+        code=code, status=Status.WARN, message=message, fix=fix, where=Where(file=PROGRAM, key=shown_name(word))
+    )
 
 
-def _choice(given: Mapping[str, str], name: str, default: str, choices: Sequence[str]) -> str:
-    text = given.get(name, default)
-    if text not in choices:
-        hint = f"one of {', '.join(str(one) for one in choices)}"
-        raise WrongInput(f"`{name}` does not take `{text[:40]}`", hint=hint, where=_where(name))
-    return text
+def shown_name(word: str) -> str:
+    """An option as it may be shown: without a value behind `=`, which may be a secret."""
+    return word.partition("=")[0][:60]
 
 
-def _layers(given: Mapping[str, str]) -> int | None:
-    """`-ngl`: unset, `auto`, `all` and -1 are all layers and the output."""
-    if given.get("--gpu-layers", "auto") in ("auto", "all"):
+def spelling(word: str) -> str:
+    """Long options with dashes for underscores."""
+    return word.replace("_", "-") if word.startswith("--") else word
+
+
+def whole_number(text: str) -> tuple[int, str] | None:
+    """What `std::stoi` reads, and the rest it ignores; None where it throws."""
+    match = _NUMBER.match(text[:200])
+    if match is None or not -INT_LIMIT <= (value := int(match[1])) < INT_LIMIT:
         return None
-    layers = _number(given, "--gpu-layers", -1)
-    return None if layers < 0 else layers
+    return value, match[2]
 
 
-def _split(given: Mapping[str, str]) -> tuple[float, ...]:
-    text = given.get("--tensor-split", "")
-    try:
-        parts = tuple(float(part) for part in re.split(r"[,/]+", text) if part)
-    except ValueError:
-        raise WrongInput(f"`-ts` takes numbers, not `{text[:40]}`", where=_where("--tensor-split")) from None
-    if any(not 0 <= part < float("inf") for part in parts):
-        raise WrongInput(f"`-ts {text[:40]}` has a part below zero or without bound", where=_where("--tensor-split"))
-    return parts if any(parts) else ()
+def read_words(words: Sequence[str]) -> Words:
+    """The options of a command line; the program's name may come first."""
+    reader = _Reader(words=tuple(words[1:] if words and not words[0].startswith("-") else words), given=[], findings=[])
+    while reader.at < len(reader.words):
+        reader.option()
+    return Words(given=tuple(reader.given), findings=(*reader.findings, *_repeated(reader.given)))
+
+
+def _repeated(given: Sequence[GivenFlag]) -> list[Finding]:
+    names = [one.name for one in given]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    text = "`{}` is given {} times: the last one counts"
+    return [
+        unwise("EXP004", name, text.format(name, names.count(name)), "leave the others out")
+        for name in twice
+        if len({one.value for one in given if one.name == name}) > 1
+    ]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """A walk over the words."""
+
+    words: tuple[str, ...]
+    given: list[GivenFlag]
+    findings: list[Finding]
+    at: int = 0
+
+    def option(self) -> None:
+        """One option and its value."""
+        word = self.words[self.at]
+        self.at += 1
+        row = FLAGS.get(spelling(word))
+        if row is None:
+            self._unknown(word)
+        elif row.removed is not None:
+            self._removed(word, row)
+        elif not row.value:
+            self._give(row, word, "off" if spelling(word) in row.negated else "on")
+        else:
+            for _ in range(2 if row.name in TWO_VALUES else 1):
+                self._value(row, word)
+
+    def _give(self, row: FlagRow, word: str, value: str) -> None:
+        shown = HIDDEN if row.name in SECRETS else value
+        self.given.append(
+            GivenFlag(name=row.name, value=shown, source=FlagSource.COMMAND_LINE, written=shown_name(word))
+        )
+
+    def _value(self, row: FlagRow, word: str) -> None:
+        if self.at >= len(self.words):
+            self.findings.append(refused("EXP003", word, f"`{word}` needs a value", f"`{word} VALUE`, or leave it out"))
+            return
+        value = self.words[self.at]
+        if spelling(value) not in FLAGS or FLAGS[spelling(value)].name == "--control-vector-layer-range":
+            self.at += 1
+            self._give(row, word, value)
+        elif row.whole or row.name in ("--flash-attn", "--gpu-layers", "--fit", "--load-mode", "--split-mode"):
+            form = "`-fa` takes on, off or auto today" if row.name == "--flash-attn" else f"`{word}` needs a value"
+            fix = f"`{word} on`" if row.name == "--flash-attn" else f"`{word} VALUE`, or leave it out"
+            message = f"{form}: it swallows the next word `{value}`, and the server would not start"
+            self.findings.append(refused("EXP003", word, message, fix))
+            if row.name == "--flash-attn":
+                self._give(row, word, "on")
+        else:
+            message = f"`{word}` takes the next word `{value}` as its value: that option is not set"
+            self.findings.append(unwise("EXP004", word, message, f"`{word} VALUE {value}`"))
+            self.at += 1
+            self._give(row, word, value)
+
+    def _unknown(self, word: str) -> None:
+        name, equals, value = word.partition("=")
+        row = FLAGS.get(spelling(name))
+        if equals and row is not None:
+            message = f"llama-server has no `{name}=…` form and would not start"
+            fix = f"`{name} {HIDDEN if row.name in SECRETS else value}`"
+            self.findings.append(refused("EXP001", name, message, fix))
+            if row.removed is None and row.value:
+                self._give(row, name, value)
+            return
+        if not word.startswith("-"):
+            self._stray(word)
+            return
+        near = get_close_matches(spelling(name), FLAGS, n=1)
+        fix = f"did you mean `{near[0]}`?" if near else "`llama-server --help` lists the options"
+        message = f"llama-server does not know `{shown_name(word)}` and would not start"
+        self.findings.append(refused("EXP001", name, message, fix))
+        self._skip_value()
+
+    def _stray(self, word: str) -> None:
+        """A word that belongs to no option; behind a secret it may be a part of one."""
+        after_secret = bool(self.given) and self.given[-1].value == HIDDEN
+        shown = HIDDEN if after_secret else word[:60]
+        behind = f" (after `{self.given[-1].written}`)" if self.given else ""
+        message = f"llama-server does not know `{shown}`{behind} and would not start"
+        fix = "leave it out, or put it in quotes with the word before"
+        self.findings.append(refused("EXP001", shown, message, fix))
+
+    def _removed(self, word: str, row: FlagRow) -> None:
+        instead = row.removed or ""
+        fix = f"today: `{instead}`" if instead else "leave it out: nothing replaced it"
+        self.findings.append(refused("EXP002", word, f"llama-server no longer has `{word}` and would not start", fix))
+        name, _, value = instead.partition(" ")
+        if value:  # read on as what was meant
+            self._give(FLAGS[name], word, value)
+        if row.value:
+            self._skip_value()
+
+    def _skip_value(self) -> None:
+        """What looks like the value of an option that is not known."""
+        if self.at < len(self.words) and not self.words[self.at].startswith("-"):
+            self.at += 1
+
+
+def read_environment(environment: Mapping[str, str]) -> Words:
+    """The options set by variables. A switch is a truth word; `LLAMA_ARG_NO_X` switches a pair off by being there."""
+    given: list[GivenFlag] = []
+    findings: list[Finding] = []
+    for name, value in environment.items():
+        row = VARIABLES.get(name)
+        off = (
+            VARIABLES.get(name.replace("LLAMA_ARG_NO_", "LLAMA_ARG_", 1)) if name.startswith("LLAMA_ARG_NO_") else None
+        )
+        if row is None and off is not None and off.negated:
+            row, value = off, "off"  # noqa: PLW2901 - what it means
+        if row is None:
+            findings += _unknown_variable(name)
+        elif row.removed is not None:
+            fix = f"today: `{row.removed}`" if row.removed else "leave it out"
+            findings.append(refused("EXP002", name, f"`{name}` is no longer taken, and ends the start", fix))
+        elif row.value or value in TRUE or (row.negated and value in FALSE):
+            taken = value if row.value else ("on" if value in TRUE else "off")
+            shown = HIDDEN if row.name in SECRETS else taken
+            given.append(GivenFlag(name=row.name, value=shown, source=FlagSource.ENVIRONMENT, written=name))
+        elif row.negated:
+            message = f"`{name}` is neither on nor off: the server would not start"
+            findings.append(refused("EXP003", name, message, f"`{name}=on` or `{name}=off`"))
+    return Words(given=tuple(given), findings=tuple(findings))
+
+
+def _unknown_variable(name: str) -> list[Finding]:
+    if not name.startswith("LLAMA_ARG_"):
+        return []
+    near = get_close_matches(name, VARIABLES, n=1)
+    fix = f"did you mean `{near[0]}`?" if near else "leave it out"
+    return [unwise("EXP005", name, f"llama-server does not read `{name}`: it sets nothing", fix)]

@@ -1,0 +1,124 @@
+"""An engine's process that someone else wrote down, and what it means."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice
+from llmops.domain.finding import Finding, Where
+from llmops.domain.ledger import Ledger
+from llmops.domain.model import ModelShape
+
+HIDDEN = "(hidden)"
+"""What is shown in the place of a secret."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A process as a unit, a compose file or a person starts it.
+
+    `argv` is whole, wrappers included; empty where `image` has its own. `environment` is what is set for it, secrets
+    included; `unknown` says what of it could not be read, in words. `visible_cards`: what a container file lets it see.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    image: str | None = None
+    where: Where | None = None
+    unknown: tuple[str, ...] = ()
+    visible_cards: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineProcess:
+    """The engine in a `Started`: `argv` without program and wrappers; `notes` say how it was found."""
+
+    engine: EngineName
+    argv: tuple[str, ...] = field(repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
+    where: Where | None = None
+
+
+class FlagSource(StrEnum):
+    """Where a setting was given; the command line wins."""
+
+    COMMAND_LINE = "command line"
+    ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenFlag:
+    """One option that counts: long name, value (`on` and `off` for a switch; a secret is hidden), and how it was written."""
+
+    name: str
+    value: str
+    source: FlagSource
+    written: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedModel:
+    """What the command line serves: a file, or a repository in llmops' own spelling (`hf:org/repo:QUANT`), or nothing."""
+
+    file: str | None = None
+    repository: str | None = None
+    word: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What a command line means: effective settings, every option that counts, and what is wrong with the words.
+
+    `uncounted` names, in words, what takes memory and is not in the ledger.
+    """
+
+    engine: EngineName
+    settings: EngineSettings
+    flags: tuple[GivenFlag, ...]
+    model: NamedModel
+    findings: tuple[Finding, ...] = ()
+    uncounted: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def value(self, name: str, default: str = "") -> str:
+        """The value of an option by its long name."""
+        return next((flag.value for flag in self.flags if flag.name == name), default)
+
+    def gives(self, name: str) -> bool:
+        """Whether an option is given, on the command line or by its variable."""
+        return any(flag.name == name for flag in self.flags)
+
+
+class Explainer(Protocol):
+    """A module of `llmops.engines` that understands command lines others wrote."""
+
+    def meaning(self, process: EngineProcess) -> Meaning:
+        """The settings the engine would take, mistakes as findings; nothing is raised."""
+        ...
+
+    def ledger(
+        self,
+        meaning: Meaning,
+        *,
+        shape: ModelShape,
+        devices: Sequence[Device],
+        host: HostDevice,
+        reserve_bytes: int,
+    ) -> Ledger:
+        """The memory of the line on the cards it would use; what is not covered makes it `low`, with a note."""
+        ...
+
+    def advice(self, meaning: Meaning, *, shape: ModelShape | None, devices: Sequence[Device]) -> tuple[Finding, ...]:
+        """What is unwise, or would end the start with this model or on these cards."""
+        ...
+
+    def at_full_load(self, meaning: Meaning, *, shape: ModelShape) -> tuple[str, ...]:
+        """What happens when every slot is busy, in sentences."""
+        ...
+
+    def in_words(self, meaning: Meaning, *, shape: ModelShape | None) -> tuple[str, ...]:
+        """What the line asks for, in sentences."""
+        ...

@@ -1,0 +1,180 @@
+"""What llama-server's options come to: effective settings, defaults resolved, as b11669 resolves them.
+
+`-np` unset is 4 slots that share one pool, also with `--no-kv-unified`; given, each slot has its own part unless `-kvu` or
+`--kv-unified-per-slot`. Source: llama.cpp common/arg.cpp, tools/server; each rule was tried on b11669.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llmops.domain.engine import EngineName, EngineSettings, FlashAttention
+from llmops.domain.errors import WrongInput
+from llmops.domain.explained import GivenFlag
+from llmops.domain.finding import Finding, Status
+from llmops.domain.units import MIB
+from llmops.engines.llama_cpp_arguments import FALSE, TRUE, read_words, refused, unwise, whole_number
+from llmops.engines.llama_cpp_context import SEQUENCES_LIMIT
+from llmops.engines.llama_cpp_flags import FLAGS
+
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
+LOAD_MODES = ("auto", "none", "mmap", "mlock", "mmap+mlock", "dio")
+SPLIT_MODES = ("none", "layer", "row", "tensor")
+AUTO_SLOTS = 4
+DEFAULT_CACHE_RAM_MIB = 8192
+EVERY_LAYER = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effective:
+    """The settings, and what of the values the server would refuse or read otherwise than it is written."""
+
+    settings: EngineSettings
+    findings: tuple[Finding, ...]
+
+
+def settings_of(argv: Sequence[str]) -> EngineSettings:
+    """The settings of a command line that must start. Raises `WrongInput` for what the parser of the build refuses."""
+    words = read_words(argv)
+    made = effective(words.given)
+    for finding in (*words.findings, *made.findings):
+        if finding.status is Status.FAIL:
+            raise WrongInput(finding.message, hint=finding.fix, where=finding.where)
+    return made.settings
+
+
+def effective(flags: Sequence[GivenFlag]) -> Effective:
+    """The last of each option counts; a value that is refused is left at its default, with a finding."""
+    given = {flag.name: flag for flag in flags}
+    values = _Values(given=given, findings=[])
+    for flag in given.values():
+        values.check(flag)
+    slots, unified = _slots(values)
+    per_slot = values.number("--kv-unified-per-slot", 0)
+    batch = values.positive("--batch-size", 2048)
+    cache_ram = values.number("--cache-ram", DEFAULT_CACHE_RAM_MIB)
+    mode = values.choice("--load-mode", "auto", LOAD_MODES)
+    settings = EngineSettings(
+        engine=EngineName.LLAMA_CPP,
+        context_size=values.positive("--ctx-size", max(per_slot, 0) * slots),
+        parallel=slots,
+        kv_unified=unified,
+        kv_cache_type_k=values.choice("--cache-type-k", "f16", CACHE_TYPES),
+        kv_cache_type_v=values.choice("--cache-type-v", "f16", CACHE_TYPES),
+        batch_tokens=batch,
+        ubatch_tokens=values.positive("--ubatch-size", 512) or batch,
+        flash_attention=_flash_attention(values),
+        gpu_layers=_layers(values),
+        tensor_split=_split(values),
+        cache_ram_bytes=(DEFAULT_CACHE_RAM_MIB if cache_ram < 0 else cache_ram) * MIB,
+        use_gpu=values.text("--device") != "none",
+        kv_offload=values.is_on("--kv-offload", "on"),
+        cpu_moe_layers=EVERY_LAYER if values.is_on("--cpu-moe", "off") else values.positive("--n-cpu-moe", 0),
+        swa_full=values.is_on("--swa-full", "off"),
+        load_mode="mmap" if mode == "auto" else mode,
+        split_mode=values.choice("--split-mode", "layer", SPLIT_MODES),
+    )
+    return Effective(settings=settings, findings=tuple(values.findings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Values:
+    """Options by name, read as what they hold; what cannot be read is noted."""
+
+    given: Mapping[str, GivenFlag]
+    findings: list[Finding]
+
+    def check(self, flag: GivenFlag) -> None:
+        """Whole numbers of options that take no part in the memory, too: a bad one ends the start."""
+        if not FLAGS[flag.name].whole:
+            return
+        number = whole_number(flag.value)
+        if number is None:
+            message = f"`{flag.written}` takes a whole number, not `{flag.value[:40]}`: the server would not start"
+            self.findings.append(refused("EXP003", flag.written, message, f"`{flag.written} NUMBER`"))
+        elif number[1]:
+            message = f"`{flag.written} {flag.value[:40]}` is read as {number[0]}: what follows the digits is ignored"
+            self.findings.append(unwise("EXP004", flag.written, message, f"`{flag.written} {_meant(flag.value)}`"))
+
+    def text(self, name: str, default: str = "") -> str:
+        flag = self.given.get(name)
+        return default if flag is None else flag.value
+
+    def is_on(self, name: str, default: str) -> bool:
+        return self.text(name, default) == "on"
+
+    def number(self, name: str, default: int) -> int:
+        read = whole_number(self.text(name, str(default)))
+        return default if read is None else read[0]
+
+    def positive(self, name: str, default: int) -> int:
+        """A number that makes no sense below zero."""
+        value = self.number(name, default)
+        if value < 0:
+            self.refuse(name, f"`{name} {value}` is below zero")
+        return default if value < 0 else value
+
+    def refuse(self, name: str, message: str, fix: str | None = None) -> None:
+        self.findings.append(refused("EXP003", self.given[name].written, message, fix))
+
+    def choice(self, name: str, default: str, choices: Sequence[str]) -> str:
+        text = self.text(name, default)
+        if text in choices:
+            return text
+        self.refuse(name, f"`{name}` does not take `{text[:40]}`", f"one of {', '.join(choices)}")
+        return default
+
+
+def _meant(text: str) -> str:
+    """`16k` → `16384`, what a person meant; else the digits."""
+    match = re.fullmatch(r"([0-9]{1,6})([kKmM])", text.strip(), re.ASCII)
+    if match is None:
+        read = whole_number(text)
+        return str(read[0]) if read else "NUMBER"
+    return str(int(match[1]) * (1024 if match[2] in "kK" else 1024**2))
+
+
+def _slots(values: _Values) -> tuple[int, bool]:
+    slots = values.number("--parallel", -1)
+    if slots < 0:
+        return AUTO_SLOTS, True
+    if not 1 <= slots <= SEQUENCES_LIMIT:
+        values.refuse("--parallel", f"`-np {slots}` is not within 1 to {SEQUENCES_LIMIT}")
+        slots = min(max(slots, 1), SEQUENCES_LIMIT)
+    return slots, values.is_on("--kv-unified", "on" if "--kv-unified-per-slot" in values.given else "off")
+
+
+def _flash_attention(values: _Values) -> FlashAttention:
+    """`on`, `off`, `auto`, or a truth word."""
+    text = values.text("--flash-attn", "auto")
+    if text in TRUE or text in FALSE:
+        return FlashAttention.ON if text in TRUE else FlashAttention.OFF
+    if text in ("auto", "-1"):
+        return FlashAttention.AUTO
+    values.refuse("--flash-attn", f"`--flash-attn` does not take `{text[:40]}`", "one of on, off, auto")
+    return FlashAttention.AUTO
+
+
+def _layers(values: _Values) -> int | None:
+    """`-ngl`: unset, `auto`, `all` and below zero are all layers and the output."""
+    text = values.text("--gpu-layers", "auto")
+    if text in ("auto", "all"):
+        return None
+    number = whole_number(text)
+    if number is None:
+        values.refuse("--gpu-layers", f"`--gpu-layers` takes a whole number, auto or all, not `{text[:40]}`")
+        return None
+    return None if number[0] < 0 else number[0]
+
+
+def _split(values: _Values) -> tuple[float, ...]:
+    text = values.text("--tensor-split")
+    try:
+        parts = tuple(float(part) for part in re.split(r"[,/]+", text) if part)
+    except ValueError:
+        values.refuse("--tensor-split", f"`-ts` takes numbers, not `{text[:40]}`")
+        return ()
+    if any(not 0 <= part < float("inf") for part in parts):
+        values.refuse("--tensor-split", f"`-ts {text[:40]}` has a part below zero or without bound")
+        return ()
+    return parts if any(parts) else ()
