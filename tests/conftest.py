@@ -1,6 +1,7 @@
 """What a test may need of the machine, said out loud: a missing consumer is skipped with its package, or fails under CI."""
 
 import os
+import signal
 from pathlib import Path
 
 import consumers
@@ -26,7 +27,11 @@ def require(name: str) -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Programs that tests start find the prepared tools, too."""
+    """Programs that tests start find the prepared tools, and meet Ctrl-C as in a terminal.
+
+    A shell ignores SIGINT for what it runs in the background, and children inherit that: no test of an interruption could pass.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["PATH"] = consumers.search_path(os.environ)
 
 
