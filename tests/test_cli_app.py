@@ -217,6 +217,68 @@ def test_a_full_disk_under_stdout_is_the_outside_world(arguments: tuple[str, ...
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("catalog models qwen3-8b", Exit.FINE),
+        ("catalog models --json", Exit.FINE),
+        ("--version", Exit.FINE),
+        ("catalog modles", Exit.USAGE),
+        ("schema nothing --json", Exit.USAGE),
+    ],
+)
+def test_a_standard_stream_that_is_closed_changes_no_exit_code(words: str, code: Exit, closed: str) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m llmops {words} {closed}', sys.executable],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    if closed in ("<&-", "2>&-"):
+        assert bool(done.stdout) is (code == Exit.FINE or "--json" in words)
+
+
+def test_facts_from_a_closed_stdin_are_no_facts() -> None:
+    for command in ("doctor --facts -", "plan qwen3-8b --facts -"):
+        done = subprocess.run(
+            ["sh", "-c", f'"$0" -m llmops {command} <&-', sys.executable],
+            check=False, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == Exit.WRONG_INPUT
+        assert "  --> <stdin>:1" in done.stderr
+
+
+def test_a_directory_that_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && "$0" -m llmops doctor', sys.executable],
+        check=False, capture_output=True, text=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == Exit.OUTSIDE_WORLD
+    assert done.stderr.startswith("error: the current directory is gone\nhint: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "qwen3-8b", "--gpu", "none", "--context", "99999999999"),
+        ("smoke", "http://127.0.0.1:1", "--timeout", "-1"),
+        ("smoke", "http://127.0.0.1:1", "--key-file", "/nonexistent"),
+        ("smoke", "https://127.0.0.1:1", "--ca", "/nonexistent"),
+        ("plan", "qwen3-8b", "--facts", "/nonexistent"),
+        ("plan", "--profile", "/nonexistent"),
+        ("plan", "/"),
+        ("init", "--out", "/proc/llmops.yaml"),
+        ("render", "--lock", "/dev/null"),
+    ],
+    ids=" ".join,
+)
+def test_every_refusal_says_what_to_do_next(arguments: tuple[str, ...]) -> None:
+    done = llmops(*arguments)
+    assert done.returncode in (Exit.USAGE, Exit.WRONG_INPUT, Exit.OUTSIDE_WORLD)
+    assert "\nhint: " in done.stderr
+
+
 def test_a_terminal_that_knows_ascii_only_gets_question_marks_and_a_document_stays_utf_8() -> None:
     with StubEngine() as stub:
         shown = llmops("smoke", stub.url, PYTHONIOENCODING="ascii", LLMOPS_API_KEY=KEY)

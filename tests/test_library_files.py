@@ -111,7 +111,7 @@ def test_an_interruption_leaves_no_remains(writing: Writing, tmp_path: Path, mon
     ("number", "words"),
     [
         (errno.EACCES, "no permission to write here"),
-        (errno.EROFS, "the filesystem is read-only"),
+        (errno.EROFS, "the file system is read-only"),
         (errno.EDQUOT, "the disk quota is used up"),
         (errno.EIO, "input/output error"),
     ],

@@ -98,6 +98,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Every error becomes a message with a hint, and a document with `--json`."""
     arguments = list(arguments)
     signal.signal(signal.SIGTERM, _on_sigterm)
+    _open_what_is_closed()
     _make_writable(arguments)
     try:
         code = application(arguments, prog_name="llmops", standalone_mode=False)
@@ -119,6 +120,18 @@ def run(arguments: Sequence[str]) -> int:
     if code == Exit.INTERRUPTED:  # Typer's answer to Ctrl-C since 0.26
         return _fail(arguments, Stop("interrupted"), Exit.INTERRUPTED)
     return int(code or 0)
+
+
+def _open_what_is_closed() -> None:
+    """Started with a standard stream closed (`>&-`): nothing is read or shown there, and no file of ours gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+    sys.stdin = sys.stdin or os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _wants_json(arguments: list[str]) -> bool:
@@ -151,12 +164,20 @@ def _unexpected(arguments: list[str], error: Exception) -> int:
     if callable(describe):
         return _fail(arguments, WrongUsage(str(describe()).rstrip("."), hint=_help_hint(arguments)), Exit.USAGE)
     if isinstance(error, OSError) and error.errno is not None:
-        where = Where(file=str(error.filename)) if error.filename else None
-        text = (error.strerror or str(error)).lower()
-        return _fail(arguments, Stop(text, where=where), Exit.OUTSIDE_WORLD)
+        return _fail(arguments, _outside(error), Exit.OUTSIDE_WORLD)
     traceback.print_exception(error, file=sys.stderr)
     hint = f"this is a bug in llmops {__version__} (Python {sys.version.split()[0]}): please report the lines above"
     return _fail(arguments, Stop(f"{type(error).__name__}: {error}", hint=hint), Exit.BUG)
+
+
+def _outside(error: OSError) -> Stop:
+    """An OS error that no door turned into words of its own."""
+    from llmops.library.files import WAYS_OUT
+
+    if isinstance(error, FileNotFoundError) and not error.filename:
+        return Stop("the current directory is gone", hint="`cd` to one that exists, and run it again")
+    where = Where(file=str(error.filename)) if error.filename else None
+    return Stop((error.strerror or str(error)).lower(), hint=WAYS_OUT.get(error.errno or 0), where=where)
 
 
 def _help_hint(arguments: list[str]) -> str:
@@ -168,6 +189,8 @@ def _fail(arguments: list[str], stop: Stop, code: Exit) -> int:
     from llmops.views.document import error_document
     from llmops.views.errors import error_text
 
+    if stop.hint is None and code is Exit.USAGE:
+        stop.hint = _help_hint(arguments)
     try:
         if _wants_json(arguments):
             name = next((word for word in arguments if word in COMMANDS), "llmops")

@@ -12,8 +12,7 @@ import typer
 
 from llmops.checks import CHECKS, Check, judge, selected, verdict
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
-from llmops.domain.errors import WrongInput, WrongUsage
-from llmops.domain.finding import Where
+from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
@@ -143,21 +142,9 @@ def _facts(options: Options, runner: Runner, environment: Mapping[str, str]) -> 
         return examine(runner=runner, disk_paths=_disk_paths(options, environment), environment=environment)
     if options.disks:
         raise WrongUsage("`--disk` asks this host, `--facts` another", hint="leave out one of them")
-    from llmops.formats.facts import parse_facts
+    from llmops.cli.hardware import facts_of
 
-    name = "<stdin>" if options.facts == "-" else options.facts
-    return parse_facts(_facts_text(options.facts, name), file=name)
-
-
-def _facts_text(path: str, name: str) -> str:
-    from llmops.library import files
-
-    if path != "-":
-        return files.read_text(Path(path), hint="`llmops doctor --json > facts.json` writes one")
-    try:
-        return sys.stdin.buffer.read(files.LIMIT_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise WrongInput("not text (UTF-8)", where=Where(file=name)) from None
+    return facts_of(options.facts)
 
 
 def _disk_paths(options: Options, environment: Mapping[str, str]) -> tuple[Path, ...]:

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from llmops.domain.catalogue import GpuRow
 from llmops.domain.engine import Device, HostDevice
+from llmops.domain.errors import WrongInput
+from llmops.domain.finding import Where
 from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
 from llmops.formats import catalogue, devices
 from llmops.formats.facts import parse_facts
 from llmops.library import files, shipped
+
+STDIN = "<stdin>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +36,14 @@ def gpu_rows() -> tuple[GpuRow, ...]:
 
 def facts_of(path: str) -> HostFacts:
     """A facts file, or `-` for standard input."""
-    text = sys.stdin.read() if path == "-" else files.read_text(Path(path))
-    return parse_facts(text, file="<stdin>" if path == "-" else path)
+    if path != "-":
+        hint = "`llmops doctor --json > facts.json` writes one"
+        return parse_facts(files.read_text(Path(path), hint=hint), file=path)
+    try:
+        text = sys.stdin.buffer.read(files.LIMIT_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise WrongInput("not text (UTF-8)", where=Where(file=STDIN)) from None
+    return parse_facts(text, file=STDIN)
 
 
 def this_host(runner: Runner) -> HostFacts:

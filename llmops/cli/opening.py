@@ -147,7 +147,10 @@ def _directory(path: Path, choice: EngineChoice) -> Opened:
         )
     config = path / "config.json"
     if not config.exists():
-        raise WrongInput("neither a GGUF file nor a `config.json` in this directory", where=Where(file=str(path)))
+        hint = "name a model's directory, a .gguf file, or `hf:org/repo:QUANT`"
+        raise WrongInput(
+            "neither a GGUF file nor a `config.json` in this directory", hint=hint, where=Where(file=str(path))
+        )
     engine = engine_for(choice, EngineName.VLLM, what="a directory with a `config.json`")
     with ExitStack() as stack:
         weights = [(str(one), stack.enter_context(local_reader(one))) for one in sorted(path.glob("*.safetensors"))]

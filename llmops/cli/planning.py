@@ -75,7 +75,7 @@ def read_profile(options: Options) -> Profile:
             "no MODEL given, and no `llmops.yaml` here",
             hint="`llmops plan qwen3-8b` sizes a model; `llmops init` writes a profile",
         )
-    profile = parse_profile(files.read_text(Path(path)), file=path)
+    profile = parse_profile(files.read_text(Path(path), hint="`llmops init` writes one"), file=path)
     if options.model is None:
         return profile
     if len(profile.deployments) != 1:

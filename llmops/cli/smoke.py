@@ -11,6 +11,7 @@ import typer
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Where
+from llmops.domain.places import CONFIGURATION
 
 KEY_VARIABLE = "LLMOPS_API_KEY"
 
@@ -108,13 +109,15 @@ def _key(file: Path | None, environment: Mapping[str, str]) -> str | None:
         if not text.strip():
             return None
     else:
-        text, where = read_text(file), Where(file=str(file))
+        hint = f"a file with the key alone; `llmops render --apply` puts one at {CONFIGURATION}/secrets/api-key.default"
+        text, where = read_text(file, hint=hint), Where(file=str(file))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) != 1:
         problem = "it is empty" if not lines else f"it has {len(lines)} lines"
         raise WrongInput(f"no single key: {problem}", hint="one key, on one line", where=where)
     if not lines[0].isascii() or not lines[0].isprintable() or " " in lines[0]:
-        raise WrongInput("no API key: it holds characters that no header can carry", where=where)
+        hint = "one key, on one line"
+        raise WrongInput("no API key: it holds characters that no header can carry", hint=hint, where=where)
     return lines[0]
 
 

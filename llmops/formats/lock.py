@@ -26,8 +26,8 @@ _COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 def parse_lock(text: str, *, file: str) -> Lock:
     """The decision. Raises `WrongInput` with line and key for anything that `render` or `pull` could not trust."""
-    document = read_yaml(text, file=file)
     try:
+        document = read_yaml(text, file=file)
         data = current(document.data, newest=LOCK_SCHEMA, migrations=MIGRATIONS, wrong=document.wrong)
         refuse_unsound(data, document.wrong)
         lock = read_form(Lock, document, data)

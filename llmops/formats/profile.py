@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from typing import cast
 
-from llmops.domain.errors import WrongUsage
+from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.forms import Json, KeyPath, dump
 from llmops.domain.places import NAME_LIMIT
 from llmops.domain.profile import (
@@ -38,11 +38,16 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 
 def parse_profile(text: str, *, file: str) -> Profile:
     """The intent. Raises `WrongInput` with line and key, and "did you mean" for a misspelt word."""
-    document = read_yaml(text, file=file)
-    data = current(document.data, newest=PROFILE_SCHEMA, migrations=MIGRATIONS, wrong=document.wrong)
-    refuse_unsound(data, document.wrong)
-    profile = read_form(Profile, document, data)
-    _check(profile, document.wrong)
+    try:
+        document = read_yaml(text, file=file)
+        data = current(document.data, newest=PROFILE_SCHEMA, migrations=MIGRATIONS, wrong=document.wrong)
+        refuse_unsound(data, document.wrong)
+        profile = read_form(Profile, document, data)
+        _check(profile, document.wrong)
+    except WrongInput as stop:
+        if stop.hint is None:
+            stop.hint = "`llmops schema profile` says what it may hold; `llmops init --out example.yaml` writes one"
+        raise
     return profile
 
 

@@ -29,10 +29,23 @@ _WRITE = {
     errno.EPERM: "writing here is not permitted",
     errno.ENOSPC: "no space left on the device",
     errno.EDQUOT: "the disk quota is used up",
-    errno.EROFS: "the filesystem is read-only",
+    errno.EROFS: "the file system is read-only",
     errno.ENAMETOOLONG: "the path is too long",
     errno.ELOOP: "the link leads back to itself",
 }
+
+_NOT_ALLOWED = "run it as a user who may, or name another place"
+
+WAYS_OUT = {
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+    errno.ENOSPC: "free some space and run it again",
+    errno.EDQUOT: "free some space and run it again",
+    errno.EROFS: "name a place on another file system",
+    errno.EISDIR: "name a file in it",
+    errno.EIO: "the disk or its connection fails: see `dmesg`",
+}
+"""What to do next, where the caller has no better word."""
 
 
 def read_text(path: Path, *, hint: str | None = None) -> str:
@@ -44,7 +57,8 @@ def read_text(path: Path, *, hint: str | None = None) -> str:
     except OSError as error:
         if error.errno in _READ:
             raise WrongInput(_READ[error.errno], hint=hint, where=where) from None
-        raise OutsideWorld(f"cannot be read: {(error.strerror or str(error)).lower()}", where=where) from None
+        message = f"cannot be read: {(error.strerror or str(error)).lower()}"
+        raise OutsideWorld(message, hint=WAYS_OUT.get(error.errno or 0), where=where) from None
     except ValueError:  # a zero byte in the path
         raise WrongInput("not a path", where=Where(file=repr(str(path)))) from None
     if len(data) > LIMIT_BYTES:
@@ -144,5 +158,5 @@ def _sync_directory(directory: Path) -> None:
 
 def _cannot_write(path: Path, error: OSError) -> OutsideWorld:
     reason = _WRITE.get(error.errno or 0, (error.strerror or str(error)).lower())
-    hint = f"`mkdir -p {path.parent}`" if error.errno == errno.ENOENT else None
+    hint = f"`mkdir -p {path.parent}`" if error.errno == errno.ENOENT else WAYS_OUT.get(error.errno or 0)
     return OutsideWorld(reason, hint=hint, where=Where(file=str(path)))

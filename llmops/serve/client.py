@@ -120,9 +120,13 @@ def _trust(ca: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=None if ca is None else str(ca))
     except FileNotFoundError as error:
-        raise WrongInput("the file of the certificate authority does not exist", where=Where(file=str(ca))) from error
+        hint = "`llmops render --apply` puts its own at /etc/llmops/ca.crt"
+        message = "the file of the certificate authority does not exist"
+        raise WrongInput(message, hint=hint, where=Where(file=str(ca))) from error
     except ssl.SSLError as error:
-        raise WrongInput("no certificate of an authority in PEM form", where=Where(file=str(ca))) from error
+        hint = "it begins with `-----BEGIN CERTIFICATE-----`"
+        message = "no certificate of an authority in PEM form"
+        raise WrongInput(message, hint=hint, where=Where(file=str(ca))) from error
 
 
 def _explanation(error: Exception, address: Address, seconds: float) -> tuple[str, str | None]:
