@@ -173,7 +173,13 @@ def vllm_gpu(*, alias: str = "chat", port: int = 8000, index: int = 0) -> Locked
         quantization=None,
         engine=LockedEngine(name=EngineName.VLLM, build="0.33.0", versions=">= 0.30, < 0.34"),
         settings=EngineSettings(
-            engine=EngineName.VLLM, context_size=8192, parallel=16, kv_unified=True, gpu_memory_utilization=0.9
+            engine=EngineName.VLLM,
+            context_size=8192,
+            parallel=16,
+            kv_unified=True,
+            kv_cache_type_k="auto",
+            kv_cache_type_v="auto",
+            gpu_memory_utilization=0.9,
         ),
         argv=vllm_argv(alias=alias, port=port, context=8192, slots=16),
         devices=(

@@ -33,6 +33,7 @@ from llmops.domain.places import STORE
 from llmops.domain.profile import Gateway
 from llmops.domain.programs import Runner
 from llmops.domain.reading import Known
+from llmops.engines.agreement import refuse_disagreement
 from llmops.engines.deployment import site as site_of
 from llmops.formats.env_file import env_problems
 from llmops.formats.lock import parse_lock
@@ -113,6 +114,7 @@ def _wanted(options: Options, runner: Runner, now: datetime) -> Wanted:
     lock = parse_lock(
         files.read_text(Path(options.lock), hint="`llmops plan MODEL --out llmops.lock` writes it"), file=options.lock
     )
+    refuse_disagreement(lock, file=options.lock)
     templates = shipped.tree("templates")
     targets = _targets(options, lock, templates)
     names = tuple(target.name for target in targets)

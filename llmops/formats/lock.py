@@ -1,6 +1,7 @@
 """The lock, `llmops.lock`: same decision, same bytes; read back to the same values, or refused with line and key."""
 
 import re
+from dataclasses import fields
 from typing import cast
 
 from llmops.domain.errors import WrongInput
@@ -56,6 +57,10 @@ def _check(lock: Lock, wrong: Wrong) -> None:
         _check_deployment(deployment, path, wrong)
         port = deployment.numbers.engine_port.value
         here: KeyPath = (*path, "numbers", "engine_port", "value")
+        for figure in fields(deployment.numbers):
+            value = getattr(deployment.numbers, figure.name).value
+            if value < 0:
+                raise wrong(f"expected 0 or more, found {value}", (*path, "numbers", figure.name, "value"))
         if not 1 <= port <= 65535:
             raise wrong(f"no port has the number {port}", here)
         if port in ports:
