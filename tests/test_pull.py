@@ -15,6 +15,7 @@ import pytest
 from fake_hub import FakeHub
 from hub_models import CONFIG, GGUF, QUICK, REPOSITORY, repository
 from pulling import CANARY, document, environment, run, start, until, write_lock
+from users import AS_USER
 
 from llmops.cli import pull
 from llmops.domain.model import DigestAlgorithm, ModelRef
@@ -215,12 +216,12 @@ def test_an_interrupted_pull_ends_at_once_and_goes_on_where_it_stopped(
 
 @pytest.mark.root
 def test_a_store_another_user_owns_is_no_permission_not_a_traceback(tmp_path: Path, hub: FakeHub) -> None:
-    """As user 1000 of a namespace, without the rights of root over what others own."""
+    """As user 1000, without the rights of root over what others own."""
     shelf = tmp_path / "shelf"
     shelf.mkdir()
     os.chown(shelf, 65534, 65534)
     ran = subprocess.run(
-        ["unshare", "--user", "--map-user=1000", "--map-group=1000", sys.executable, "-m", "llmops", "pull",
+        [*AS_USER, sys.executable, "-m", "llmops", "pull",
          f"hf:{REPOSITORY}", "--store", str(shelf / "store")],
         env=environment(hub.url, tmp_path / "unused"), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip

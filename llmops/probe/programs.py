@@ -105,7 +105,8 @@ class Programs:
         stdout: IO[bytes],
         stderr: IO[bytes],
     ) -> "subprocess.Popen[bytes] | Unknown":
-        path = self.find(command[0])
+        # a path is left to the start itself: access(2) asks for the real user and forgets capabilities
+        path = command[0] if command[0].startswith("/") else self.find(command[0])
         if path is None:
             return Unknown(f"`{command[0]}`: not installed, or not executable")
         try:
