@@ -120,6 +120,8 @@ class Programs:
                 env=self._environment | {"PATH": self._places, "LC_ALL": "C.UTF-8"} | dict(environment or {}),
                 start_new_session=True,
             )
+        except (FileNotFoundError, PermissionError):
+            return Unknown(f"`{command[0]}`: not installed, or not executable")
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in an argument
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return Unknown(f"`{shlex.join(command)}`: {reason}")
