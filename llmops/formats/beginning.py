@@ -49,10 +49,14 @@ class Beginning:
             self._fetch(max(end, self._goal()))
 
     def _goal(self) -> int:
-        """To where the next read goes: the expected end and some slack, more of it at every further read."""
+        """To where the next read goes: the expected end and some slack, more of it at every further read.
+
+        Past the limit of what is expected it goes in steps: a file made so must not be read eight bytes at a time.
+        """
         slack = (64 * KIB, 64 * KIB, 1 * MIB, 8 * MIB)[min(self._requests, 3)]
         expected = self.expected_bytes + self.expected_bytes // 20 if self.expected_bytes else 2 * len(self.buffer)
-        return min(max(expected + slack, len(self.buffer) + slack), EXPECTED_LIMIT_BYTES)
+        goal = min(max(expected + slack, len(self.buffer) + slack), EXPECTED_LIMIT_BYTES)
+        return goal if goal > len(self.buffer) else len(self.buffer) + slack
 
     def _fetch(self, goal: int) -> None:
         at = len(self.buffer)
