@@ -254,3 +254,16 @@ def test_a_lock_that_cannot_be_written_leaves_nothing_half_written(tiny: Path, t
     code, document = plan(str(tiny), "--facts", str(FACTS), "--out", "nowhere/llmops.lock", cwd=tmp_path)
     assert code == 4
     assert sorted(one.name for one in tmp_path.iterdir()) == ["folder.lock", "tiny.gguf"]
+
+
+def test_a_lock_of_a_plan_that_does_not_fit_is_not_offered_as_the_next_step(tiny: Path, tmp_path: Path) -> None:
+    done = llmops("plan", str(tiny), "--gpu", "64MiB", "--out", "llmops.lock", "--context", "4096", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count("does not fit") == 2
+    assert done.stdout.endswith("wrote llmops.lock, of a plan that does not fit\n")
+    assert "Speed" not in done.stdout
+    _, document = plan(str(tiny), "--gpu", "64MiB", "--context", "4096", cwd=tmp_path)
+    finding = document["findings"][0]
+    assert finding["code"] == "PLN001"
+    assert "`64MiB` misses " in finding["message"]
+    assert finding["fix"]

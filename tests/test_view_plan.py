@@ -2,20 +2,24 @@
 
 import io
 import json
+import re
+from dataclasses import replace
 from typing import Any, cast
+
+import pytest
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, HostDevice, Wishes
 from llmops.domain.forms import dump, load
 from llmops.domain.ledger import Ledger
-from llmops.domain.plan import Plan
-from llmops.domain.units import GIB, MIB
+from llmops.domain.plan import Plan, Speed
+from llmops.domain.units import GIB, MIB, figure_text
 from llmops.engines import ENGINES
 from llmops.formats.catalogue import models
 from llmops.library import shipped
 from llmops.sizing.quantized import quantized
 from llmops.sizing.search import search
 from llmops.sizing.speed import speed
-from llmops.views.plan import plan_result, show_plan
+from llmops.views.plan import plan_result, show_plan, way_out
 from llmops.views.screen import PlainScreen
 
 
@@ -67,11 +71,48 @@ def test_a_plan_that_does_not_fit_says_by_how_much_and_what_would() -> None:
     assert not plan.ledger.fits()
     assert "It does not fit: `card` misses" in text
     fitting = next(one for one in plan.alternatives if one.fits)
-    assert f"This would fit: Q4_K_M, `--context {fitting.context_tokens}`" in text
+    options = (
+        f"--context {fitting.context_tokens} --parallel {fitting.parallel} --kv-cache-type {fitting.kv_cache_type}"
+    )
+    assert f"`{options}` would fit, with " in text
+    assert "Speed" not in text
 
 
 def test_nothing_that_fits_is_said_too() -> None:
-    assert "None of the alternatives fits either" in shown(made(3000))
+    text = shown(made(3000))
+    assert "what would help: a smaller model (`llmops catalog models` lists them)" in text
+    assert "Speed" not in text
+
+
+def test_a_confidence_names_what_is_less_sure_and_was_judged_all_the_same() -> None:
+    plan = made(24000)
+    host = replace(plan.ledger.host, limit_bytes=64 * GIB)
+    text = shown(replace(plan, ledger=replace(plan.ledger, host=host)))
+    assert "(confidence: calibrated; only process and prompt cache in RAM low, checked on llama.cpp b11669)" in text
+
+
+def test_speeds_are_written_for_people() -> None:
+    text = shown(made(24000))
+    assert "e+" not in text
+    unknown = replace(made(24000), speed=Speed(load_seconds=made(24000).speed.load_seconds))
+    assert "not estimated" in shown(unknown)
+    assert "Speed: not estimated" in shown(replace(made(24000), speed=Speed()))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.51234, "0.512"), (9.96, "9.96"), (88.34, "88.3"), (99.96, "100"), (5306.0, "5,310"), (0, "0")],
+)
+def test_a_figure_has_three_digits_and_no_exponent(value: float, text: str) -> None:
+    assert figure_text(value) == text
+
+
+def test_what_fits_can_be_typed_as_it_is_printed() -> None:
+    plan = made(9000, context=40960)
+    options = re.search(r"`(--[^`]*)` would fit", way_out(plan))
+    assert options is not None
+    words = options[1].split()
+    assert words[::2] == ["--context", "--parallel", "--kv-cache-type"]
 
 
 def test_the_table_adds_up() -> None:

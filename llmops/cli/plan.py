@@ -10,7 +10,17 @@ import typer
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
-from llmops.cli.planning import FIRST_PORT, Options, Planned, chosen_cards, findings_of, lock_of, plan_all, read_profile
+from llmops.cli.planning import (
+    DOES_NOT_FIT,
+    FIRST_PORT,
+    Options,
+    Planned,
+    chosen_cards,
+    findings_of,
+    lock_of,
+    plan_all,
+    read_profile,
+)
 from llmops.domain.engine import FlashAttention
 from llmops.domain.finding import Finding
 from llmops.domain.forms import Json
@@ -52,14 +62,18 @@ def _show(to: Screen, planned: Sequence[Planned], findings: Sequence[Finding], *
         if len(planned) > 1:
             to.line(one.name, tone=Tone.TITLE)
         show_plan(one.plan, to)
-    if findings:
+    beside = [finding for finding in findings if finding.code != DOES_NOT_FIT]  # that is said under each plan
+    if beside:
         to.line()
-        show_findings(to, findings)
+        show_findings(to, beside)
     to.line()
-    if out is not None:
+    fits = all(one.plan.ledger.fits() for one in planned)
+    if out is not None and fits:
         to.line(f"wrote {out}; next: `llmops pull --lock {out}`", tone=Tone.GOOD)
-    elif all(one.plan.ledger.fits() for one in planned):
-        to.line("nothing was written; `--out llmops.lock` pins this plan")
+    elif out is not None:
+        to.line(f"wrote {out}, of a plan that does not fit", tone=Tone.WARN)
+    else:
+        to.line("nothing was written; `--out llmops.lock` pins this plan" if fits else "nothing was written")
 
 
 def command(

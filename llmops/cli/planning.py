@@ -23,9 +23,11 @@ from llmops.library import files
 from llmops.sizing.numbers import numbers
 from llmops.sizing.search import search
 from llmops.sizing.speed import speed
+from llmops.views.plan import way_out, what_is_missing
 
 PROFILE = "llmops.yaml"
 FIRST_PORT = 8080
+DOES_NOT_FIT = "PLN001"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,10 +197,10 @@ def findings_of(planned: Planned, profile: Profile) -> list[Finding]:
     if not ledger.fits():
         found.append(
             Finding(
-                code="PLN001",
+                code=DOES_NOT_FIT,
                 status=Status.FAIL,
-                message=f"`{planned.name}` does not fit",
-                fix=_what_fits(planned.plan),
+                message=f"`{planned.name}` does not fit: {'; '.join(what_is_missing(ledger))}",
+                fix=way_out(planned.plan),
             )
         )
     found += [
@@ -216,11 +218,6 @@ def findings_of(planned: Planned, profile: Profile) -> list[Finding]:
         message = f"read and kept in the profile, not used by this version's plan: {', '.join(unused)}"
         found.append(Finding(code="PLN004", status=Status.WARN, message=message))
     return found
-
-
-def _what_fits(plan: Plan) -> str | None:
-    fitting = next((one for one in plan.alternatives if one.fits), None)
-    return fitting.why if fitting is not None else None
 
 
 def _unused(intent: Intent, profile: Profile) -> list[str]:

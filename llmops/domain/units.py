@@ -32,6 +32,12 @@ def size_bytes(text: str) -> int | None:
     return int(Fraction(match[1]) * factor)
 
 
+def figure_text(value: float) -> str:
+    """An estimate for people, three digits of it: `0.512`, `88.3`, `5,310`."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
+
+
 def size_text(count_bytes: int) -> str:
     """A size for people, in binary units: `512 B`, `15.5 MiB`, `4.92 GiB`."""
     sign, magnitude = ("-", -count_bytes) if count_bytes < 0 else ("", count_bytes)

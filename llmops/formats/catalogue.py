@@ -161,6 +161,8 @@ def _taken(name: str, row: GpuRow) -> str:
     if row.memory_bytes is None:
         return f"`{name}` is taken as {row.name}"
     basis = "as its driver reports it" if row.memory_measured else "not measured: a sibling's or the nominal size"
+    if name == row.name:
+        return f"`{name}` has {size_text(row.memory_bytes)} ({basis})"
     return f"`{name}` is taken as {row.name} with {size_text(row.memory_bytes)} ({basis})"
 
 

@@ -7,7 +7,7 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.numbers import Number, Numbers
 from llmops.domain.plan import Speed
 from llmops.domain.profile import Serve
-from llmops.domain.units import GIB, MIB
+from llmops.domain.units import GIB, MIB, figure_text
 
 UNKNOWN_DECODE_TOKENS_PER_SECOND = 5.0
 SHORTEST_REQUEST_SECONDS, LONGEST_REQUEST_SECONDS = 300, 3000
@@ -75,7 +75,7 @@ def _request_timeout(settings: EngineSettings, speed: Speed) -> Number:
     seconds = math.ceil(2 * settings.request_tokens() / rate)
     value = min(max(seconds, SHORTEST_REQUEST_SECONDS), LONGEST_REQUEST_SECONDS)
     rule = (
-        f"twice a whole context at {rate:.3g} tokens/s ({source}), "
+        f"twice a whole context at {figure_text(rate)} tokens/s ({source}), "
         f"within {SHORTEST_REQUEST_SECONDS} to {LONGEST_REQUEST_SECONDS} s"
     )
     return Number(value=value, rule=rule)

@@ -7,7 +7,7 @@ from llmops.domain.engine import EngineName
 from llmops.domain.forms import Json, dump
 from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger
 from llmops.domain.plan import Alternative, Estimate, Plan
-from llmops.domain.units import size_text
+from llmops.domain.units import figure_text, size_text
 from llmops.views.screen import Screen, Tone
 
 CAUSES = {
@@ -54,10 +54,11 @@ def show_plan(plan: Plan, to: Screen) -> None:
     _show_pool(plan.ledger, to)
     to.line()
     _show_verdict(plan, to)
-    _show_speed(plan, to)
+    if plan.ledger.fits():
+        _show_speed(plan, to)
     _show_alternatives(plan, to)
     to.line()
-    to.line("Command line:", tone=Tone.TITLE)
+    to.line("Command line (`render` fills in the places of `{model}` and `{credentials}`):", tone=Tone.TITLE)
     to.verbatim("  " + shlex.join(plan.argv))
 
 
@@ -147,29 +148,54 @@ def _show_pool(ledger: Ledger, to: Screen) -> None:
         return
     pool = ledger.pool
     to.line(
-        f"KV pool: {pool.num_blocks} blocks of {size_text(pool.bytes_per_block)}, {pool.kv_pool_tokens} tokens, "
-        f"{pool.max_concurrency:.2f} requests of full length at a time"
+        f"KV pool: {pool.num_blocks:,} blocks of {size_text(pool.bytes_per_block)}, {pool.kv_pool_tokens:,} tokens, "
+        f"{figure_text(pool.max_concurrency)} requests of full length at a time"
     )
 
 
 def _show_verdict(plan: Plan, to: Screen) -> None:
     ledger = plan.ledger
-    confidence = f"confidence: {ledger.confidence.value}, checked on {ledger.engine} {ledger.engine_build}"
+    confidence = f"confidence: {_confidence(ledger)}, checked on {ledger.engine} {ledger.engine_build}"
     if ledger.fits():
         to.line(f"It fits ({confidence})", tone=Tone.GOOD)
     else:
-        for text in _missing(ledger):
+        for text in what_is_missing(ledger):
             to.line(f"It does not fit: {text} ({confidence})", tone=Tone.BAD)
-        possible = next((one for one in plan.alternatives if one.fits), None)
-        if possible is None:
-            to.line("None of the alternatives fits either: a smaller model or more memory is needed")
-        else:
-            to.line(f"This would fit: {_describe(possible)}, with {size_text(possible.spare_bytes)} to spare")
+        to.line(way_out(plan))
     for note in ledger.notes:
         to.line(f"note: {note}", tone=Tone.DIM)
 
 
-def _missing(ledger: Ledger) -> Iterator[str]:
+def way_out(plan: Plan) -> str:
+    """What to type after a plan that does not fit."""
+    possible = next((one for one in plan.alternatives if one.fits), None)
+    if possible is None:
+        return (
+            "what would help: a smaller model (`llmops catalog models` lists them), or more memory (`--gpu NAME:COUNT` "
+            "plans for other cards)"
+        )
+    kind = f"--quantization {possible.quantization} " if possible.quantization != plan.quantization else ""
+    options = f"{kind}--context {possible.context_tokens} --parallel {possible.parallel}"
+    spare = size_text(possible.spare_bytes)
+    return f"`{options} --kv-cache-type {possible.kv_cache_type}` would fit, with {spare} to spare"
+
+
+def _confidence(ledger: Ledger) -> str:
+    """The ledger's word, and each cause it leaves out because it is less sure and was judged all the same."""
+    judged: list[tuple[DeviceLedger | HostLedger, str]] = [(one, f" on `{one.name}`") for one in ledger.devices]
+    if ledger.host.limit_bytes is not None:
+        judged.append((ledger.host, " in RAM" if ledger.devices else ""))
+    less = dict.fromkeys(
+        f"{_cause(name, ledger).rpartition('; ')[2]}{place} {value.value}"
+        for one, place in judged
+        for name, value in one.confidence.items()
+        if getattr(one.causes, name) and value.weaker(ledger.confidence) is not ledger.confidence
+    )
+    return f"{ledger.confidence.value}; only {', '.join(less)}" if less else ledger.confidence.value
+
+
+def what_is_missing(ledger: Ledger) -> Iterator[str]:
+    """Where a ledger that does not fit lacks how much."""
     short = [device for device in ledger.devices if device.spare_bytes() < 0]
     if len(short) == 1:
         yield f"`{short[0].name}` misses {size_text(-short[0].spare_bytes())}"
@@ -180,7 +206,7 @@ def _missing(ledger: Ledger) -> Iterator[str]:
     if spare is not None and spare < 0:
         yield f"RAM misses {size_text(-spare)}"
     if ledger.pool is not None and ledger.pool.max_concurrency < 1:
-        yield f"the KV pool of {ledger.pool.kv_pool_tokens} tokens does not hold one request"
+        yield f"the KV pool of {ledger.pool.kv_pool_tokens:,} tokens does not hold one request"
 
 
 def _show_speed(plan: Plan, to: Screen) -> None:
@@ -189,14 +215,16 @@ def _show_speed(plan: Plan, to: Screen) -> None:
         "prompt, tokens a second": plan.speed.prefill_tokens_per_second,
         "loading, seconds": plan.speed.load_seconds,
     }
-    known = [(name, one) for name, one in rows.items() if one is not None]
-    if not known:
+    to.line()
+    if not any(rows.values()):
         to.line("Speed: not estimated, the rates of the device are not known")
         return
-    to.line()
     to.line("Speed of one request alone (estimates, not measured here):", tone=Tone.TITLE)
     table = [
-        [name, f"{one.value:.3g}", f"{one.low:.3g} to {one.high:.3g}", one.confidence.value] for name, one in known
+        [name, figure_text(one.value), f"{figure_text(one.low)} to {figure_text(one.high)}", one.confidence.value]
+        if one is not None
+        else [name, "?", "not estimated", ""]
+        for name, one in rows.items()
     ]
     to.table(["", "about", "range", ""], table, right=(1,))
 
@@ -207,19 +235,25 @@ def _show_alternatives(plan: Plan, to: Screen) -> None:
     to.line()
     to.line("Alternatives:", tone=Tone.TITLE)
     rows = [
-        [one.why, one.quantization or "", str(one.context_tokens), str(one.parallel), one.kv_cache_type, _verdict(one)]
+        [
+            _label(one),
+            one.quantization or "",
+            str(one.context_tokens),
+            str(one.parallel),
+            one.kv_cache_type,
+            _verdict(one),
+        ]
         for one in plan.alternatives
     ]
     to.table(["", "type", "tokens", "slots", "KV", ""], rows, right=(2, 3))
+
+
+def _label(one: Alternative) -> str:
+    """What is different; where that is options to type, the columns beside it say them."""
+    return "what would fit" if one.why.startswith("`--") else one.why
 
 
 def _verdict(one: Alternative) -> str:
     if one.fits:
         return f"fits, {size_text(one.spare_bytes)} to spare"
     return f"misses {size_text(-one.spare_bytes)}" if one.spare_bytes < 0 else "does not fit"
-
-
-def _describe(one: Alternative) -> str:
-    kind = f"{one.quantization}, " if one.quantization else ""
-    slots = f"`--parallel {one.parallel}`"
-    return f"{kind}`--context {one.context_tokens}` with {slots} and `--kv-cache-type {one.kv_cache_type}`"
