@@ -121,3 +121,14 @@ def test_a_figure_below_zero_is_no_figure() -> None:
         parse_lock(text, file="llmops.lock")
     assert stop.value.where is not None
     assert stop.value.where.key == "deployments.chat.numbers.queue_length.value"
+
+
+def test_a_lock_of_a_plan_that_does_not_fit_is_rendered_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = locks.llama_cpu()
+    tight = replace(made, ledger=replace(made.ledger, host=replace(made.ledger.host, limit_bytes=1)))
+    Path("llmops.lock").write_text(dump_lock(locks.lock({"chat": tight})))
+    assert llmops(["render", "--out", "tree"]) == 0
+    assert "warn  RND010  `chat` was locked although its plan does not fit" in capsys.readouterr().out

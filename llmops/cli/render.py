@@ -211,6 +211,10 @@ def _site_findings(options: Options, lock: Lock, site: Site, targets: tuple[str,
             "fallbacks are not rendered by this version: a client gets 503 when its engine is down",
             key="serve",
         )
+    for name, locked in lock.deployments.items():
+        if not locked.ledger.fits():
+            text = f"`{name}` was locked although its plan does not fit: the engine may not start"
+            add("RND010", text, "`llmops plan` says what would fit", f"deployments.{name}.ledger.fits")
     for one in site.deployments:
         if options.out is None and not _is_there(options, str(one.model_directory)):
             place = Path(options.root) / str(STORE).lstrip("/")

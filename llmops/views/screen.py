@@ -3,6 +3,7 @@
 Rich is imported for a terminal only.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TextIO
@@ -69,6 +70,13 @@ class PlainScreen:
             self._stream.write("  ".join(cells).rstrip() + "\n")
 
 
+_MARK = re.compile(r"\s*(?:- |fix: |--> |note: |hint: |(?:ok|warn|fail|skip) +(?:[A-Z]+[0-9]+ +)?)?")
+"""What stands before the first word of a line: indentation, a bullet, a finding's status and code."""
+
+NARROWEST = 20
+"""Columns a text needs beside its mark; below that it wraps at the edge."""
+
+
 class RichScreen:
     """For a terminal."""
 
@@ -76,8 +84,17 @@ class RichScreen:
         self._console = console
 
     def line(self, text: str = "", *, tone: Tone = Tone.PLAIN) -> None:
-        """One line in its tone."""
-        self._console.print(text, style=tone.value, markup=False, highlight=False, emoji=False)
+        """One line in its tone; what wraps goes on below its first word, not below its mark or its code."""
+        from rich.text import Text
+
+        for row in text.split("\n"):
+            found = _MARK.match(row)
+            hang = found.end() if found is not None and self._console.width - found.end() >= NARROWEST else 0
+            pieces = Text(row[hang:]).wrap(self._console, self._console.width - hang)
+            for at, piece in enumerate(pieces or [Text("")]):
+                piece.rstrip()
+                lead = row[:hang] if at == 0 else " " * hang
+                self._console.print(Text(lead).append_text(piece), style=tone.value, highlight=False, soft_wrap=True)
 
     def verbatim(self, text: str) -> None:
         """Text as it is."""

@@ -1,0 +1,59 @@
+"""What a terminal gets: wrapped text that stays readable, and no markup but ours."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from llmops.domain.finding import Finding, Status, Where
+from llmops.views.screen import PlainScreen, RichScreen, Tone, show_findings
+
+
+def on_a_terminal(width: int) -> tuple[RichScreen, io.StringIO]:
+    stream = io.StringIO()
+    return RichScreen(Console(file=stream, width=width, force_terminal=True, no_color=True, color_system=None)), stream
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("  - one two three four five six seven", "  - one two three four five\n    six seven\n"),
+        ("  fix: one two three four five six", "  fix: one two three four\n       five six\n"),
+        ("plain words that are longer than it", "plain words that are longer\nthan it\n"),
+        ("", "\n"),
+        ("two\nlines", "two\nlines\n"),
+        ("a [bold]name[/bold] :smile: [/] is text", "a [bold]name[/bold] :smile:\n[/] is text\n"),
+    ],
+)
+def test_a_line_goes_on_below_its_first_word(text: str, shown: str) -> None:
+    screen, stream = on_a_terminal(29)
+    screen.line(text)
+    assert stream.getvalue() == shown
+
+
+def test_a_finding_s_words_stand_in_one_column() -> None:
+    screen, stream = on_a_terminal(40)
+    finding = Finding(
+        code="ABC001", status=Status.WARN, message="something is not as it should be here", fix="type this and that",
+        where=Where(file="llmops.yaml", line=3),
+    )  # fmt: skip
+    show_findings(screen, [finding])
+    assert stream.getvalue().splitlines() == [
+        "warn  ABC001  something is not as it",
+        "              should be here",
+        "      --> llmops.yaml:3",
+        "      fix: type this and that",
+    ]
+
+
+def test_where_there_is_no_room_beside_the_mark_the_text_wraps_at_the_edge() -> None:
+    screen, stream = on_a_terminal(24)
+    screen.line("warn  ABC001  words of a finding that go on", tone=Tone.WARN)
+    assert max(map(len, stream.getvalue().splitlines())) <= 24
+    assert stream.getvalue().split() == ["warn", "ABC001", "words", "of", "a", "finding", "that", "go", "on"]
+
+
+def test_a_pipe_gets_the_line_as_it_is() -> None:
+    stream = io.StringIO()
+    PlainScreen(stream).line("  - " + "word " * 50)
+    assert stream.getvalue().count("\n") == 1
