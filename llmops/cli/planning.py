@@ -23,7 +23,8 @@ from llmops.library import files
 from llmops.sizing.numbers import numbers
 from llmops.sizing.search import search
 from llmops.sizing.speed import speed
-from llmops.views.plan import way_out, what_is_missing
+from llmops.views.ledger import what_is_missing
+from llmops.views.plan import way_out
 
 PROFILE = "llmops.yaml"
 FIRST_PORT = 8080
