@@ -17,6 +17,7 @@ from llmops.formats import catalogue, config_json, gguf, safetensors
 from llmops.formats.gguf_shape import model_shape
 from llmops.formats.model_source import parse_model
 from llmops.hub import account, select
+from llmops.hub.headers import read_headers
 from llmops.hub.local import describe
 from llmops.hub.reading import Reader, local_reader, open_file, remote_reader
 from llmops.hub.repository import list_files
@@ -105,8 +106,10 @@ def engine_for(choice: EngineChoice, natural: EngineName, *, what: str) -> Engin
 
 
 def gguf_shape(readers: Sequence[tuple[str, Reader]], *, name: str) -> ModelShape:
-    """The shape from the headers of all parts."""
-    headers = [gguf.read_header(reader.read, name=part, file_bytes=reader.bytes) for part, reader in readers]
+    """The shape from the headers of all parts, which are read at the same time."""
+    headers = read_headers(
+        readers, lambda part, reader: gguf.read_header(reader.read, name=part, file_bytes=reader.bytes)
+    )
     return model_shape(headers, name=name)
 
 
@@ -169,12 +172,10 @@ def _directory(path: Path, choice: EngineChoice) -> Opened:
 
 
 def _tensors(weights: Sequence[tuple[str, Reader]]) -> tuple[Tensor, ...] | None:
-    found = [
-        tensor
-        for name, reader in weights
-        for tensor in safetensors.read_header(reader.read, name=name, file_bytes=reader.bytes)
-    ]
-    return tuple(found) or None
+    shards = read_headers(
+        weights, lambda name, reader: safetensors.read_header(reader.read, name=name, file_bytes=reader.bytes)
+    )
+    return tuple(tensor for shard in shards for tensor in shard) or None
 
 
 def _hub(source: ModelSource, choice: EngineChoice, wanted: str | None, room_bytes: int, sources: Sources) -> Opened:

@@ -28,8 +28,8 @@ KEPT_TEXT_BYTES = 256 << 10
 KEPT_BUDGET = 1 << 20
 """Array elements, and groups of 16 bytes of text, that are kept of one file."""
 KEY_BYTES_LIMIT = 65_535
-LATER_PART_READ_BYTES = 1 << 20
-"""Parts after the first have no tokenizer: 200 kB of tensor infos at most."""
+LATER_PART_READ_BYTES = 256 << 10
+"""Parts after the first have no tokenizer: 200 kB of tensor infos at most, and a model has up to a hundred of them."""
 
 _COUNTS = struct.Struct("<QQ")
 _SCALARS = {kind: struct.Struct(f"<{letter}") for kind, letter in SCALAR_FORMATS.items()}

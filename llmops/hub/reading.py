@@ -1,7 +1,8 @@
 """A file as `read(offset, length)`: on this disk, or at the hub by a few ranges of its beginning.
 
-A GGUF header is 0.7 to 17 MB (tokenizer lists): 4, then 8, then 20 MiB are asked for, so that three requests suffice
-for every model known; reads far beyond go by themselves.
+A header's reader knows best how much it needs (a GGUF header is 0.7 to 17 MB, a later part's 200 kB): what it asks for in
+one piece is one request. Small pieces bring more with them, since the next one is asked for soon; reads far beyond go by
+themselves.
 """
 
 import os
@@ -11,11 +12,13 @@ from typing import Protocol
 from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.model import ModelFile, ModelRef
-from llmops.domain.units import MIB, size_text
+from llmops.domain.units import KIB, MIB, size_text
 from llmops.hub.remote import Piece, RemoteFile, resolve_url
 from llmops.hub.transport import CHECK_NETWORK, Passing, Patience, patiently, shown
 
 STEPS_BYTES = (4 * MIB, 8 * MIB, 20 * MIB)
+"""What a small piece brings with it: the first, the second, and every later one."""
+SMALL_BYTES = 128 * KIB
 Content = bytes
 """The built-in type: a reader's own `bytes` is the file's size."""
 
@@ -78,12 +81,12 @@ class RemoteReader:
     def __init__(self, file: RemoteFile) -> None:
         self._file = file
         self._head = b""
-        self._total: int | None = None
+        self._total = file.expected_bytes
         self._steps = list(STEPS_BYTES)
 
     @property
     def bytes(self) -> int:
-        """The size the server states (Content-Range), checked against the hub's listing where that is known."""
+        """The size by the hub's listing, which every answer is held against; without one what the server states."""
         if self._total is None:
             self._extend(1)
         return self._total or 0
@@ -115,9 +118,10 @@ class RemoteReader:
         return self._head[offset:end]
 
     def _extend(self, end: int) -> None:
-        """Read on from what is kept, at least to `end`, by the next step."""
-        step = self._steps.pop(0) if self._steps else STEPS_BYTES[-1]
-        target = max(end, len(self._head) + step)
+        """Read on from what is kept, to `end`; by the next step where that is near."""
+        target = end
+        if end - len(self._head) < SMALL_BYTES:
+            target = len(self._head) + (self._steps.pop(0) if self._steps else STEPS_BYTES[-1])
         if self._total is not None:
             target = min(target, self._total)
         self._head += self._fetched(len(self._head), target - len(self._head))

@@ -50,10 +50,10 @@ class RemoteFile:
         self.requests = 0
         self.etag: str | None = None
         self.commit: str | None = commit
+        self.expected_bytes = expected_bytes
         self._endpoint = endpoint
         self._repository = repository
         self._token = token
-        self._expected_bytes = expected_bytes
         self._digest = digest
         self._signed: str | None = None
         self._lock = Lock()
@@ -112,8 +112,8 @@ class RemoteFile:
             raise OutsideWorld(f"the hub answers for commit {commit[:40]}, not for {self.commit}", where=where)
         self.commit = self.commit or commit
         size = headers.get("X-Linked-Size") or ""
-        if self._expected_bytes is not None and size.isascii() and size.isdigit() and int(size) != self._expected_bytes:
-            raise OutsideWorld(f"the hub has {size} bytes under this name, not {self._expected_bytes}", where=where)
+        if self.expected_bytes is not None and size.isascii() and size.isdigit() and int(size) != self.expected_bytes:
+            raise OutsideWorld(f"the hub has {size} bytes under this name, not {self.expected_bytes}", where=where)
         linked = (headers.get("X-Linked-Etag") or "").strip('"')
         is_sha256 = self._digest is not None and self._digest.algorithm is DigestAlgorithm.SHA256
         if self._digest and is_sha256 and len(linked) == 64 and linked != self._digest.value:
@@ -132,8 +132,8 @@ class RemoteFile:
             piece = Piece(response, start=0, total_bytes=self._declared_bytes(response))
         else:
             piece = self._partial(response, start, length)
-        if self._expected_bytes is not None and piece.total_bytes != self._expected_bytes:
-            text = f"{host_of(response.url)} serves {piece.total_bytes} bytes, {self._expected_bytes} were expected"
+        if self.expected_bytes is not None and piece.total_bytes != self.expected_bytes:
+            text = f"{host_of(response.url)} serves {piece.total_bytes} bytes, {self.expected_bytes} were expected"
             raise Passing(text)
         etag = response.headers.get("ETag")
         if self.etag is not None and etag is not None and etag != self.etag:
@@ -141,7 +141,7 @@ class RemoteFile:
                 "the file was replaced at the hub during the transfer", where=Where(file=shown(self.url))
             )
         self.etag = etag or self.etag
-        self._expected_bytes = piece.total_bytes
+        self.expected_bytes = piece.total_bytes
         return piece
 
     def _refused(self, response: Response) -> Exception:
@@ -160,8 +160,8 @@ class RemoteFile:
         text = response.headers.get("Content-Length") or ""
         if text.isascii() and text.isdigit():
             return int(text)
-        if self._expected_bytes is not None:
-            return self._expected_bytes  # chunked: the count of what comes decides
+        if self.expected_bytes is not None:
+            return self.expected_bytes  # chunked: the count of what comes decides
         raise OutsideWorld(
             f"{host_of(response.url)} does not say how long the file is", where=Where(file=shown(self.url))
         )
