@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 
 import pytest
+from conftest import require
 from rendering import CASES, NOW, rendered, site_of
-from users import AS_USER
+from users import AS_USER, within_reach
 
 from llmops.apply.consumers import check
 from llmops.domain.consumers import Consumed
@@ -159,10 +160,12 @@ def test_checking_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monk
 def test_checking_needs_no_root(tmp_path: Path) -> None:
     os.chown(tmp_path, 1000, 1000)
     asked = "{target: test_consumers_check._check(target).status.value for target in ('systemd', 'nginx', 'compose', 'env')}"
-    done = subprocess.run(
-        [*AS_USER, sys.executable, "-c", f"import json, test_consumers_check; print(json.dumps({asked}))"],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent), "TMPDIR": str(tmp_path)}, cwd=ROOT,
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    with within_reach(require("docker-compose")) as reach:
+        path = f"{reach}:{os.environ['PATH']}"
+        done = subprocess.run(
+            [*AS_USER, sys.executable, "-c", f"import json, test_consumers_check; print(json.dumps({asked}))"],
+            env={"PATH": path, "PYTHONPATH": str(Path(__file__).parent), "TMPDIR": str(tmp_path)}, cwd=ROOT,
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout).values()) == {"ok"}, done.stdout
