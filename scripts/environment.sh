@@ -111,6 +111,8 @@ prepare_environment() {
   if ! { mkdir -p "$(dirname "$venv")" && : >>"$venv.lock"; } 2>/dev/null; then
     stop 4 "no permission to make $venv" "LLMOPS_VENV=DIRECTORY names another place for the virtual environment"
   fi
+  # pip would answer Ctrl-C with an exit code of its own, which reads like a failed download.
+  trap 'say "error: interrupted"; say "hint: run it again: it goes on where it stopped"; exit 130' INT
   # Two runs at once: the second waits, and then finds everything done.
   exec 9>>"$venv.lock"
   flock 9
@@ -132,4 +134,5 @@ prepare_environment() {
     stamp "$kind" >"$venv/prepared-$kind"
   fi
   exec 9>&-
+  trap - INT
 }

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 import tomllib
@@ -156,6 +157,25 @@ def the_test_script(
     prepared(checkout, "test", python=FAKE_PYTHON)
     settings = {"FAKE_EXIT": exit_code, "FAKE_MISSING": "", "LLMOPS_TEST_WORKERS": "2", **environment}
     return ran(checkout / "scripts" / "test", *arguments, **settings)
+
+
+def test_ctrl_c_during_the_installation_is_an_interruption_and_no_failed_download(checkout: Path) -> None:
+    started = checkout / "started"
+    program(
+        checkout / ".venv" / "bin" / "python",
+        f"""case "$*" in *"pip install"*) trap 'exit 2' INT; : >"{started}"; sleep 30 & wait ;; esac""",
+    )
+    process = subprocess.Popen(
+        [checkout / "scripts" / "quickstart"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    until = time.monotonic() + 20
+    while not started.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert said.endswith("error: interrupted\nhint: run it again: it goes on where it stopped\n")
+    assert "package index" not in said
 
 
 def test_arguments_of_the_test_script_go_to_pytest(checkout: Path) -> None:
