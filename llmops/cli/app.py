@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "init": "Write `llmops.yaml`, the intent, from a shipped profile.",
     "doctor": "Examine this host: facts, findings, and whether it is fit to serve.",
     "plan": "Size a model for this host: what fits, with which settings, byte by byte.",
+    "explain": "Say what an engine's command line means: its memory, its mistakes, full load.",
     "pull": "Fetch a model's files, resumable and verified, into the store.",
     "verify": "Hash the files on disk again and compare them with the lock.",
     "render": "Render units, env, compose and nginx files from the lock; show or apply the diff.",

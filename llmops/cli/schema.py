@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from types import UnionType
+from typing import Annotated, cast
 
 import typer
 
@@ -11,7 +12,9 @@ from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOpt
 from llmops.cli.app import COMMANDS
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.changes import Action
+from llmops.domain.engine import EngineSettings
 from llmops.domain.errors import Exit, WrongUsage
+from llmops.domain.explained import GivenFlag
 from llmops.domain.finding import Finding, Where
 from llmops.domain.forms import Json, schema, schema_part
 from llmops.domain.host import HostFacts
@@ -23,7 +26,7 @@ from llmops.formats.profile import nearest
 
 FILES: dict[str, type[object]] = {"profile": Profile, "lock": Lock, "facts": HostFacts}
 
-Part = str | type[object] | tuple[str, ...] | list["Part"] | dict[str, "Part"]
+Part = str | type[object] | UnionType | tuple[str, ...] | list["Part"] | dict[str, "Part"]
 """A schema in short: a JSON type's name, a domain type, the words allowed, a list of one part, or an open table."""
 
 RESULTS: Mapping[str, dict[str, Part]] = {
@@ -31,6 +34,18 @@ RESULTS: Mapping[str, dict[str, Part]] = {
     "init": {"path": "string", "profile": "string", "models": {}},
     "doctor": {"verdict": ("ready", "ready_with_warnings", "not_ready"), "facts": HostFacts},
     "plan": {"plan": {"model": "string", "engine": "string", "argv": ["string"]}, "ledger": Ledger, "deployments": {}},
+    "explain": {
+        "engine": "string",
+        "model": {"file": "string?", "repository": "string?", "name": "string?", "quantization": "string?"},
+        "settings": EngineSettings,
+        "request_tokens": "integer?",
+        "flags": [GivenFlag],
+        "ledger": Ledger | None,
+        "means": ["string"],
+        "full_load": ["string"],
+        "not_counted": ["string"],
+        "notes": ["string"],
+    },
     "pull": {
         "commit": "string?",
         "files": [{"name": "string", "bytes": "integer", "digest": Digest, "path": "string"}],
@@ -132,7 +147,7 @@ def _part(part: Part, definitions: dict[str, Json]) -> dict[str, Json]:
         case dict():
             return _open(part, definitions)
         case _:
-            return schema_part(part, definitions)
+            return schema_part(cast("type[object]", part), definitions)
 
 
 def _nullable(part: Json) -> dict[str, Json]:

@@ -107,8 +107,11 @@ class Explainer(Protocol):
         devices: Sequence[Device],
         host: HostDevice,
         reserve_bytes: int,
-    ) -> Ledger:
-        """The memory of the line on the cards it would use; what is not covered makes it `low`, with a note."""
+    ) -> Ledger | None:
+        """The memory of the line on the cards it would use; what is not covered makes it `low`, with a note.
+
+        None where the engine cannot run on what is there (`advice` then says so).
+        """
         ...
 
     def advice(self, meaning: Meaning, *, shape: ModelShape | None, devices: Sequence[Device]) -> tuple[Finding, ...]:
@@ -119,6 +122,10 @@ class Explainer(Protocol):
         """What happens when every slot is busy, in sentences."""
         ...
 
-    def in_words(self, meaning: Meaning, *, shape: ModelShape | None) -> tuple[str, ...]:
+    def request_tokens(self, meaning: Meaning, shape: ModelShape) -> int:
+        """The most tokens of one request, prompt and answer."""
+        ...
+
+    def in_words(self, meaning: Meaning, *, shape: ModelShape | None, has_cards: bool) -> tuple[str, ...]:
         """What the line asks for, in sentences."""
         ...

@@ -60,12 +60,27 @@ def settings(text: str, *, file: str) -> tuple[Setting, ...]:
     return tuple(found)
 
 
-def command_line(value: str, *, specifiers: Mapping[str, str], where: Where) -> tuple[str, ...]:
+def command_line(
+    value: str, *, specifiers: Mapping[str, str], where: Where, variables: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """The argv of an `ExecStart=` value: words unquoted, `%x` replaced from `specifiers`, `$$` and `%%` made single.
 
-    A `$NAME` or `${NAME}` is refused: what it becomes is not in the unit.
+    `${NAME}` is its value, a word that is only `$NAME` the words of its value; nothing where `variables` lack it. Without
+    `variables` both are refused: what they become is not in the unit.
     """
-    return tuple(_expanded(word, specifiers, where) for word in _words(value, where))
+    made: list[str] = []
+    for word in words(value, where=where):
+        name = word[1:]
+        if variables is not None and word.startswith("$") and name.isidentifier():
+            made += variables.get(name, "").split()
+        else:
+            made.append(_expanded(word, specifiers, where, variables))
+    return tuple(made)
+
+
+def words(value: str, *, where: Where) -> tuple[str, ...]:
+    """The words of a value, unquoted (`Environment=`, `ExecStart=` before its variables)."""
+    return tuple(_words(value, where))
 
 
 def _words(value: str, where: Where) -> list[str]:
@@ -105,7 +120,7 @@ def _escape(value: str, at: int, where: Where) -> tuple[str, int]:
     raise WrongInput(f"unknown escape `\\{code}`", where=where)
 
 
-def _expanded(word: str, specifiers: Mapping[str, str], where: Where) -> str:
+def _expanded(word: str, specifiers: Mapping[str, str], where: Where, variables: Mapping[str, str] | None) -> str:
     out = ""
     at = 0
     while at < len(word):
@@ -116,7 +131,12 @@ def _expanded(word: str, specifiers: Mapping[str, str], where: Where) -> str:
             out += specifiers[following]
         elif char == "%":
             raise WrongInput(f"the specifier `%{following}` is not known here", where=where)
-        elif char == "$" and (following == "{" or following.isidentifier()):
+        elif char == "$" and following == "{" and variables is not None:
+            name, brace, _ = word[at + 2 :].partition("}")
+            out += variables.get(name, "") if brace else word[at:]
+            at += len(name) + 3
+            continue
+        elif char == "$" and variables is None and (following == "{" or following.isidentifier()):
             raise WrongInput("a variable in the command line: what it becomes is not in the unit", where=where)
         else:
             out += char

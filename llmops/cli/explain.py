@@ -1,0 +1,202 @@
+"""`llmops explain`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.explaining import Question, assumed, locked, open_named, proposal, shape_that_fits
+from llmops.cli.hardware import hardware
+from llmops.cli.opening import Sources
+from llmops.cli.starting import from_file, is_file_name, typed
+from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.explained import EngineProcess, FlagSource, Meaning
+from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.programs import Runner
+from llmops.domain.units import size_bytes
+from llmops.engines.explainers import EXPLAINERS
+from llmops.engines.process import engine_process
+from llmops.probe.programs import Programs
+from llmops.views.explain import Explained, explain_result, show_explained
+from llmops.views.ledger import what_is_missing
+
+RESERVE = "1GiB"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """A command line, or one file that holds it; cards and model to weigh it with."""
+
+    words: tuple[str, ...]
+    service: str | None = None
+    gpus: tuple[str, ...] = ()
+    facts: str | None = None
+    model: str | None = None
+    lock: str | None = None
+    quantization: str | None = None
+    gpu_memory_reserve: str = RESERVE
+
+
+def run(options: Options, *, runner: Runner, sources: Sources, environment: Mapping[str, str]) -> Answer:
+    """Words or file → the engine's process → what it means → the model's header → the ledger and what is to be said of it."""
+    reserve = size_bytes(options.gpu_memory_reserve)
+    if reserve is None:
+        message = f"`{options.gpu_memory_reserve}` is not a size"
+        raise WrongUsage(message, hint="write it with its unit: 1GiB, 512MiB")
+    process, found = _process(options, environment)
+    explainer = EXPLAINERS[process.engine]
+    meaning = explainer.meaning(process)
+    place = hardware(gpus=options.gpus, facts=options.facts, runner=runner)
+    lock = locked(options.lock, meaning) if options.lock is not None else None
+    place = lock.cards(place) if lock is not None else place
+    question = Question(meaning=meaning, place=place, reserve_bytes=reserve, sources=sources)
+    stand_in = options.model or (lock.model if lock is not None else None)
+    opened = open_named(question, stand_in=stand_in, quantization=options.quantization)
+    weighed = shape_that_fits(question, opened) if opened is not None else None
+    shape = weighed.shape if weighed is not None else None
+    found += [*meaning.findings, *explainer.advice(meaning, shape=shape, devices=place.cards)]
+    if options.words and not is_file_name(options.words):
+        found += _from_this_shell(meaning, environment)
+    if opened is not None and weighed is not None:
+        found += assumed(opened, weighed.shape, meaning)
+    elif not any(one.status is Status.FAIL for one in found):
+        raise _no_model(meaning)
+    ledger = weighed.ledger if weighed is not None else None
+    proposed = proposal(question, opened, weighed) if opened is not None and weighed is not None else None
+    if ledger is not None and not ledger.fits():
+        message = f"it does not fit: {'; '.join(what_is_missing(ledger))}"
+        found.append(
+            Finding(code="EXP010", status=Status.FAIL, message=message, fix=proposed.fix if proposed else None)
+        )
+    explained = Explained(
+        meaning=meaning,
+        explainer=explainer,
+        shape=shape,
+        ledger=ledger,
+        has_cards=bool(place.cards),
+        notes=(*process.notes, *(opened.notes if opened is not None else ()), *place.notes),
+        proposal=proposed,
+    )
+    findings = tuple(_placed(one, process.where) for one in dict.fromkeys(found))
+    return Answer(
+        result=explain_result(explained),
+        show=lambda to: show_explained(explained, findings, to),
+        findings=findings,
+        ok=ledger is not None and ledger.fits(),
+    )
+
+
+def _process(options: Options, environment: Mapping[str, str]) -> tuple[EngineProcess, list[Finding]]:
+    """The engine's process, and what of its surroundings could not be read."""
+    if not options.words:
+        hint = (
+            "`llmops explain -- llama-server -m FILE …`, `llmops explain FILE.service`, `llmops explain compose.yaml`"
+        )
+        raise WrongUsage("nothing to explain", hint=hint)
+    if is_file_name(options.words) or (len(options.words) == 1 and Path(options.words[0]).is_file()):
+        process, started = from_file(options.words[0], service=options.service, environment=environment)
+        unknown = [
+            Finding(
+                code="EXP012", status=Status.SKIP, message=text, fix="run it where the file is", where=started.where
+            )
+            for text in started.unknown
+        ]
+        return process, unknown
+    if options.service is not None:
+        raise WrongUsage("`--service` is for a compose file", hint="`llmops explain compose.yaml --service NAME`")
+    here = not options.gpus and options.facts is None
+    found = engine_process(typed(options.words, environment, here=here))
+    if found is None:
+        hint = "understood are `llama-server …`, `vllm serve …` and wrappers in front of them, behind `--`; or a file"
+        raise WrongUsage(f"`{options.words[0][:60]}` starts no engine that is understood", hint=hint)
+    return found, _local_configuration(found)
+
+
+def _local_configuration(process: EngineProcess) -> list[Finding]:
+    """llama.cpp's configuration file on this host, which every server started here reads."""
+    path = Path("/etc/llama.cpp/config.ini")
+    if process.engine.value != "llama.cpp" or not path.exists():
+        return []
+    message = "sets options for every llama.cpp program on this host, and is not read here"
+    fix = "move its options into the command line, and the file away"
+    return [Finding(code="EXP012", status=Status.SKIP, message=message, fix=fix, where=Where(file=str(path)))]
+
+
+def _from_this_shell(meaning: Meaning, environment: Mapping[str, str]) -> list[Finding]:
+    names = [
+        flag.written
+        for flag in meaning.flags
+        if flag.source is FlagSource.ENVIRONMENT
+        and environment.get(flag.written) == meaning.environment.get(flag.written)
+    ]
+    if not names:
+        return []
+    message = f"set in this environment, and counted: {', '.join(names)}"
+    return [Finding(code="EXP006", status=Status.WARN, message=message, fix=f"`env -u {names[0]} …` leaves it out")]
+
+
+def _no_model(meaning: Meaning) -> WrongInput:
+    file = meaning.model.file
+    hint = "`--model MODEL` (a catalogue id, hf:org/repo:QUANT, a file) or `--lock FILE` stands in for it"
+    if file is None:
+        return WrongInput("the command line names no model to size", hint=hint)
+    return WrongInput("the model of the command line is not here", hint=hint, where=Where(file=file[:200]))
+
+
+def _placed(finding: Finding, where: Where | None) -> Finding:
+    """A finding about a word of a unit or a compose file points into that file."""
+    if where is None or finding.where is None or finding.where.line is not None or finding.where.key is None:
+        return finding
+    return replace(finding, where=replace(where, key=finding.where.key))
+
+
+def command(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="FILE.service, compose.yaml, or behind `--` a command line: llama-server -m FILE …"),
+    ] = None,
+    *,
+    service: Annotated[str | None, typer.Option(help="Which service of a compose file.")] = None,
+    gpu: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME[:COUNT], a size such as 24GB, or none; repeatable. Default: this host.", envvar="LLMOPS_GPU"
+        ),
+    ] = None,
+    facts: Annotated[
+        str | None, typer.Option(help="Weigh for the host of this facts file.", envvar="LLMOPS_FACTS")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="MODEL that stands in for a file that is not here.", envvar="LLMOPS_MODEL")
+    ] = None,
+    lock: Annotated[str | None, typer.Option(help="Lock whose model stands in for a file that is not here.")] = None,
+    quantization: Annotated[
+        str | None, typer.Option(help="Which one of the stand-in, such as Q4_K_M.", envvar="LLMOPS_QUANTIZATION")
+    ] = None,
+    gpu_memory_reserve: Annotated[
+        str, typer.Option(help="Left free on each card.", envvar="LLMOPS_GPU_MEMORY_RESERVE")
+    ] = RESERVE,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    strict: StrictOption = False,
+) -> int:
+    """Say what an engine's command line means: its memory, its mistakes, full load."""
+    options = Options(
+        words=tuple(words or ()),
+        service=service,
+        gpus=tuple(gpu or ()),
+        facts=facts,
+        model=model,
+        lock=lock,
+        quantization=quantization,
+        gpu_memory_reserve=gpu_memory_reserve,
+    )
+    context.params["words"] = f"{len(options.words)} words"  # may hold a key, and `--verbose` prints parameters
+    answer = run(options, runner=Programs(os.environ), sources=Sources(), environment=os.environ)
+    return give("explain", answer, Style(json=as_json, quiet=quiet, verbose=verbose, strict=strict))

@@ -1,0 +1,114 @@
+"""What a llama-server command line means: settings, model, and what of it the ledger does not count. Build b11669."""
+
+from collections.abc import Callable, Mapping
+
+from llmops.domain.engine import EngineName
+from llmops.domain.explained import EngineProcess, GivenFlag, Meaning, NamedModel
+from llmops.domain.finding import Finding, Status, Where
+from llmops.engines.llama_cpp_arguments import PROGRAM, read_environment, read_words
+from llmops.engines.llama_cpp_settings import effective
+
+PRESETS = frozenset(
+    {
+        "--embd-gemma-default", "--fim-qwen-1.5b-default", "--fim-qwen-3b-default", "--fim-qwen-7b-default",
+        "--fim-qwen-7b-spec", "--fim-qwen-14b-spec", "--fim-qwen-30b-default", "--gpt-oss-20b-default",
+        "--gpt-oss-120b-default", "--vision-gemma-4b-default", "--vision-gemma-12b-default", "--spec-default",
+    }
+)  # fmt: skip
+"""Options that set a model and settings of their own."""
+
+_ANY: Callable[[str], bool] = bool
+_UNCOUNTED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
+    "--mmproj": ("the projector (its weights and compute buffer)", _ANY),
+    "--mmproj-url": ("the projector (its weights and compute buffer)", _ANY),
+    "--spec-draft-model": ("the draft model (weights, cache and compute buffer)", _ANY),
+    "--spec-draft-hf": ("the draft model (weights, cache and compute buffer)", _ANY),
+    "--spec-type": ("what speculation needs", lambda text: text != "none"),
+    "--lora": ("LoRA adapters", _ANY),
+    "--lora-scaled": ("LoRA adapters", _ANY),
+    "--control-vector": ("control vectors", _ANY),
+    "--control-vector-scaled": ("control vectors", _ANY),
+    "--rpc": ("other machines' devices, which take part of the layers", _ANY),
+    "--embedding": ("the output rows of embeddings (the whole batch, not one a slot)", lambda text: text == "on"),
+    "--reranking": ("the output rows of reranking (the whole batch, not one a slot)", lambda text: text == "on"),
+    "--moe-cache-mib": ("the card's cache of experts", lambda text: text != "0"),
+    "--n-cpu-ffn": ("feed-forward weights that are kept in RAM (the cards hold less than is shown)", lambda text: text != "0"),
+    "--override-kv": ("changed metadata of the model", _ANY),
+    "--split-mode": ("how this split mode shares out the buffers", lambda text: text in ("row", "tensor")),
+    **{name: ("the model and the settings a preset brings", lambda text: text == "on") for name in PRESETS},
+}  # fmt: skip
+
+
+def meaning(process: EngineProcess) -> Meaning:
+    """The command line before the environment, both as the server reads them."""
+    words, variables = read_words(process.argv), read_environment(process.environment)
+    last = {flag.name: flag for flag in (*variables.given, *words.given)}
+    made = effective(tuple(last.values()))
+    uncounted = _uncounted(last)
+    findings = [*words.findings, *variables.findings, *made.findings]
+    findings += _overridden(variables.given, words.given)
+    if uncounted:
+        findings.append(
+            Finding(
+                code="EXP011",
+                status=Status.SKIP,
+                message=f"not counted: {'; '.join(uncounted)}",
+                fix="leave room for it, or start once and compare",
+                where=Where(file=PROGRAM),
+            )
+        )
+    return Meaning(
+        engine=EngineName.LLAMA_CPP,
+        settings=made.settings,
+        flags=tuple(last.values()),
+        model=_model(last),
+        findings=tuple(findings),
+        uncounted=uncounted,
+        environment=process.environment,
+    )
+
+
+def _uncounted(given: Mapping[str, GivenFlag]) -> tuple[str, ...]:
+    found = [
+        text
+        for name, (text, counts) in _UNCOUNTED.items()
+        if (flag := given.get(name)) is not None and counts(flag.value)
+    ]
+    from_hub = "--hf-repo" in given and not _is_off(given, "--mmproj-auto")
+    if from_hub and "--mmproj" not in given:
+        found.append("a projector, where the repository holds one (`--no-mmproj` leaves it out)")
+    return tuple(dict.fromkeys(found))
+
+
+def _is_off(given: Mapping[str, GivenFlag], name: str) -> bool:
+    flag = given.get(name)
+    return flag is not None and flag.value == "off"
+
+
+def _overridden(variables: tuple[GivenFlag, ...], words: tuple[GivenFlag, ...]) -> list[Finding]:
+    written = {flag.name: flag for flag in words}
+    return [
+        Finding(
+            code="EXP005",
+            status=Status.WARN,
+            message=f"`{flag.written}` in the environment says otherwise than `{written[flag.name].written}`, which wins",
+            fix=f"remove `{flag.written}`",
+            where=Where(file=PROGRAM, key=flag.written),
+        )
+        for flag in variables
+        if flag.name in written and written[flag.name].value != flag.value
+    ]
+
+
+def _model(given: Mapping[str, GivenFlag]) -> NamedModel:
+    """`-hf` before `-mu` before `-m`, which then only says where a download is put."""
+    repository, file = given.get("--hf-repo"), given.get("--hf-file")
+    if repository is not None:
+        place, _, quantization = repository.value.partition(":")
+        wanted = file.value if file is not None else quantization
+        named = f"hf:{place}" + (f":{wanted}" if wanted else "")
+        return NamedModel(repository=named, word=repository.written)
+    url, path = given.get("--model-url"), given.get("--model")
+    if url is not None:
+        return NamedModel(repository=url.value, word=url.written)
+    return NamedModel(file=path.value, word=path.written) if path is not None else NamedModel()

@@ -1,0 +1,245 @@
+"""Which engine a process is: wrappers in front of it are looked through, and what cannot be is said.
+
+A wrapper either is known by what it takes before the next program (`nice -n 5`, `env NAME=VALUE`, `sh -c SCRIPT`), or is
+taken at its word when an engine's program stands further behind in its arguments.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+
+from llmops.domain.engine import EngineName
+from llmops.domain.errors import WrongInput
+from llmops.domain.explained import EngineProcess, Started
+from llmops.engines import llama_cpp_flags, vllm_flags
+
+_LLAMA = re.compile(r"llama-server(?:[-_.][A-Za-z0-9_.-]*)?(?:\.exe)?", re.ASCII)
+_PYTHON = re.compile(r"python(?:3(?:\.[0-9]+)?)?", re.ASCII)
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII | re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))", re.ASCII)
+_IMAGES = (
+    (re.compile(r"(?:^|/)llama\.cpp:(?:server|full)?|llama-server|llama-cpp-server"), EngineName.LLAMA_CPP),
+    (re.compile(r"(?:^|/)vllm(?:-openai)?(?::|@|$|-)|vllm-openai"), EngineName.VLLM),
+)
+SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh")
+CONTAINERS = ("docker", "podman", "nerdctl")
+WITH_VALUE: Mapping[str, frozenset[str]] = {
+    "nice": frozenset({"-n", "--adjustment"}),
+    "ionice": frozenset({"-c", "-n", "--class", "--classdata"}),
+    "env": frozenset({"-u", "--unset", "-C", "--chdir"}),
+    "numactl": frozenset({"-N", "-m", "-C", "-i", "-p", "-P", "-w"}),
+    "chrt": frozenset({"-T", "-P", "-D"}),
+    "taskset": frozenset(),
+    "timeout": frozenset({"-k", "-s", "--kill-after", "--signal"}),
+    "sudo": frozenset({"-u", "-g", "--user", "--group"}),
+    "setpriv": frozenset({"--reuid", "--regid", "--groups"}),
+    "stdbuf": frozenset({"-i", "-o", "-e"}),
+    "nohup": frozenset(),
+    "setsid": frozenset(),
+    "exec": frozenset({"-a"}),
+    "tini": frozenset({"-p", "-e"}),
+    "dumb-init": frozenset({"-r"}),
+    "gosu": frozenset(),
+    "su-exec": frozenset(),
+    "time": frozenset({"-f", "-o"}),
+    "catchsegv": frozenset(),
+}
+"""Programs that start another one, and which of their options take a value."""
+
+PLAIN_WORDS = {"taskset": 1, "timeout": 1, "chrt": 1, "gosu": 1, "su-exec": 1}
+"""How many words that are no option stand before the program (a mask, a duration, a user)."""
+
+DEPTH = 8
+
+
+def engine_process(started: Started) -> EngineProcess | None:
+    """The engine in a process; None where there is none that is understood."""
+    if started.image is not None:
+        found = _in_image(started)
+        if found is not None:
+            return found
+    return _find(list(started.argv), dict(started.environment), (), started, DEPTH)
+
+
+def _in_image(started: Started) -> EngineProcess | None:
+    """A container whose image brings the program: known by the image's name, else by whose options all of them are."""
+    argv = started.argv
+    if argv and not argv[0].startswith("-") and _find(list(argv), {}, (), started, DEPTH) is not None:
+        return None
+    engine = next((name for pattern, name in _IMAGES if pattern.search(started.image or "")), None)
+    note = f"the image `{(started.image or '')[:80]}` brings the program"
+    if engine is None:
+        engine = _by_options(argv)
+        note = "the image is not known: read as the engine whose options all of them are"
+    if engine is None:
+        return None
+    words = argv[1:] if engine is EngineName.VLLM and argv[:1] == ("serve",) else argv
+    return _made(engine, words, dict(started.environment), (note,), started)
+
+
+def _by_options(argv: Sequence[str]) -> EngineName | None:
+    options = [word.partition("=")[0] for word in argv if re.match(r"--?[A-Za-z]", word)]
+    if not options:
+        return None
+    if all(word in llama_cpp_flags.FLAGS for word in options):
+        return EngineName.LLAMA_CPP
+    return EngineName.VLLM if all(word in vllm_flags.FLAGS for word in options) else None
+
+
+def _made(
+    engine: EngineName, words: Sequence[str], environment: Mapping[str, str], notes: tuple[str, ...], started: Started
+) -> EngineProcess:
+    return EngineProcess(
+        engine=engine, argv=tuple(words), environment=environment, notes=notes, where=started.where
+    )  # fmt: skip
+
+
+def _find(
+    words: list[str], environment: dict[str, str], notes: tuple[str, ...], started: Started, depth: int
+) -> EngineProcess | None:
+    if not words or not depth:
+        return None
+    name = words[0].rsplit("/", 1)[-1]
+    if _LLAMA.fullmatch(name):
+        return _made(EngineName.LLAMA_CPP, words[1:], environment, notes, started)
+    if name == "vllm" and words[1:2] == ["serve"]:
+        return _made(EngineName.VLLM, words[2:], environment, notes, started)
+    if _PYTHON.fullmatch(name) and any("vllm" in word for word in words[1:4]):
+        return _python(words, environment, notes, started)
+    if name in SHELLS:
+        return _shell(words, environment, notes, started, depth)
+    if name in CONTAINERS and "run" in words[1:3]:
+        return _container(words, environment, notes, started)
+    if name in WITH_VALUE:
+        rest = _behind(name, words[1:], environment)
+        return _find(rest, environment, (*notes, f"started through `{name}`"), started, depth - 1)
+    return _taken_at_its_word(words, environment, notes, started, depth)
+
+
+def _python(
+    words: list[str], environment: dict[str, str], notes: tuple[str, ...], started: Started
+) -> EngineProcess | None:
+    """`python -m vllm.entrypoints.openai.api_server …`, `python -m vllm serve …`, `python /usr/bin/vllm serve …`."""
+    at = next(at for at, word in enumerate(words) if "vllm" in word and at)
+    rest = words[at + 1 :]
+    if words[at].endswith("api_server"):
+        return _made(EngineName.VLLM, rest, environment, notes, started)
+    if rest[:1] == ["serve"]:
+        return _made(EngineName.VLLM, rest[1:], environment, notes, started)
+    return None
+
+
+def _behind(name: str, words: list[str], environment: dict[str, str]) -> list[str]:
+    """The words behind a known wrapper's own; `env`'s assignments go into the environment."""
+    plain = PLAIN_WORDS.get(name, 0)
+    while words:
+        word = words[0]
+        if word == "--":
+            return words[1:]
+        assignment = _ASSIGNMENT.fullmatch(word) if name in ("env", "sudo") else None
+        if assignment is not None:
+            environment[assignment[1]] = assignment[2]
+        elif name == "env" and word in ("-i", "-", "--ignore-environment"):
+            environment.clear()
+        elif name == "env" and word in ("-u", "--unset"):
+            environment.pop(words[1] if len(words) > 1 else "", None)
+            words = words[1:]
+        elif word in WITH_VALUE[name]:
+            words = words[1:]
+        elif not word.startswith("-"):
+            if not plain:
+                return words
+            plain -= 1
+        words = words[1:]
+    return []
+
+
+def _shell(
+    words: list[str], environment: dict[str, str], notes: tuple[str, ...], started: Started, depth: int
+) -> EngineProcess | None:
+    """`sh -c SCRIPT [NAME ARGUMENT…]`: the simple command of the script that is an engine, `"$@"` filled in."""
+    at = next((at for at, word in enumerate(words) if at and re.fullmatch(r"-[a-z]*c", word)), None)
+    if at is None or at + 1 >= len(words):
+        return _taken_at_its_word(words, environment, notes, started, depth)
+    arguments = words[at + 3 :]
+    try:
+        lexer = shlex.shlex(words[at + 1], posix=True, punctuation_chars=";&|<>()\n")
+        lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
+        tokens = list(lexer)
+    except ValueError as error:
+        raise WrongInput(f"the script behind `{words[0][:40]} -c` is not read: {error}", where=started.where) from None
+    for command in _commands(tokens):
+        values = dict(environment)
+        while command and (assignment := _ASSIGNMENT.fullmatch(command[0])) is not None:
+            values[assignment[1]] = _filled(assignment[2], values)
+            command = command[1:]  # noqa: PLW2901 - the words behind it
+        expanded = _expanded(command, arguments, values)
+        found = _find(expanded, values, (*notes, f"started through `{words[0][:40]} -c`"), started, depth - 1)
+        if found is not None:
+            return found
+    return None
+
+
+def _commands(tokens: Sequence[str]) -> list[list[str]]:
+    """Simple commands, without redirections."""
+    commands: list[list[str]] = [[]]
+    skip = False
+    for token in tokens:
+        if re.fullmatch(r"[;&|()\n]+", token):
+            commands.append([])
+        elif re.fullmatch(r"[<>&|]+", token):
+            skip = True
+        elif skip:
+            skip = False
+        else:
+            commands[-1].append(token)
+    return commands
+
+
+def _expanded(words: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    made: list[str] = []
+    for word in words:
+        if word in ("$@", "$*"):
+            made += arguments
+        else:
+            made.append(_filled(word, environment))
+    return made
+
+
+def _filled(word: str, environment: Mapping[str, str]) -> str:
+    """Variables that are known are filled in; the others stay as they are written."""
+    return _VARIABLE.sub(lambda match: environment.get(match[1] or match[2], match[0]), word)
+
+
+def _container(
+    words: list[str], environment: dict[str, str], notes: tuple[str, ...], started: Started
+) -> EngineProcess | None:
+    """`docker run [OPTIONS] IMAGE ARGUMENT…`: the image is the first word with a name of an engine's image."""
+    values: dict[str, str] = {}
+    for at, word in enumerate(words):
+        if word in ("-e", "--env") and at + 1 < len(words):
+            name, equals, value = words[at + 1].partition("=")
+            values[name] = value if equals else environment.get(name, "")
+        elif not word.startswith("-") and any(pattern.search(word) for pattern, _ in _IMAGES):
+            inner = Started(
+                name=started.name, argv=tuple(words[at + 1 :]), image=word, environment=values, where=started.where
+            )
+            found = _in_image(inner) or _find(words[at + 1 :], values, (), started, 2)
+            if found is None:
+                return None
+            note = f"started by `{words[0].rsplit('/', 1)[-1]} run`"
+            return _made(found.engine, found.argv, found.environment, (*notes, note, *found.notes), started)
+    return None
+
+
+def _taken_at_its_word(
+    words: list[str], environment: dict[str, str], notes: tuple[str, ...], started: Started, depth: int
+) -> EngineProcess | None:
+    """A program that is not known, with an engine's program among its arguments."""
+    for at, word in enumerate(words):
+        name = word.rsplit("/", 1)[-1]
+        is_engine = _LLAMA.fullmatch(name) or (name == "vllm" and words[at + 1 : at + 2] == ["serve"])
+        if at and is_engine:
+            note = f"started through `{words[0].rsplit('/', 1)[-1][:40]}`, which is taken to pass the rest on as it is"
+            return _find(words[at:], environment, (*notes, note), started, depth - 1)
+    return None
