@@ -5,9 +5,15 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from llmops.cli.app import run
+    try:
+        from llmops.cli.app import run
 
-    sys.exit(run(sys.argv[1:]))
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules were still being loaded
+        from llmops.cli.app import interrupted
+
+        code = interrupted(sys.argv[1:])
+    sys.exit(code)
 
 
 if __name__ == "__main__":

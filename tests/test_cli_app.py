@@ -1,5 +1,6 @@
 """The command line as a whole: help, mistakes, exit codes, signals, and pipes that close."""
 
+import fcntl
 import inspect
 import json
 import os
@@ -8,7 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
+from array import array
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -288,3 +291,37 @@ def test_a_terminal_that_knows_ascii_only_gets_question_marks_and_a_document_sta
     assert shown.stdout.startswith(f"{stub.url} ? {MODEL}\n")
     assert shown.returncode == Exit.FINE
     assert "zu groß" in json.loads(document.stdout)["findings"][-1]["message"]
+
+
+def test_ctrl_c_in_the_middle_of_a_document_adds_no_second_one() -> None:
+    """Nobody reads yet, and the list is longer than a pipe holds: the first document is stuck half-way."""
+    process = subprocess.Popen(
+        [*LLMOPS, "catalog", "models", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    full, until = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ), time.monotonic() + 20
+    waiting = array("i", [0])
+    while waiting[0] < full and time.monotonic() < until:
+        time.sleep(0.02)
+        fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == Exit.INTERRUPTED
+    assert stdout.count('"exit_code"') == 1
+    assert stderr == "error: interrupted\n"
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_ctrl_c_while_modules_are_loaded_is_an_interruption_too(form: str, tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text(
+        f"import sys\nsys.path.remove({str(tmp_path)!r})\ndel sys.modules['typer']\nraise KeyboardInterrupt\n"
+    )
+    done = llmops(
+        "--version", *(["--json"] if form == "json" else []), PYTHONPATH=f"{tmp_path}:{Path(__file__).parents[1]}"
+    )
+    assert done.returncode == Exit.INTERRUPTED
+    assert "Traceback" not in done.stderr
+    if form == "json":
+        assert json.loads(done.stdout)["error"]["message"] == "interrupted"
+    else:
+        assert done.stderr == "error: interrupted\n"

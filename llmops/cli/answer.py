@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from llmops.cli.app import DOCUMENT
 from llmops.domain.errors import Exit
 from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json
@@ -48,7 +49,7 @@ def give(command: str, answer: Answer, style: Style) -> int:
     ok = answer.ok and all(finding.status not in bad for finding in answer.findings)
     code = Exit.FINE if ok else Exit.HONEST_NO
     if style.json:
-        typer.echo(document(command, answer.result, answer.findings, exit_code=code))
+        DOCUMENT.say(document(command, answer.result, answer.findings, exit_code=code))
     elif not style.quiet or not ok:
         answer.show(screen(sys.stdout, os.environ))
     if style.verbose:

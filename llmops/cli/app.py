@@ -36,6 +36,20 @@ class Terminated(BaseException):
     """SIGTERM: like Ctrl-C, everything is put away on the way out."""
 
 
+class OneDocument:
+    """Stdout with `--json`: after a document has begun, whole or cut by what happened since, a second would spoil both."""
+
+    begun = False
+
+    def say(self, text: str) -> None:
+        """Print the one document."""
+        self.begun = True
+        typer.echo(text)
+
+
+DOCUMENT = OneDocument()
+
+
 def load(name: str) -> TyperCommand:
     """The command `name`; only its module is imported."""
     module = import_module(f"llmops.cli.{name}")
@@ -91,6 +105,11 @@ def top(
     """Is this box fit to serve, what fits on it, is the model on disk what was planned, is what runs hardened?"""
 
 
+def interrupted(arguments: Sequence[str]) -> int:
+    """The answer to Ctrl-C for the moments before `run` can give it."""
+    return _fail(list(arguments), Stop("interrupted"), Exit.INTERRUPTED)
+
+
 def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
@@ -98,6 +117,7 @@ def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Every error becomes a message with a hint, and a document with `--json`."""
     arguments = list(arguments)
+    DOCUMENT.begun = False
     signal.signal(signal.SIGTERM, _on_sigterm)
     _open_what_is_closed()
     _make_writable(arguments)
@@ -193,9 +213,10 @@ def _fail(arguments: list[str], stop: Stop, code: Exit) -> int:
     if stop.hint is None and code is Exit.USAGE:
         stop.hint = _help_hint(arguments)
     try:
-        if _wants_json(arguments):
+        if _wants_json(arguments) and not DOCUMENT.begun:
             name = next((word for word in arguments if word in COMMANDS), "llmops")
-            typer.echo(error_document(name, stop, exit_code=code))
+            DOCUMENT.say(error_document(name, stop, exit_code=code))
+            sys.stdout.flush()
             return code
         sys.stdout.flush()  # what is left there would fail again when the interpreter ends, with a code of its own
     except OSError:  # stdout is full or gone: say it where someone may see it
