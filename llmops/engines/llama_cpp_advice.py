@@ -181,7 +181,8 @@ def _attention(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]
 def _cards(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
     settings = meaning.settings
     if meaning.value("--fit", "on") == "on":
-        message = f"`--fit` is on: what does not fit is made smaller at each start without asking ({_fit_may_change(meaning)})"
+        changes = _fit_may_change(meaning, len(devices))
+        message = f"`--fit` is on: what does not fit is made smaller at each start without asking ({changes})"
         yield unwise("EXP040", "--fit", message, "`-fit off`, with `-c` and `-ngl` given")
     cuda = any(one.kind is DeviceKind.CUDA for one in devices)
     if settings.split_mode == "row" and cuda:
@@ -202,12 +203,12 @@ def _cards(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
         yield unwise("EXP047", "--tensor-split", message, "`-ts`, as `llmops plan` writes it")
 
 
-def _fit_may_change(meaning: Meaning) -> str:
+def _fit_may_change(meaning: Meaning, cards: int) -> str:
     """What `--fit` may touch: only what is not given."""
     settings = meaning.settings
     changes = [] if settings.context_size else ["the context, down to 4096"]
     changes += [] if meaning.gives("--gpu-layers") else ["layers on the cards"]
-    changes += [] if settings.tensor_split else ["the split over cards"]
+    changes += [] if settings.tensor_split or cards < 2 else ["the split over cards"]
     return ", ".join([*changes, "tensors moved to RAM"])
 
 

@@ -45,6 +45,14 @@ def unwise(code: str, word: str, message: str, fix: str | None = None) -> Findin
     )
 
 
+def unknown_value(word: str, message: str) -> Finding:
+    """A variable that is not filled in: what it sets could not be read."""
+    fix = "run it where the variable is set, or write the value"
+    return Finding(
+        code="EXP012", status=Status.SKIP, message=message, fix=fix, where=Where(file=PROGRAM, key=shown_name(word))
+    )
+
+
 def shown_name(word: str) -> str:
     """An option as it may be shown: without a value behind `=`, which may be a secret."""
     return word.partition("=")[0][:60]
@@ -156,6 +164,10 @@ class _Reader:
         """A word that belongs to no option; behind a secret it may be a part of one."""
         after_secret = bool(self.given) and self.given[-1].value == HIDDEN
         shown = HIDDEN if after_secret else word[:60]
+        if word.startswith("$"):
+            message = f"what `{shown}` holds is not known here: no option is read from it"
+            self.findings.append(unknown_value(shown, message))
+            return
         behind = f" (after `{self.given[-1].written}`)" if self.given else ""
         message = f"llama-server does not know `{shown}`{behind} and would not start"
         fix = "leave it out, or put it in quotes with the word before"

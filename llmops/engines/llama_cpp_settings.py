@@ -13,7 +13,7 @@ from llmops.domain.errors import WrongInput
 from llmops.domain.explained import GivenFlag
 from llmops.domain.finding import Finding, Status
 from llmops.domain.units import MIB
-from llmops.engines.llama_cpp_arguments import FALSE, TRUE, read_words, refused, unwise, whole_number
+from llmops.engines.llama_cpp_arguments import FALSE, TRUE, read_words, refused, unknown_value, unwise, whole_number
 from llmops.engines.llama_cpp_context import SEQUENCES_LIMIT
 from llmops.engines.llama_cpp_flags import FLAGS
 
@@ -88,6 +88,9 @@ class _Values:
         """Whole numbers of options that take no part in the memory, too: a bad one ends the start."""
         if not FLAGS[flag.name].whole:
             return
+        if "$" in flag.value:
+            self.unknown(flag)
+            return
         number = whole_number(flag.value)
         if number is None:
             message = f"`{flag.written}` takes a whole number, not `{flag.value[:40]}`: the server would not start"
@@ -114,7 +117,14 @@ class _Values:
             self.refuse(name, f"`{name} {value}` is below zero")
         return default if value < 0 else value
 
+    def unknown(self, flag: GivenFlag) -> None:
+        message = f"`{flag.written} {flag.value[:40]}`: the value is not known here, the default is taken"
+        self.findings.append(unknown_value(flag.written, message))
+
     def refuse(self, name: str, message: str, fix: str | None = None) -> None:
+        if "$" in self.given[name].value:
+            self.unknown(self.given[name])
+            return
         self.findings.append(refused("EXP003", self.given[name].written, message, fix))
 
     def choice(self, name: str, default: str, choices: Sequence[str]) -> str:

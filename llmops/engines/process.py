@@ -163,7 +163,8 @@ def _shell(
         return _taken_at_its_word(words, environment, notes, started, depth)
     arguments = words[at + 3 :]
     try:
-        lexer = shlex.shlex(words[at + 1], posix=True, punctuation_chars=";&|<>()\n")
+        script = re.sub(r"(?<=\s)[0-9](?=[<>])", "", words[at + 1])  # `2>`: a file descriptor, no word
+        lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|<>()\n")
         lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
         tokens = list(lexer)
     except ValueError as error:

@@ -4,6 +4,7 @@
 252, systemd.exec(5) "Environment", systemd.service(5) "Command lines".
 """
 
+import re
 import string
 from collections.abc import Callable, Sequence
 
@@ -16,6 +17,8 @@ from llmops.formats.unit import Setting, command_line, settings, words
 PREFIXES = "@-:+!|"
 SPECIFIERS = {letter: f"%{letter}" for letter in string.ascii_letters}
 """What a specifier becomes is not in the unit: it stays as it is written."""
+
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)", re.ASCII)
 
 Read = Callable[[str], str | None]
 """The text of a file on the target host, None where it is not here."""
@@ -40,7 +43,10 @@ def started_by_unit(texts: Sequence[tuple[str, str]], *, read: Read) -> Started:
     name, setting = commands[-1]
     where = Where(file=name, line=setting.line, key="ExecStart")
     value = setting.value.lstrip(PREFIXES)
-    argv = command_line(value, specifiers=SPECIFIERS, where=where, variables=environment)
+    # What a file that is not here may set stays as it is written, everything else that is unset is empty.
+    names = [match[1] for match in _VARIABLE.finditer(value)] if unknown else []
+    variables = {name: f"${{{name}}}" for name in names} | environment
+    argv = command_line(value, specifiers=SPECIFIERS, where=where, variables=variables)
     if not argv:
         raise WrongInput("`ExecStart=` names no program", where=where)
     if setting.value[: len(setting.value) - len(value)].count("@"):
