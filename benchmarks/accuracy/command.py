@@ -1,0 +1,61 @@
+"""Options, kinds of files, and what is printed."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from accuracy import allocations, memory_logs, page
+from accuracy.cases import Report
+from accuracy.metrics import document
+
+DESCRIPTION = """predictions beside measurements, through the path of a user's own file and command line.
+
+A row becomes a GGUF file that is only a header, its settings a llama-server command line; the ledger of both is compared with
+what the row measured. Kinds: llama_cpp_allocations* ({"models", "rows"}), memory_logs* (a list, or {"source", "rows"}).
+"""
+
+
+class UnknownFileError(Exception):
+    """A file that is none of the kinds."""
+
+
+def main() -> int:
+    """0 when every file was read, 3 where one is not what it should be, 2 for usage."""
+    parser = argparse.ArgumentParser(
+        prog="accuracy", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--rows", action="store_true", help="every row, with --json")
+    parser.add_argument("--markdown", action="store_true", help="the page docs/accuracy.md")
+    parser.add_argument("--llmfit", metavar="PROGRAM", help="run it on the same cases, for the page")
+    options = parser.parse_args()
+    try:
+        reports = [read(path) for path in options.files]
+    except (OSError, ValueError, UnknownFileError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
+    found = [document(one, with_rows=options.rows) for one in reports]
+    if options.json:
+        print(json.dumps({"files": found}, indent=1))
+    elif options.markdown:
+        print(page.page(options.files, found, reports, llmfit=options.llmfit), end="")
+    else:
+        print(page.tables(found), end="")
+    return 0
+
+
+def read(path: Path) -> Report:
+    """A file by what is in it; its name decides nothing."""
+    content: Any = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        if isinstance(content, dict) and "models" in content:
+            return allocations.report(str(path), content)
+        rows = content["rows"] if isinstance(content, dict) else content
+        if isinstance(rows, list) and rows and all("measured" in one and "engine" in one for one in rows):
+            return memory_logs.report(str(path), rows)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UnknownFileError(f"{path}: not a complete file of its kind ({type(error).__name__}: {error})") from error
+    raise UnknownFileError(f"{path}: neither llama_cpp_allocations nor memory_logs")

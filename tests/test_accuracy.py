@@ -1,0 +1,120 @@
+"""`scripts/accuracy`: its document, and what the ledger is held to on every measured row."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MEASURED = Path(__file__).parent / "measured" / "llama.cpp"
+ALLOCATIONS, LOGS = MEASURED / "allocations.json", MEASURED / "memory_logs.json"
+METRIC = {"n", "exact", "median", "p90", "p95", "worst", "under"}
+
+
+def ran(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, str(ROOT / "scripts" / "accuracy"), *(str(one) for one in arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd="/")
+
+
+def files(*arguments: str | Path) -> list[dict[str, Any]]:
+    done = ran("--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)["files"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[dict[str, Any]]:
+    return files("--rows", ALLOCATIONS, LOGS)
+
+
+def test_the_document_has_the_form_that_is_promised(reports: list[dict[str, Any]]) -> None:
+    assert [(one["kind"], one["rows"]) for one in reports] == [("llama_cpp_allocations", 191), ("memory_logs", 138)]
+    for one in reports:
+        assert {"file", "kind", "rows", "eligible", "answered", "refused", "metrics", "rows_detail"} <= one.keys()
+        assert all(set(metric) == METRIC for metric in one["metrics"].values())
+        assert len(one["rows_detail"]) == one["rows"]
+        assert all(row.keys() == {"id", "predicted", "measured", "refused"} for row in one["rows_detail"])
+        assert one["eligible"] + sum(one["left_out"].values()) == one["rows"]
+        assert one["answered"] + sum(one["refused"].values()) == one["eligible"]
+        assert set(one["left_out"]) | set(one["not_compared"]) <= set(one["rules"])
+
+
+def test_weights_and_context_are_the_allocators_to_the_byte_on_every_row(reports: list[dict[str, Any]]) -> None:
+    report = reports[0]
+    assert report["eligible"] == 191
+    assert report["answered"] >= 0.98 * report["eligible"]
+    for quantity, least in (("model", 178), ("context", 199), ("host model", 170), ("host context", 170)):
+        metric = report["metrics"][quantity]
+        assert metric["n"] == metric["exact"] >= least, quantity
+    assert report["metrics"]["compute"]["under"] == 0
+    assert report["metrics"]["host compute"]["under"] == 0
+
+
+def test_kv_cache_and_state_of_logs_are_exact_to_the_printed_digit(reports: list[dict[str, Any]]) -> None:
+    report = reports[1]
+    assert report["answered"] >= 0.9 * report["eligible"]
+    assert report["eligible"] >= 29
+    for quantity, least in (("KV cache", 25), ("recurrent state", 4), ("context", 3)):
+        metric = report["metrics"][quantity]
+        assert metric["n"] == metric["exact"] >= least, quantity
+        assert (metric["median"], metric["worst"], metric["under"]) == (0, 0, 0)
+
+
+def changed(tmp_path: Path, **row: object) -> dict[str, Any]:
+    """The report of a file with the first row alone, changed."""
+    document = json.loads(ALLOCATIONS.read_text())
+    document["rows"] = [document["rows"][0] | row]
+    path = tmp_path / "llama_cpp_allocations_2.json"
+    path.write_text(json.dumps(document))
+    return files("--rows", path)[0]
+
+
+def test_a_measurement_that_is_a_byte_more_shows_as_under(tmp_path: Path) -> None:
+    measured = json.loads(ALLOCATIONS.read_text())["rows"][0]["result"]
+    measured["bufs"]["CUDA0"]["context"] += 1
+    metric = changed(tmp_path, result=measured)["metrics"]["context"]
+    assert (metric["n"], metric["exact"], metric["under"]) == (1, 0, 1)
+    assert -1e-6 < metric["worst"] < 0
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"args": {"mem": 400000, "ctx": 2048, "whatever": 1}}, "a setting of the row is not known"),
+        ({"args": {"mem": 400000, "ctx": 2048, "tk": "q9_9"}}, "the command line is refused"),
+        ({"model": "never-heard-of"}, "the row's model is not described"),
+    ],
+)
+def test_a_row_that_cannot_be_answered_says_why(tmp_path: Path, row: dict[str, Any], reason: str) -> None:
+    report = changed(tmp_path, **row)
+    assert (report["eligible"], report["answered"], report["refused"]) == (1, 0, {reason: 1})
+    assert report["rows_detail"][0]["refused"] == reason
+
+
+def test_twice_the_context_is_twice_the_cache(tmp_path: Path) -> None:
+    one, two = (
+        changed(tmp_path, args={"mem": 400000, "ctx": context})["rows_detail"][0]["predicted"]["CUDA0 context"]
+        for context in (2048, 4096)
+    )
+    assert two == 2 * one
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"models": {}, "rows": [{}]}', '{"rows": [{"engine": "x"}]}'])
+def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    done = ran("--json", path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_page_names_every_rule_and_its_count() -> None:
+    done = ran("--markdown", ALLOCATIONS, LOGS)
+    assert done.returncode == 0, done.stderr
+    assert "191 that say enough, 191 answered (100.0 %)" in done.stdout
+    assert "| left out: a fork | 31 |" in done.stdout
