@@ -84,7 +84,7 @@ def _deployment(
         host_environment=_visible_cards(locked, field),
         model_path=model,
         model_directory=directory,
-        served_name=_served_name(argv, name),
+        served_name=locked.served_name() or name,
         port=numbers.engine_port.value,
         uses_gpu=bool(locked.devices),
         gpu_count=len(locked.devices),
@@ -152,13 +152,6 @@ def _visible_cards(locked: LockedDeployment, field: str) -> tuple[tuple[str, str
     if not locked.devices or len(names) != len(locked.devices):
         return ()
     return (("CUDA_VISIBLE_DEVICES", ",".join(names)),)
-
-
-def _served_name(argv: Sequence[str], name: str) -> str:
-    for flag in ("--alias", "-a", "--served-model-name"):
-        if flag in argv[:-1]:
-            return argv[argv.index(flag) + 1]
-    return name
 
 
 def _container(name: str, locked: LockedDeployment, argv: Sequence[str], image: str | None) -> Container:

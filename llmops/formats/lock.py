@@ -4,13 +4,12 @@ import re
 from dataclasses import fields
 from typing import cast
 
-from llmops.domain.errors import WrongInput
 from llmops.domain.forms import Json, KeyPath, dump
 from llmops.domain.lock import LOCK_SCHEMA, Lock, LockedDeployment
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
-from llmops.formats.plain_data import Migrations, Wrong, current, refuse_unsound
+from llmops.formats.plain_data import Migrations, Wrong
 from llmops.formats.profile import check_freeze, check_name, check_serve
-from llmops.formats.yaml_text import read_form, read_yaml
+from llmops.formats.versioned import parse_versioned
 from llmops.formats.yaml_writing import write_yaml
 
 MIGRATIONS: Migrations = {}
@@ -27,17 +26,8 @@ _COMMIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 def parse_lock(text: str, *, file: str) -> Lock:
     """The decision. Raises `WrongInput` with line and key for anything that `render` or `pull` could not trust."""
-    try:
-        document = read_yaml(text, file=file)
-        data = current(document.data, newest=LOCK_SCHEMA, migrations=MIGRATIONS, wrong=document.wrong)
-        refuse_unsound(data, document.wrong)
-        lock = read_form(Lock, document, data)
-        _check(lock, document.wrong)
-    except WrongInput as stop:
-        if stop.hint is None:
-            stop.hint = "write it again: `llmops plan … --out llmops.lock`"
-        raise
-    return lock
+    hint = "write it again: `llmops plan … --out llmops.lock`"
+    return parse_versioned(Lock, text, file=file, newest=LOCK_SCHEMA, migrations=MIGRATIONS, check=_check, hint=hint)
 
 
 def dump_lock(lock: Lock) -> str:

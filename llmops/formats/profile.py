@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from typing import cast
 
-from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, KeyPath, dump
 from llmops.domain.places import NAME_LIMIT
 from llmops.domain.profile import (
@@ -24,8 +24,9 @@ from llmops.domain.profile import (
 )
 from llmops.domain.units import size_bytes
 from llmops.formats.listen import address_and_port, freeze_window, is_host
-from llmops.formats.plain_data import Migrations, Wrong, current, refuse_unsound
-from llmops.formats.yaml_text import read_form, read_yaml
+from llmops.formats.plain_data import Migrations, Wrong
+from llmops.formats.versioned import parse_versioned
+from llmops.formats.yaml_text import read_yaml
 from llmops.formats.yaml_writing import quoted, write_yaml
 
 MIGRATIONS: Migrations = {}
@@ -38,17 +39,10 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 
 def parse_profile(text: str, *, file: str) -> Profile:
     """The intent. Raises `WrongInput` with line and key, and "did you mean" for a misspelt word."""
-    try:
-        document = read_yaml(text, file=file)
-        data = current(document.data, newest=PROFILE_SCHEMA, migrations=MIGRATIONS, wrong=document.wrong)
-        refuse_unsound(data, document.wrong)
-        profile = read_form(Profile, document, data)
-        _check(profile, document.wrong)
-    except WrongInput as stop:
-        if stop.hint is None:
-            stop.hint = "`llmops schema profile` says what it may hold; `llmops init --out example.yaml` writes one"
-        raise
-    return profile
+    hint = "`llmops schema profile` says what it may hold; `llmops init --out example.yaml` writes one"
+    return parse_versioned(
+        Profile, text, file=file, newest=PROFILE_SCHEMA, migrations=MIGRATIONS, check=_check, hint=hint
+    )
 
 
 def dump_profile(profile: Profile) -> str:
