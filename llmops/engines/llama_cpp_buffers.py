@@ -18,6 +18,7 @@ from llmops.engines.llama_cpp_compute import (
     pipelined_branch_bytes,
     upper_bound_bytes,
 )
+from llmops.engines.llama_cpp_simulation import is_simulated, simulate
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, Weights, cache_bytes
 
 PIPELINE_COPIES = 4
@@ -36,7 +37,11 @@ class Compute:
 
 
 def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
-    """The compute buffers of a start."""
+    """The compute buffers of a start: simulated where the graph is known, else by closed forms and bounds."""
+    if is_simulated(case):
+        copies = PIPELINE_COPIES if is_pipelined(case, placement) else 1
+        cards, host = simulate(case, placement, copies=copies)
+        return Compute(cards=cards, host=host, confidence=Confidence.EXACT, host_confidence=Confidence.EXACT)
     sure = closed_form_confidence(case)
     if not placement.cards:
         host = cpu_only_bytes(case) if sure is not Confidence.LOW else upper_bound_bytes(case)

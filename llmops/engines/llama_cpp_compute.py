@@ -30,6 +30,10 @@ SLOT_IDS = frozenset({"qwen3next", "qwen35", "qwen35moe", "lfm2", "lfm2moe"})
 WIDE_POSITIONS = frozenset({"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"})
 
 
+WINDOWED = (Attention.SLIDING, Attention.CHUNKED)
+"""What has a cache of its own beside the full one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One graph: model, settings and context. Everything below is a sum over it."""
@@ -57,8 +61,24 @@ class Case:
     def is_windowed(self) -> bool:
         """Whether some layers slide: two caches, two masks."""
         return self.shape.window_tokens is not None and any(
-            layer.attention is Attention.SLIDING for layer in self.shape.layers
+            layer.attention in WINDOWED for layer in self.shape.layers
         )
+
+    def widest_value(self) -> int:
+        """Without flash attention every layer's V rows are as wide as the widest's."""
+        return max((layer.value_width() for layer in self.caching_layers()), default=0)
+
+    def rotation_sides(self, *, windowed: bool) -> tuple[int, int]:
+        """Sides of the matrices that spread a quantized K and V over a head (src/llama-kv-cache.cpp); 0: none."""
+        layers = [one for one in self.caching_layers() if (one.attention in WINDOWED) == windowed]
+        if not layers or self.shape.latent is not None:
+            return 0, 0
+        key, value, side = layers[0].key_length, layers[0].value_length, 0
+        if self.is_quantized(self.settings.kv_cache_type_k) and key % 64 == 0:
+            side = 64
+            while key % (2 * side) == 0:
+                side *= 2
+        return side, 64 if self.is_quantized(self.settings.kv_cache_type_v) and value % 64 == 0 else 0
 
     def cells(self, layer: Layer) -> int:
         """Cells of one stream of a layer's cache."""
@@ -106,17 +126,8 @@ def _rotation_bytes(case: Case) -> int:
         return 0
     total = 0
     for windowed in (False, True):
-        layers = [one for one in case.caching_layers() if (one.attention is Attention.SLIDING) == windowed]
-        if not layers:
-            continue
-        key, value = layers[0].key_length, layers[0].value_length
-        if case.is_quantized(case.settings.kv_cache_type_k) and key % 64 == 0:
-            side = 64
-            while key % (2 * side) == 0:
-                side *= 2
-            total += 4 * side * side
-        if case.is_quantized(case.settings.kv_cache_type_v) and value % 64 == 0:
-            total += 4 * 64 * 64
+        key, value = case.rotation_sides(windowed=windowed)
+        total += 4 * (key * key + value * value)
     return total
 
 

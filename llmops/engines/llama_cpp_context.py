@@ -35,7 +35,7 @@ class Context:
 
     def cells(self, layer: Layer, *, window_tokens: int | None) -> int:
         """Cells of one stream of a layer's cache: all of the sequence, or what its window needs."""
-        if layer.attention is not Attention.SLIDING or window_tokens is None or self.swa_full:
+        if layer.attention not in (Attention.SLIDING, Attention.CHUNKED) or window_tokens is None or self.swa_full:
             return self.sequence_tokens
         return self.window_cells(window_tokens)
 
@@ -50,13 +50,14 @@ class Context:
 def context(settings: EngineSettings, *, trained_tokens: int) -> Context:
     """The context llama-server makes of `settings`; a split pool may come out larger than asked (three slots of 16384)."""
     slots = settings.parallel
-    pool = padded(settings.context_size or trained_tokens, CELL_GRANULE)
+    asked = settings.context_size or trained_tokens
+    pool = padded(asked, CELL_GRANULE)
     if settings.kv_unified:
         sequence, streams = pool, 1
     else:
         sequence, streams = padded(pool // slots, CELL_GRANULE), slots
         pool = sequence * slots
-    ubatch = min(settings.ubatch_tokens, settings.batch_tokens, pool)
+    ubatch = min(settings.ubatch_tokens, settings.batch_tokens, asked)  # of what was asked, before it is rounded up
     return Context(
         pool_tokens=pool,
         sequence_tokens=sequence,

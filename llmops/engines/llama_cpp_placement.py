@@ -24,6 +24,8 @@ MATRIX_ROW_PADDING = 512
 
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
 _EXPERTS = re.compile(r"ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
+_FIRST = ("per_layer_model_proj", "per_layer_proj_norm")
+"""Weights of the model as a whole that lie with its first block."""
 _INPUTS = ("token_embd", "token_types", "position_embd", "per_layer_token_embd")
 
 
@@ -50,20 +52,21 @@ def place(shape: ModelShape, settings: EngineSettings, devices: Sequence[Device]
     """Layers and output over the cards: the last layers go to the cards first, in the proportions of `-ts`.
 
     `start = max(L + 1 - ngl, 0)`; layer i ≥ start goes to the first card with `(i - start) / n < cumulative share`,
-    `n = min(ngl, L + 1)`, the output counts as the last of these. All in 32-bit floats.
+    `n = min(ngl, L + 1)`, the output counts as the last of these; L counts MTP blocks, which take nothing. All in 32-bit floats.
     """
     count = len(shape.layers)
+    blocks = count + shape.mtp_layers
     if not devices or not settings.use_gpu:
         return Placement(
             layers=(HOST,) * count, output=HOST, offloaded_layers=0, cards=0, kv_offload=settings.kv_offload
         )
-    wanted = count + 1 if settings.gpu_layers is None else min(settings.gpu_layers, count + 1)
-    start = count + 1 - wanted
+    wanted = blocks + 1 if settings.gpu_layers is None else min(settings.gpu_layers, blocks + 1)
+    start = blocks + 1 - wanted
     shares = _cumulative_shares(settings.tensor_split or tuple(float(one.free_bytes) for one in devices), len(devices))
-    places = [HOST if at < start else _card(at - start, wanted, shares) for at in range(count + 1)]
+    places = [HOST if at < start else _card(at - start, wanted, shares) for at in range(blocks + 1)]
     return Placement(
         layers=tuple(places[:count]),
-        output=places[count],
+        output=places[blocks],
         offloaded_layers=wanted,
         cards=len(devices),
         kv_offload=settings.kv_offload,
@@ -150,9 +153,28 @@ def _places(name: str, shape: ModelShape, settings: EngineSettings, placement: P
         return tuple(sorted(set(placement.layers)))
     if name.startswith("token_embd.") and shape.has_tied_output() and placement.output != HOST:
         return (HOST, placement.output)
+    if name.startswith(_FIRST):
+        return (placement.layers[0],)
+    if name.startswith("token_embd_norm.") and not any(one.name.startswith("output_norm.") for one in shape.tensors):
+        return (placement.output,)
     if name.startswith(_INPUTS):
         return (HOST,)
     return (placement.output,)
+
+
+def weight_place(name: str, settings: EngineSettings, placement: Placement, *, at: int | None) -> int:
+    """Where the graph reads a weight that is no tied output: a block's with its block (experts kept in RAM excepted), one
+    that every block has a copy of (`at`) with that block, the inputs in RAM, the rest with the output."""
+    match = _BLOCK.match(name)
+    if match is not None:
+        layer = int(match[1])
+        moved = layer < settings.cpu_moe_layers and _EXPERTS.match(match[2]) is not None
+        return HOST if moved else placement.layers[layer]
+    if at is not None:
+        return placement.layers[at]
+    if name.startswith(_FIRST):
+        return placement.layers[0]
+    return HOST if name.startswith(_INPUTS) else placement.output
 
 
 def cache_bytes(

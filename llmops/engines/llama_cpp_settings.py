@@ -1,7 +1,8 @@
 """What llama-server's options come to: effective settings, defaults resolved, as b11669 resolves them.
 
-`-np` unset is 4 slots that share one pool, also with `--no-kv-unified`; given, each slot has its own part unless `-kvu` or
-`--kv-unified-per-slot`. Source: llama.cpp common/arg.cpp, tools/server; each rule was tried on b11669.
+`-np` unset is 4 slots that share one pool, also with `--no-kv-unified`; given, each slot has its own part unless `-kvu`;
+`--kv-unified-per-slot` alone changes no more than the pool's size. Source: llama.cpp common/arg.cpp, tools/server; each
+rule was tried on b11669.
 """
 
 import re
@@ -151,7 +152,7 @@ def _slots(values: _Values) -> tuple[int, bool]:
     if not 1 <= slots <= SEQUENCES_LIMIT:
         values.refuse("--parallel", f"`-np {slots}` is not within 1 to {SEQUENCES_LIMIT}")
         slots = min(max(slots, 1), SEQUENCES_LIMIT)
-    return slots, values.is_on("--kv-unified", "on" if "--kv-unified-per-slot" in values.given else "off")
+    return slots, values.is_on("--kv-unified", "off")
 
 
 def _flash_attention(values: _Values) -> FlashAttention:

@@ -1,0 +1,142 @@
+"""ggml's graph allocator: how large the compute buffers of a split graph come out.
+
+Source: llama.cpp b11669, ggml/src/ggml-alloc.c: `ggml_dyn_tallocr_alloc` (best fit, the last block only when nothing else
+fits), `ggml_gallocr_allocate_node` (in place where a parent dies), `ggml_gallocr_alloc_graph_impl` (inputs first).
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from llmops.engines.llama_cpp_graph import IN_PLACE, Node, SizeOf
+
+_ENDLESS = 1 << 62
+
+
+class Arena:
+    """One buffer: free blocks in the order of their addresses, and how far it was ever used."""
+
+    __slots__ = ("alignment", "highest", "offsets", "sizes")
+
+    def __init__(self, alignment: int) -> None:
+        self.alignment = alignment
+        self.offsets = [0]
+        self.sizes = [_ENDLESS]
+        self.highest = 0
+
+    def take(self, size: int) -> int:
+        """The address of the smallest free block that fits, the last one of equals; the open end only as a last resort."""
+        sizes = self.sizes
+        best, best_size = len(sizes) - 1, _ENDLESS
+        for at in range(len(sizes) - 1):
+            if size <= sizes[at] <= best_size:
+                best, best_size = at, sizes[at]
+        address = self.offsets[best]
+        if sizes[best] == size:
+            del self.offsets[best], sizes[best]
+        else:
+            self.offsets[best] += size
+            sizes[best] -= size
+        self.highest = max(self.highest, address + size)
+        return address
+
+    def give(self, address: int, size: int) -> None:
+        """Free a block, joined with its free neighbours."""
+        offsets, sizes = self.offsets, self.sizes
+        at = bisect_left(offsets, address)
+        joins_left = at > 0 and offsets[at - 1] + sizes[at - 1] == address
+        joins_right = at < len(offsets) and address + size == offsets[at]
+        if joins_left:
+            sizes[at - 1] += size
+            if joins_right:
+                sizes[at - 1] += sizes[at]
+                del offsets[at], sizes[at]
+        elif joins_right:
+            offsets[at] = address
+            sizes[at] += size
+        else:
+            offsets.insert(at, address)
+            sizes.insert(at, size)
+
+
+def buffer_bytes(
+    *,
+    leafs: Sequence[tuple[Node, int]],
+    nodes: Sequence[tuple[Node, int]],
+    alignments: Sequence[int],
+    size_of: Sequence[SizeOf],
+) -> tuple[int, ...]:
+    """The size of each device's buffer; `leafs` and `nodes` with the device they are computed on."""
+    return _Allocation(alignments, size_of).run(leafs, nodes)
+
+
+class _Allocation:
+    def __init__(self, alignments: Sequence[int], size_of: Sequence[SizeOf]) -> None:
+        self.arenas = [Arena(one) for one in alignments]
+        self.size_of = size_of
+
+    def run(self, leafs: Sequence[tuple[Node, int]], nodes: Sequence[tuple[Node, int]]) -> tuple[int, ...]:
+        place = self.place
+        for leaf, device in leafs:
+            place(leaf, device)
+        for node, device in nodes:
+            if node.origin is not None and node.op != "none":
+                node.origin.views += 1
+            if node.is_input:
+                place(node, device)
+            for source in node.sources:
+                source.children += 1
+                if source.is_input:
+                    place(source, device)
+        for node, device in nodes:
+            for source in node.sources:
+                if not source.allocated and source.origin is None and source.home is None:
+                    place(source, device)
+            if not node.allocated and node.origin is None and node.home is None:
+                place(node, device)
+            for source in node.sources:
+                source.children -= 1
+                if source.children or source.views:
+                    continue
+                root = source.origin
+                if root is not None:
+                    root.views -= 1
+                    if not root.views and not root.children and root.allocated:
+                        self.free(root)
+                elif source.allocated:
+                    self.free(source)
+        return tuple(arena.highest for arena in self.arenas)
+
+    def place(self, node: Node, device: int) -> None:
+        if node.allocated or node.origin is not None or node.home is not None:
+            return
+        node.allocated = True
+        if node.op in IN_PLACE and self.reuse(node):
+            return
+        arena = self.arenas[device]
+        size = self.size_of[device](node)
+        size += -size % arena.alignment
+        node.owner, node.taken = device, size
+        node.address = arena.take(size)
+
+    def reuse(self, node: Node) -> bool:
+        """Take the place of a parent that dies here; a view is never one (`ggml_gallocr_is_own`)."""
+        for parent in node.sources:
+            if parent.children != 1 or parent.views or not parent.allocated or parent.is_output:
+                continue
+            if parent.kind != node.kind or parent.dims != node.dims or parent.strides != node.strides:
+                continue
+            arena = self.arenas[parent.owner]
+            size = self.size_of[parent.owner](node)
+            size += -size % arena.alignment
+            node.owner, node.address, node.taken = parent.owner, parent.address, size
+            parent.allocated = False
+            if parent.taken > size:
+                arena.give(parent.address + size, parent.taken - size)
+            return True
+        return False
+
+    def free(self, node: Node) -> None:
+        if node.is_output:
+            return
+        self.arenas[node.owner].give(node.address, node.taken)
+        node.allocated = False

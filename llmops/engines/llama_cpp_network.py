@@ -1,0 +1,394 @@
+"""The parts llama.cpp builds its graphs from: inputs, weights, norms, attention with its cache, feed-forward, experts.
+
+Source: llama.cpp b11669, src/llama-graph.cpp (`build_inp_embd`, `build_norm`, `build_qkv`, `build_attn`, `build_attn_mha`,
+`build_ffn`, `build_moe_ffn`) and src/llama-kv-cache.cpp (`cpy_k`, `cpy_v`, `get_k`, `get_v`); checked node by node against
+graphs of the running server.
+"""
+
+from llmops.domain.model import Attention, Layer
+from llmops.engines.llama_cpp_compute import Case
+from llmops.engines.llama_cpp_graph import (
+    Graph,
+    Node,
+    continuous,
+    expert_product,
+    flash_attention,
+    gated,
+    given,
+    permute,
+    product,
+    reshape,
+    rows,
+    same,
+    stored,
+    transpose,
+    view,
+    write_rows,
+)
+from llmops.engines.llama_cpp_placement import HOST, Placement, weight_place
+
+PIN_ROWS = 32
+"""Below this many rows, or with everything on cards, a layer's norms are pinned to its card (`graph_get_cb`)."""
+
+
+class Network:
+    """One graph while it is built: `tokens` rows of one batch, `outputs` of them with logits. `single`: one a sequence."""
+
+    def __init__(self, case: Case, placement: Placement, *, single: bool = False) -> None:
+        self.case = case
+        self.placement = placement
+        self.graph = Graph()
+        self.shape = case.shape
+        self.slots = case.context.slots
+        self.sequences = case.context.slots
+        self.tokens = self.sequences if single else case.rows()
+        self.outputs = self.tokens if single else case.context.output_rows
+        self.width = case.shape.embedding_length
+        self.count = len(case.shape.layers)
+        self.tensors = {tensor.name: tensor for tensor in case.shape.tensors}
+        self.weights: dict[tuple[str, int], Node] = {}
+        self.inputs: dict[str, Node] = {}
+        self.caches: dict[tuple[int, str], Node] = {}
+        self.pins = placement.is_whole() or self.tokens < PIN_ROWS
+
+    # -- weights, inputs, caches
+
+    def device(self, place: int) -> int:
+        """The scheduler's number of a place: cards first, the host last."""
+        return self.placement.cards if place == HOST else place
+
+    def has(self, name: str) -> bool:
+        return name in self.tensors or f"{name}.weight" in self.tensors
+
+    def weight(self, name: str, *, at: int | None = None, output: bool = False) -> Node:
+        """A weight by its name, `.weight` understood; `at`: the layer that reads one of many copies."""
+        full = name if name in self.tensors else f"{name}.weight"
+        tensor = self.tensors[full]
+        place = self.placement.output if output else weight_place(full, self.case.settings, self.placement, at=at)
+        key = (full, place)
+        if key not in self.weights:
+            self.weights[key] = stored(tensor.type, *tensor.dims, home=self.device(place), name=full)
+        return self.weights[key]
+
+    def layer(self, at: int, name: str) -> Node:
+        return self.weight(f"blk.{at}.{name}")
+
+    def has_in(self, at: int, name: str) -> bool:
+        return self.has(f"blk.{at}.{name}")
+
+    def input(self, name: str, kind: str, *dims: int) -> Node:
+        """An input, made once."""
+        if name not in self.inputs:
+            self.inputs[name] = given(kind, *dims, name=name)
+        return self.inputs[name]
+
+    def positions(self) -> Node:
+        return self.input("positions", "I32", self.tokens * self.positions_per_token())
+
+    def positions_per_token(self) -> int:
+        return 4 if self.shape.architecture in {"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"} else 1
+
+    def output_ids(self) -> Node:
+        return self.input("output ids", "I32", self.outputs)
+
+    def cache(self, at: int, part: str, kind: str, width: int, cells: int) -> Node:
+        key = (at, part)
+        if key not in self.caches:
+            home = self.device(self.placement.cache(at))
+            streams = self.case.context.streams
+            self.caches[key] = stored(kind.upper(), width, cells, streams, home=home, is_weight=False, name=f"{part} {at}")
+        return self.caches[key]
+
+    # -- beginning and end
+
+    def embedded(self, *, scaled: bool = False, factor: bool = False) -> Node:
+        """`build_inp_embd`: three ways in, of which one runs; all are allocated. `scaled`: row by row, `factor`: as a whole."""
+        table = self.weight("token_embd")
+        tokens = self.input("tokens", "I32", self.tokens)
+        found = rows(table, tokens)
+        self.graph.expand(found)
+        self.graph.expand(given("F32", self.width, self.tokens, name="embedded"))
+        mixed = rows(table, given("I32", self.tokens, name="mixed tokens"))
+        base = same("dup", given("F32", self.width, self.tokens, name="mixed embedded"))
+        self.graph.expand(write_rows(base, mixed, given("I64", self.tokens, name="mixed slots")))
+        if scaled:
+            found = same("mul", found, given("F32", 1, self.tokens, name="scales"))
+        if factor:
+            found = same("scale", found)
+        self.graph.expand(found)
+        return found
+
+    def norm(self, values: Node, name: str, at: int = -1, *, kind: str = "rms_norm", output: bool = False) -> Node:
+        """`build_norm`: the norm, its weight, its bias; a layer's norm is pinned where the layer is."""
+        node = same(kind, values)
+        full = name if at < 0 else f"blk.{at}.{name}"
+        if at >= 0 and self.pins:
+            node.backend = self.device(self.placement.layers[at])
+        node = same("mul", node, self.weight(full, output=output))
+        return same("add", node, self.weight(f"{full}.bias", output=output)) if f"{full}.bias" in self.tensors else node
+
+    def chosen_rows(self, at: int, *values: Node) -> tuple[Node, ...]:
+        """In the last layer only the rows that get logits go on."""
+        if at != self.count - 1:
+            return values
+        return tuple(rows(one, self.output_ids()) for one in values)
+
+    def finish(self, values: Node, *, kind: str = "rms_norm", scaled: bool = False, capped: bool = False) -> Graph:
+        """The output norm and the logits."""
+        name = "output_norm" if self.has("output_norm") else "token_embd_norm"
+        node = self.norm(values, name, kind=kind, output=True)
+        tied = not self.has("output")
+        node = product(self.weight("token_embd" if tied else "output", output=True), node)
+        if "output.bias" in self.tensors:
+            node = same("add", node, self.weight("output.bias"))
+        if scaled:
+            node = same("scale", node)
+        if capped:
+            node = same("scale", same("unary", same("scale", node)))
+        self.graph.expand(node)
+        return self.graph
+
+    # -- attention
+
+    def linear(self, at: int, name: str, values: Node) -> Node:
+        """A product with a layer's matrix, and its bias."""
+        node = product(self.layer(at, name), values)
+        bias = f"blk.{at}.{name}.bias"
+        return same("add", node, self.weight(bias)) if bias in self.tensors else node
+
+    def heads(self, at: int, name: str, values: Node, heads: int, length: int) -> Node:
+        """A projection, seen head by head."""
+        return reshape(self.linear(at, name, values), length, heads, self.tokens)
+
+    def queries_keys_values(self, at: int, values: Node) -> tuple[Node, Node, Node]:
+        """`build_qkv`: three products, or one whose parts are views."""
+        one = self.shape.layers[at]
+        if self.has_in(at, "attn_qkv"):
+            fused = self.linear(at, "attn_qkv", values)
+            parts = ((one.heads, one.key_length), (one.kv_heads, one.key_length), (one.kv_heads, one.value_length))
+            made = [
+                view(
+                    fused,
+                    length,
+                    heads,
+                    self.tokens,
+                    shifted=number > 0,
+                    strides=("part", fused.dims[0]),
+                    size=fused.size - 4 * (fused.dims[0] - length * heads),
+                )
+                for number, (heads, length) in enumerate(parts)
+            ]
+            return made[0], made[1], made[2]
+        return (
+            self.heads(at, "attn_q", values, one.heads, one.key_length),
+            self.heads(at, "attn_k", values, one.kv_heads, one.key_length),
+            self.heads(at, "attn_v", values, one.kv_heads, one.value_length),
+        )
+
+    def rotated(self, at: int, values: Node, factors: str | None = None) -> Node:
+        """RoPE, with the file's frequency factors where it has some."""
+        sources = [self.positions()]
+        if factors is not None and self.has(factors):
+            sources.append(self.weight(factors, at=at))
+        return same("rope", values, *sources)
+
+    def is_sliding(self, one: Layer) -> bool:
+        return one.attention in (Attention.SLIDING, Attention.CHUNKED) and self.case.is_windowed()
+
+    def spread(self, values: Node, side: int, part: str) -> Node:
+        """The rotation of a quantized cache (`llama_mul_mat_hadamard`)."""
+        wide = values.dims[0] * values.dims[1] * values.dims[2] * values.dims[3]
+        matrix = self.input(f"rotation {part}", "F32", side, side)
+        flat = reshape(values, side, wide // side)
+        return reshape(product(matrix, flat), *values.dims)
+
+    def attend(
+        self,
+        at: int,
+        query: Node,
+        keys: Node | None,
+        values: Node | None,
+        *,
+        sinks: bool = False,
+        capped: bool = False,
+        output: str | None = "attn_output",
+        source: int | None = None,
+        windows: bool | None = None,
+    ) -> Node:
+        """`build_attn`: write K and V, read the cache, project; `source`: the layer whose cache is read."""
+        owner = at if source is None else source
+        one = self.shape.layers[owner]
+        case, graph = self.case, self.graph
+        sliding = self.is_sliding(one)
+        part = "window" if sliding else "full"
+        key_side, value_side = case.rotation_sides(windowed=sliding)
+        if key_side:
+            query = self.spread(query, key_side, f"{part} keys")
+            keys = None if keys is None else self.spread(keys, key_side, f"{part} keys")
+        if value_side and values is not None:
+            values = self.spread(values, value_side, f"{part} values")
+        graph.expand(query)
+        with_windows = case.is_windowed() if windows is None else windows
+        for node in (keys, values) if with_windows else (values, keys):
+            if node is not None:
+                graph.expand(node)
+        cells, streams = case.cells(one), case.context.streams
+        kind_k, kind_v = case.settings.kv_cache_type_k, case.settings.kv_cache_type_v
+        wide = one.value_width() if case.flash() else case.widest_value()
+        cache_k = self.cache(owner, f"{part} keys", kind_k, one.key_width(), cells)
+        cache_v = self.cache(owner, f"{part} values", kind_v, wide, cells)
+        if keys is not None and values is not None:
+            self.write(cache_k, keys, one.key_width(), part, transposed=False)
+            self.write(cache_v, values, one.value_width(), part, transposed=not case.flash())
+        query = permute(view(query, one.key_length, query.dims[1], self.tokens // streams, streams), 0, 2, 1, 3)
+        read_k = permute(view(cache_k, one.key_length, one.kv_heads, cells, streams, strides="cache"), 0, 2, 1, 3)
+        mask = self.mask(part, cells)
+        if case.flash():
+            read_v = permute(view(cache_v, one.value_length, one.kv_heads, cells, streams, strides="cache"), 0, 2, 1, 3)
+            if cache_k.kind == "F32":
+                read_k = Node("cpy", "F16", read_k.dims, (read_k,))
+            if cache_v.kind == "F32":
+                read_v = Node("cpy", "F16", read_v.dims, (read_v,))
+            sink = self.layer(at, "attn_sinks") if sinks else None
+            node = flash_attention(query, read_k, read_v, mask, sink)
+            node = reshape(node, node.dims[0] * node.dims[1], self.tokens)
+        else:
+            read_v = permute(view(cache_v, cells, one.kv_heads, one.value_length, streams, strides="cache"), 0, 2, 1, 3)
+            node = self.scores(at, query, read_k, read_v, mask, sinks=sinks, capped=capped)
+        graph.expand(node)
+        if value_side:
+            node = self.spread(node, value_side, f"{part} values")
+        return node if output is None else self.linear(at, output, node)
+
+    def scores(
+        self, at: int, query: Node, keys: Node, values: Node, mask: Node, *, sinks: bool, capped: bool
+    ) -> Node:
+        """Attention without the fused kernel: all scores at once."""
+        node = product(keys, query)
+        if capped:
+            node = same("scale", same("unary", same("scale", node)))
+        node = same("softmax", node, mask, *([self.layer(at, "attn_sinks")] if sinks else []))
+        node = permute(product(values, node), 0, 2, 1, 3)
+        node = continuous(node, node.dims[0] * node.dims[1], node.dims[2] * node.dims[3])
+        if not self.placement.kv_offload:
+            node.backend = self.placement.cards
+        return node
+
+    def write(self, cache: Node, values: Node, width: int, part: str, *, transposed: bool) -> None:
+        """`cpy_k`, `cpy_v`: rows of the batch into rows of the cache; one element a row where V lies transposed."""
+        flat = view(values, width, self.tokens)
+        wide, cells, streams = cache.dims[0], cache.dims[1], cache.dims[2]
+        if transposed:
+            index = self.input(f"{part} value indices", "I64", self.tokens * wide)
+            if width < wide:
+                flat = Node("pad", "F32", (wide, self.tokens, 1, 1), (flat,))
+            flat = reshape(values, width, self.tokens) if width == wide else flat
+            single = reshape(cache, 1, wide * cells * streams)
+            self.graph.expand(write_rows(single, reshape(flat, 1, wide * self.tokens), index))
+            return
+        which = "key" if "keys" in cache.name else "value"
+        index = self.input(f"{part} {which} indices", "I64", self.tokens)
+        target = reshape(cache, wide, cells * streams) if streams > 1 else cache
+        self.graph.expand(write_rows(target, flat, index))
+
+    def mask(self, part: str, cells: int) -> Node:
+        streams = self.case.context.streams
+        kind = "F16" if self.case.flash() else "F32"
+        return self.input(f"{part} mask", kind, cells, self.tokens // streams, 1, streams)
+
+    # -- feed-forward
+
+    def feed_forward(self, at: int, values: Node, *, suffix: str = "", act: str = "silu") -> Node:
+        """`build_ffn`: gated, fused gate and up, or plain with an activation (`relu²` is two steps)."""
+        up = self.linear(at, f"ffn_up{suffix}", values)
+        if self.has_in(at, f"ffn_gate{suffix}"):
+            node = gated(self.linear(at, f"ffn_gate{suffix}", values), up)
+        elif up.dims[0] == 2 * self.layer(at, f"ffn_down{suffix}").dims[0]:
+            node = gated(up)
+        else:
+            node = same("unary", up)
+            if act == "relu²":
+                node = same("sqr", node)
+        return self.linear(at, f"ffn_down{suffix}", node)
+
+    def experts(
+        self,
+        at: int,
+        values: Node,
+        *,
+        gating: str = "softmax",
+        normed: bool = True,
+        scaled: bool = False,
+        first: bool = False,
+        act: str = "silu",
+        suffix: str = "_exps",
+    ) -> Node:
+        """`build_moe_ffn`. `first`: the weights go onto the values before the experts (llama4), not after."""
+        used, tokens = self.shape.layers[at].experts_used, values.dims[1]
+        logits = self.linear(at, "ffn_gate_inp", values)
+        probabilities = {"softmax": "softmax", "sigmoid": "unary"}.get(gating)
+        chances = logits if probabilities is None else same(probabilities, logits)
+        judged = same("add", chances, self.layer(at, "exp_probs_b.bias")) if self.has_in(at, "exp_probs_b.bias") else chances
+        sorted_ = Node("argsort", "I32", (logits if first else judged).dims, (logits if first else judged,))
+        chosen = view(sorted_, used, tokens, strides="top", size=4 * ((tokens - 1) * logits.dims[0] + used))
+        weights = rows(reshape(chances, 1, logits.dims[0], tokens), chosen)
+        if probabilities is None:
+            weights = reshape(same("softmax", reshape(weights, used, tokens)), 1, used, tokens)
+        if normed:
+            flat = reshape(weights, used, tokens)
+            total = same("clamp", Node("sum_rows", "F32", (1, tokens, 1, 1), (flat,)))
+            weights = reshape(same("div", flat, total), 1, used, tokens)
+        if scaled:
+            weights = same("scale", weights)
+        self.graph.expand(weights)
+        node = reshape(values, values.dims[0], 1, tokens)
+        if first:
+            node = same("mul", Node("repeat", "F32", (values.dims[0], used, tokens, 1), (node,)), weights)
+        up = self.expert_linear(at, f"ffn_up{suffix}", node, chosen)
+        if self.has_in(at, f"ffn_gate{suffix}"):
+            node = gated(self.expert_linear(at, f"ffn_gate{suffix}", node, chosen), up)
+        else:
+            node = same("unary", up)
+            if act == "relu²":
+                node = same("sqr", node)
+        node = self.expert_linear(at, f"ffn_down{suffix}", node, chosen)
+        if not first:
+            node = same("mul", node, weights)
+        self.graph.expand(node)
+        return self.summed(node, used, tokens)
+
+    def expert_linear(self, at: int, name: str, values: Node, chosen: Node) -> Node:
+        node = expert_product(self.layer(at, name), values, chosen)
+        bias = f"blk.{at}.{name}.bias"
+        return same("add_id", node, self.weight(bias), chosen) if bias in self.tensors else node
+
+    def summed(self, node: Node, used: int, tokens: int) -> Node:
+        """One view an expert, then their sum."""
+        size = 4 * node.dims[0] * ((tokens - 1) * used + 1)
+        parts = [
+            view(node, node.dims[0], tokens, shifted=number > 0, strides="expert", size=size) for number in range(used)
+        ]
+        for one in parts:
+            self.graph.expand(one)
+        total = parts[0]
+        for one in parts[1:]:
+            total = same("add", total, one)
+            self.graph.expand(total)
+        return total if used > 1 else continuous(total)
+
+    def mixed(self, at: int, values: Node, *, silu_gate: bool = False, **how: object) -> Node:
+        """Experts where the layer has them, with the shared one beside; else the dense feed-forward."""
+        if not self.shape.layers[at].experts:
+            return self.feed_forward(at, values)
+        node = self.experts(at, values, **how)  # type: ignore[arg-type]
+        if not self.has_in(at, "ffn_up_shexp"):
+            return node
+        beside = self.feed_forward(at, values, suffix="_shexp")
+        if self.has_in(at, "ffn_gate_inp_shexp"):
+            gate = product(self.layer(at, "ffn_gate_inp_shexp"), values)
+            open_ = same("div", same("unary", gate), gate) if silu_gate else same("unary", gate)
+            beside = same("mul", beside, open_)
+        return same("add", node, beside)
+
+
+__all__ = ["Network", "transpose"]

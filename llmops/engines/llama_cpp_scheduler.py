@@ -1,0 +1,237 @@
+"""ggml's scheduler: on which device each operation runs, where the graph is cut, and what is copied at the cuts.
+
+Source: llama.cpp b11669, ggml/src/ggml-backend.cpp `ggml_backend_sched_split_graph`, its five passes in order. Devices are
+numbered as there: cards first, the host last.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from llmops.engines.llama_cpp_graph import VIEWS, Graph, Node
+
+OFFLOAD_ROWS = 32
+"""From this many rows on a card takes over work on weights in RAM (`ggml_backend_cuda_device_offload_op`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """`devices` cards and the host. `runs(device, node)`: whether a card has a kernel; the host runs everything."""
+
+    cards: int
+    runs: Callable[[int, Node], bool]
+    copies: int = 1
+    op_offload: bool = True
+
+    def host(self) -> int:
+        """The host's number."""
+        return self.cards
+
+
+@dataclass(slots=True)
+class Cut:
+    """The graph as it is allocated: leafs and nodes in order, each with its device."""
+
+    leafs: list[tuple[Node, int]] = field(default_factory=list)
+    nodes: list[tuple[Node, int]] = field(default_factory=list)
+
+
+def cut(graph: Graph, machine: Machine) -> Cut:
+    """Assign devices (nodes may be pinned before) and cut; sources are replaced by their copies on other devices."""
+    _assign(graph, machine)
+    _expand(graph.nodes, machine)
+    _assign_rest(graph.nodes, machine)
+    return _split(graph, machine)
+
+
+def _supports(machine: Machine, device: int, node: Node) -> bool:
+    """No card reads another card's weights; what a card has no kernel for goes to the host."""
+    if device == machine.cards:
+        return True
+    for source in node.sources:
+        if source.home is not None and source.home != device and source.home != machine.cards:
+            return False
+    return machine.runs(device, node)
+
+
+def _home(node: Node) -> int | None:
+    return node.home if node.origin is None else node.origin.home
+
+
+def _from_buffer(machine: Machine, node: Node, op: Node) -> int:
+    home = _home(node)
+    if home is None:
+        return -1
+    return home if _supports(machine, home, op) else -1
+
+
+def _assign(graph: Graph, machine: Machine) -> None:
+    """Pass 1: what lies in a buffer, the graph's inputs (host), and operations with weights (where the weights are)."""
+    for node in (*graph.leafs, *graph.nodes):
+        if node.backend == -1:
+            node.backend = _from_current(node, machine)
+
+
+def _from_current(node: Node, machine: Machine) -> int:
+    at = _from_buffer(machine, node, node)
+    if at != -1:
+        return at
+    if node.is_input:
+        return machine.cards
+    if node.op in ("rope", "flash"):
+        return -1
+    for source in node.sources:
+        if not source.is_weight:
+            continue
+        at = _from_buffer(machine, source, node)
+        if machine.op_offload and at == machine.cards and rows_of_batch(node) >= OFFLOAD_ROWS:
+            for card in range(machine.cards):
+                if _supports(machine, card, node):
+                    return card
+        return at
+    return -1
+
+
+def rows_of_batch(node: Node) -> int:
+    """What counts as the batch of an operation (`get_op_batch_size` of ggml-cuda.cu)."""
+    match node.op:
+        case "get_rows":
+            return 0
+        case "mul_mat":
+            return node.dims[1]
+        case "mul_mat_id" | "rope":
+            return node.dims[2]
+        case _:
+            return node.dims[1] * node.dims[2] * node.dims[3]
+
+
+def _expand(nodes: Sequence[Node], machine: Machine) -> None:
+    """Pass 2: neighbours of an assigned operation run where it runs; cards first, down and up, then the host."""
+    real = [node for node in nodes if node.op not in VIEWS]
+    for host_too in (False, True):
+        for order in (real, real[::-1]):
+            at = -1
+            for node in order:
+                if node.backend != -1:
+                    at = -1 if node.backend == machine.cards and not host_too else node.backend
+                elif at != -1 and _supports(machine, at, node):
+                    node.backend = at
+
+
+def _reads(machine: Machine, device: int, node: Node) -> bool:
+    """Whether a device can read a tensor where it is."""
+    home = _home(node)
+    if home is None:
+        home = node.backend if node.backend != -1 or node.origin is None else node.origin.backend
+    return home == device
+
+
+def _assign_rest(nodes: Sequence[Node], machine: Machine) -> None:
+    """Passes 3 and 4: an operation the neighbours' device cannot run goes where most of its sources are."""
+    for node in nodes:
+        if node.op in VIEWS or node.backend != -1:
+            continue
+        best = -1
+        for device in range(machine.cards + 1):
+            if not _supports(machine, device, node):
+                continue
+            known = sum(
+                1
+                for source in node.sources
+                if (source.backend != -1 or (source.origin is not None and source.origin.backend != -1))
+                and _reads(machine, device, source)
+            )
+            if known > best:
+                best, node.backend = known, device
+    for node in nodes:
+        if node.origin is not None and node.backend == -1:
+            node.backend = node.origin.backend
+        for source in node.sources:
+            if source.backend == -1:
+                source.backend = node.backend if source.origin is None else source.origin.backend
+        if node.backend == -1:
+            node.backend = next(one for one in range(machine.cards + 1) if _supports(machine, one, node))
+
+
+def _like(source: Node, *, kept: bool) -> Node:
+    node = Node("none", source.kind, source.dims, size=source.size, strides=source.strides, name=source.name)
+    node.is_input = node.is_output = kept
+    return node
+
+
+@dataclass(slots=True)
+class _Part:
+    device: int
+    start: int
+    end: int = 0
+    inputs: list[Node] = field(default_factory=list)
+
+
+def _split(graph: Graph, machine: Machine) -> Cut:
+    """Pass 5: cut where the device changes, or where the next host weight is copied: its copy's room is used again."""
+    nodes = graph.nodes
+    kept = machine.copies > 1
+    copies: dict[tuple[int, int], list[Node]] = {}
+    graph_inputs: list[Node] = []
+    first = next((node.backend for node in nodes if node.op not in VIEWS), 0)
+    parts = [_Part(first, 0)]
+    part = parts[0]
+    for at, node in enumerate(nodes):
+        if node.op in VIEWS:
+            continue
+        if node.backend != part.device or (part.inputs and _copies_a_weight(node, part, machine)):
+            part.end = at
+            part = _Part(node.backend, at)
+            parts.append(part)
+        for position, source in enumerate(node.sources):
+            if source.is_input and kept and (id(source), source.backend) not in copies:
+                more = [_like(source, kept=True) for _ in range(machine.copies - 1)]
+                source.is_output = True
+                copies[id(source), source.backend] = [source, *more]
+                graph_inputs.append(source)
+            if source.backend == part.device or _reads(machine, part.device, source):
+                continue
+            key = (id(source), part.device)
+            if key not in copies:
+                copies[key] = [_like(source, kept=kept) for _ in range(machine.copies)]
+                part.inputs.append(source)
+            node.sources[position] = copies[key][0]
+    part.end = len(nodes)
+    if kept:  # inputs that no operation reads are copied as well
+        for leaf in graph.leafs:
+            if leaf.is_input and (id(leaf), leaf.backend) not in copies:
+                leaf.is_output = True
+                copies[id(leaf), leaf.backend] = [leaf, *(_like(leaf, kept=True) for _ in range(machine.copies - 1))]
+                graph_inputs.append(leaf)
+    return _copy(graph, machine, parts, copies, graph_inputs)
+
+
+def _copies_a_weight(node: Node, part: _Part, machine: Machine) -> bool:
+    return any(
+        source.is_weight and source.backend != part.device and not _reads(machine, part.device, source)
+        for source in node.sources
+    )
+
+
+def _copy(
+    graph: Graph,
+    machine: Machine,
+    parts: Sequence[_Part],
+    copies: dict[tuple[int, int], list[Node]],
+    graph_inputs: Sequence[Node],
+) -> Cut:
+    """The graph to allocate: each part's inputs, a dependency on their originals before them, and its nodes."""
+    made = Cut()
+    for part in parts:
+        for source in part.inputs:
+            root = source if source.origin is None else source.origin
+            made.nodes.append((Node("none", source.kind, source.dims, (source,), size=0, origin=root), source.backend))
+            made.nodes.append((copies[id(source), part.device][0], part.device))
+        made.nodes += [(node, node.backend) for node in graph.nodes[part.start : part.end]]
+    if machine.copies > 1:
+        for source in graph_inputs:
+            made.leafs += [(one, source.backend) for one in copies[id(source), source.backend]]
+        for part in parts:
+            for source in part.inputs:
+                made.leafs += [(one, part.device) for one in copies[id(source), part.device]]
+    made.leafs += [(leaf, leaf.backend) for leaf in graph.leafs]
+    return made
