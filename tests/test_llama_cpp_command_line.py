@@ -97,7 +97,7 @@ def test_a_number_is_what_its_first_digits_say() -> None:
 
 def test_a_pool_by_slot_is_multiplied() -> None:
     read = llama_cpp.settings(["llama-server", "-m", "x.gguf", "-np", "3", "--kv-unified-per-slot", "4096"])
-    assert (read.context_size, read.kv_unified) == (12288, True)
+    assert (read.context_size, read.kv_unified) == (12288, False)
 
 
 def test_underscores_are_dashes_and_the_last_one_counts() -> None:

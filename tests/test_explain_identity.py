@@ -1,0 +1,170 @@
+"""plan = explain of plan's command line = the real engine."""
+
+import re
+import socket
+import subprocess
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from explaining import codes, document
+from headers import measured_model
+
+from llmops.domain.units import MIB
+from llmops.formats.tiny_model import TINY_NAME, tiny_model
+
+ROOT = Path(__file__).resolve().parents[1]
+FACTS = str(ROOT / "docs/examples/host.json")
+
+CASES: dict[str, tuple[str, ...]] = {
+    "dense": ("qwen3-8b:Q4_K_M", "--gpu", "24GiB"),
+    "sliding window": ("gemma-3-12b-it:Q4_K_M", "--gpu", "24GB"),
+    "experts": ("qwen3-30b-a3b:Q4_K_M", "--gpu", "24GiB", "--context", "16384", "--parallel", "2"),
+    "experts in RAM": (
+        "qwen3-30b-a3b:Q4_K_M",
+        "--gpu",
+        "12GiB",
+        "--facts",
+        FACTS,
+        "--context",
+        "8192",
+        "--parallel",
+        "1",
+    ),
+    "latent attention": ("deepseek-v2-lite-chat:Q4_K_M", "--gpu", "24GiB"),
+    "q8_0 cache": ("qwen3-8b:Q6_K", "--gpu", "12GiB", "--kv-cache-type", "q8_0"),
+    "one pool": ("qwen3-8b:Q4_K_M", "--gpu", "24GiB", "--context", "8192", "--parallel", "4", "--kv-unified"),
+    "partial offload": (
+        "qwen3-8b:Q4_K_M",
+        "--gpu",
+        "8GiB",
+        "--gpu-layers",
+        "20",
+        "--context",
+        "8192",
+        "--parallel",
+        "1",
+    ),
+    "three cards": ("qwen3-30b-a3b:Q4_K_M", "--gpu", "10GiB:3", "--context", "16384", "--parallel", "2"),
+    "two of three cards": ("qwen3-8b:Q8_0", "--gpu", "8GiB:3", "--context", "8192", "--parallel", "1"),
+    "does not fit": ("qwen3-8b:Q4_K_M", "--gpu", "4GiB", "--context", "40960", "--parallel", "8"),
+    "CPU only": ("qwen3-4b:Q4_K_M", "--gpu", "none", "--facts", FACTS),
+}
+
+
+def hardware(arguments: tuple[str, ...]) -> list[str]:
+    found = []
+    for name, value in pairwise(arguments):
+        if name in ("--gpu", "--facts"):
+            found += [name, value]
+    return found
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_plans_command_line_has_the_plans_ledger_and_nothing_to_criticise(case: str) -> None:
+    arguments = CASES[case]
+    _, planned = document("plan", *arguments)
+    chosen = planned["result"]["plan"]
+    model = arguments[0].partition(":")[0]
+
+    code, explained = document(
+        "explain",
+        *hardware(arguments),
+        *("--model", model, "--quantization", chosen["quantization"]),
+        "--",
+        *chosen["argv"],
+    )
+
+    assert explained["result"]["ledger"] == planned["result"]["ledger"]
+    assert code == planned["exit_code"]
+    assert codes(explained, "warn", "skip") <= ({"EXP047"} if case == "two of three cards" else set())
+    assert codes(explained, "fail") == (set() if code == 0 else {"EXP010"})
+    assert explained["result"]["request_tokens"] == chosen["context_tokens"]
+
+
+@pytest.mark.parametrize("name", ["gemma3-12b"])
+def test_a_local_file_has_the_same_ledger_in_plan_and_explain(name: str, tmp_path: Path) -> None:
+    measured = measured_model(name)
+    path = tmp_path / f"{name}.gguf"
+    with path.open("wb") as file:
+        file.write(measured.header)
+        file.truncate(measured.file_bytes)
+    _, planned = document("plan", str(path), "--gpu", "16GiB")
+    argv = [word.replace("{model}", str(path)) for word in planned["result"]["plan"]["argv"]]
+
+    _, explained = document("explain", "--gpu", "16GiB", "--", *argv)
+
+    assert explained["result"]["ledger"] == planned["result"]["ledger"]
+
+
+def test_a_lock_stands_in_with_its_model_and_its_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / TINY_NAME).write_bytes(tiny_model())
+    _, planned = document("plan", TINY_NAME, "--gpu", "8GiB", "--gpu", "24GiB", "--out", "llmops.lock")
+
+    _, explained = document(
+        "explain", "--gpu", "8GiB", "--gpu", "24GiB", "--lock", "llmops.lock", "--", *planned["result"]["plan"]["argv"]
+    )
+
+    assert explained["result"]["ledger"] == planned["result"]["ledger"]
+    assert [one["name"] for one in explained["result"]["ledger"]["devices"]] == ["24GiB"]
+
+
+STARTS = [
+    "-c 4096",
+    "-c 4096 -np 2",
+    "-c 3000 -np 3 --no-kv-unified -ub 64",
+    "--kv-unified -np 2 -c 2048 -b 256 -ub 1024 -fa on",
+    "-np 3 --kv-unified-per-slot 512",
+    "-c 1024 -fa off",
+    "-c 16k",
+    "-c 9000 -np 1 -fa 1 --cache-ram 0",
+    "-c 300 -np 2",
+]
+
+
+def free_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port: int = door.getsockname()[1]
+        return port
+
+
+def printed_buffers(server: Path, words: list[str]) -> dict[str, float]:
+    """What the server's log says it allocated, in MiB, by kind; several lines of a kind are added up."""
+    argv = [str(server), *words, "--device", "none", "--port", str(free_port()), "-lv", "4", "--no-warmup"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        assert running.stdout is not None
+        seen: list[str] = []
+        end = time.monotonic() + 20
+        for line in running.stdout:
+            seen.append(line)
+            if "n_slots" in line or time.monotonic() > end:
+                break
+        running.kill()
+    found: dict[str, float] = {}
+    for line in seen:
+        match = re.search(r"(model|KV|compute) buffer size = +([0-9.]+) MiB", line)
+        if match is not None:
+            found[match[1]] = found.get(match[1], 0.0) + float(match[2])
+    assert set(found) == {"model", "KV", "compute"}, "".join(seen)
+    return found
+
+
+@pytest.mark.consumer("llama-server")
+@pytest.mark.parametrize("line", STARTS)
+def test_the_buffers_a_real_server_prints_are_the_ledgers(line: str, llama_server: Path, tmp_path: Path) -> None:
+    model = tmp_path / TINY_NAME
+    model.write_bytes(tiny_model())
+    words = ["-m", str(model), *line.split()]
+
+    _, explained = document("explain", "--gpu", "none", "--facts", FACTS, "--", "llama-server", *words)
+
+    buffer: dict[str, Any] = explained["result"]["ledger"]["buffers"]["CPU"]
+    printed = printed_buffers(llama_server, words)
+    said = {"model": buffer["model"], "KV": buffer["context"], "compute": buffer["compute"]}
+    assert {kind: f"{count / MIB:.2f}" for kind, count in said.items()} == {
+        kind: f"{mebibytes:.2f}" for kind, mebibytes in printed.items()
+    }
