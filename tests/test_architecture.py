@@ -10,7 +10,9 @@ from conftest import in_ci
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(
-    path for path in [*ROOT.glob("scripts/*"), ROOT / ".ci" / "run"] if path.is_file() and path.suffix in ("", ".sh")
+    path
+    for path in [*ROOT.glob("scripts/*"), ROOT / ".ci" / "run"]
+    if path.is_file() and path.suffix in ("", ".sh") and "python" not in path.read_text().partition("\n")[0]
 )
 
 
