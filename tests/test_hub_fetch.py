@@ -296,6 +296,16 @@ def test_progress_only_grows_and_ends_at_the_whole(tmp_path: Path, store: Store)
     assert counts[-1] == SIZE
 
 
+def test_a_pause_that_a_person_would_notice_is_said(tmp_path: Path, store: Store) -> None:
+    repository(tmp_path / "hub")
+    events: list[Moved] = []
+    patience = replace(QUICK, first_wait_seconds=1.0, longest_wait_seconds=1.0)
+    with FakeHub(tmp_path / "hub", faults={"*.gguf": "status:503*1"}) as hub:
+        pull(hub, store, progress=events.append, patience=patience, files=(GGUF,))
+    assert [one.trouble.partition(": ")[2] for one in events if one.trouble] == ["tried again in 1 s"]
+    assert events[-1].done_bytes == SIZE
+
+
 def break_with_a_file(store: Store) -> Path:
     store.root.write_text("in the way")
     return store.root

@@ -10,11 +10,15 @@ from llmops.domain.model import Digest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """How far one file is: `done_bytes` of `total_bytes` are on this disk, part of them perhaps from an earlier run."""
+    """How far one file is: `done_bytes` of `total_bytes` are on this disk, part of them perhaps from an earlier run.
+
+    `trouble`: why nothing moves just now, and when it is tried again, in words.
+    """
 
     name: str
     done_bytes: int
     total_bytes: int
+    trouble: str = ""
 
 
 Progress = Callable[[Moved], None]

@@ -18,6 +18,8 @@ ADVANCE_BYTES = 64 * KIB
 """An attempt that brought this much was not in vain: the count of failures begins anew."""
 
 REPORT_SECONDS = 0.2
+WORTH_A_WORD_SECONDS = 1.0
+"""A pause this long is said; shorter ones nobody notices."""
 
 
 class Transfer:
@@ -77,7 +79,10 @@ class Transfer:
                     stop = gave_up(fault, attempts=failures, hint=AGAIN)
                     stop.where = Where(file=shown(self._remote.url))
                     raise stop from fault
-                self._halt.wait(self._patience.wait_seconds(failures, fault.retry_after_seconds))
+                seconds = self._patience.wait_seconds(failures, fault.retry_after_seconds)
+                if seconds >= WORTH_A_WORD_SECONDS:
+                    self._say(partial.done_bytes, f"{fault.message}: tried again in {seconds:g} s")
+                self._halt.wait(seconds)
         self._report(partial.done_bytes, last=True)
 
     def _stream(self, partial: Partial, buffer: memoryview) -> None:
@@ -97,6 +102,10 @@ class Transfer:
                     continue
                 partial.append(buffer[:count])
                 self._report(partial.done_bytes)
+
+    def _say(self, done_bytes: int, trouble: str) -> None:
+        done = max(done_bytes, self._reported_bytes)
+        self._progress(Moved(name=self._file.name, done_bytes=done, total_bytes=self._file.bytes, trouble=trouble))
 
     def _hashed_again(self, done_bytes: int) -> None:
         self._halt.check()

@@ -63,6 +63,9 @@ class Lines:
 
     def __call__(self, event: Moved) -> None:
         """Take in how far one file is."""
+        if event.trouble:
+            self._stream.write(f"{_trouble(event)}\n")
+            self._stream.flush()
         self._done[event.name] = event.done_bytes
         done, now = sum(self._done.values()), self._clock()
         self._first = self._first or (now, done)
@@ -80,6 +83,10 @@ class Lines:
         return f"  {size_text(int((done - at_first) / seconds))}/s" if seconds >= 1 else ""
 
 
+def _trouble(event: Moved) -> str:
+    return f"{event.name}: {event.trouble}"
+
+
 def _json_lines(stream: TextIO) -> Progress:
     def moved(event: Moved) -> None:
         line = {
@@ -88,6 +95,8 @@ def _json_lines(stream: TextIO) -> Progress:
             "done_bytes": event.done_bytes,
             "total_bytes": event.total_bytes,
         }
+        if event.trouble:
+            line |= {"event": "retry", "why": event.trouble}
         stream.write(json.dumps(line) + "\n")
         stream.flush()
 
@@ -111,6 +120,8 @@ def _bars(stream: TextIO, environment: Mapping[str, str]) -> Iterator[Progress]:
         tasks: dict[str, rich_progress.TaskID] = {}
 
         def moved(event: Moved) -> None:
+            if event.trouble:
+                console.print(_trouble(event), markup=False, highlight=False)
             if event.name not in tasks:
                 tasks[event.name] = bars.add_task(event.name[-40:], total=event.total_bytes, completed=event.done_bytes)
             bars.update(tasks[event.name], completed=event.done_bytes)
