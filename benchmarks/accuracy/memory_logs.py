@@ -1,8 +1,8 @@
 """`memory_logs*`: what real servers printed at their start, a list of rows; MiB with the digits of the log.
 
 A row says hyper-parameters, settings and buffers, never a tensor list: KV cache and recurrent state are compared to the printed
-digit; where all that decides the compute buffer is said and the build is one whose rules are modelled, the device's sum as well,
-its weights taken as logged (a header gives them to the byte).
+digit; where the model's published configuration gives its tensors and the build is one whose rules are modelled, the sum of the
+device's logged buffers as well, its weights taken as logged (a header gives them to the byte).
 """
 
 import re
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accuracy.cases import Figure, Refusal, Report, Row
+from accuracy.published import published
 from accuracy.shapes import ledger_of, shape_of
 from llmops.domain.engine import DeviceKind
 from llmops.domain.errors import Stop
@@ -22,6 +23,8 @@ KIND = "memory_logs"
 ENGINE, FORK, FITTED, LAYOUT = "another engine", "a fork", "fitted", "another build's layout"
 LITTLE, NOTHING = "says too little", "no cache was logged"
 OLD_BUILD, SPECULATION, UNSAID = "another build's compute", "speculation", "compute not decided by the row"
+BACKEND = "another backend's compute"
+DEVICE_TOTAL = "sum of the device's buffers"
 RULES = {
     ENGINE: "rows of vLLM and Ollama: another memory model, or an estimate that is not a measurement",
     FORK: "ik_llama.cpp, and cache types that only a fork has",
@@ -29,11 +32,13 @@ RULES = {
     LAYOUT: "caches that are laid out differently today: latent attention with V beside the latent, windows at full length "
     "(before May 2025), DeepSeek-V4",
     LITTLE: "no number of layers, no cache widths or no context: no header can be made of it",
-    NOTHING: "neither a KV cache nor a state was logged; of the compute buffer, the row says too little",
+    NOTHING: "neither a KV cache nor a state was logged, only a compute buffer that is not compared",
     OLD_BUILD: "builds before b9849, and undated ones, allot logits for a whole batch on the card: the KV cache and state alone "
     "are compared",
     SPECULATION: "with speculation every slot keeps further states; the row does not hold its flags",
-    UNSAID: "the row does not say embedding, vocabulary or heads, or spreads over several devices",
+    BACKEND: "Metal and Vulkan size their graphs by rules of their own; the ledger's are CUDA's (six Metal rows of Gemma 4 12B "
+    "log 0.2 to 0.8 % more than those give)",
+    UNSAID: "no tensors are known of the row's model, or it spreads over several devices",
 }
 
 FIRST_BUILD, FIRST_DAY = 9849, "2026-06-01"
@@ -72,7 +77,7 @@ def left_out(row: Mapping[str, Any]) -> str | None:
         return FITTED
     if _other_layout(row, hyper, measured):
         return LAYOUT
-    if _context(settings) is None or "n_layer" not in hyper or not _widths(row["arch"], hyper):
+    if _context(settings) is None or "n_layer" not in hyper or not (_widths(row["arch"], hyper) or published(row)):
         return LITTLE
     return None if _measured_caches(measured) else NOTHING
 
@@ -134,8 +139,8 @@ def keys_of(row: Mapping[str, Any]) -> dict[str, Writable]:
     hyper, architecture = row["hparams"], row["arch"]
     layers = hyper["n_layer"]
     widths = _widths(architecture, hyper)
-    kv_heads = widths["attention.head_count_kv"]
-    heads: int = hyper.get("n_head") or max(kv_heads if isinstance(kv_heads, list) else [kv_heads])
+    said = hyper.get("n_head_kv", 1)
+    heads: int = hyper.get("n_head") or (max(said) if isinstance(said, list) else said)
     keys: dict[str, Writable] = {
         "block_count": hyper.get("n_layer_total", layers),
         "nextn_predict_layers": hyper.get("n_layer_total", layers) - layers,
@@ -186,7 +191,8 @@ def _row(id_: str | int, row: Mapping[str, Any]) -> Row:
     if rule is not None:
         return Row(id=id_, left_out=rule)
     try:
-        shape = shape_of(str(row.get("model", id_)), row["arch"], keys_of(row))
+        keys, tensors = published(row) or (keys_of(row), [])
+        shape = shape_of(str(row.get("model", id_)), row["arch"], keys, tensors)
     except Stop:
         return Row(id=id_, refused=Refusal.HEADER)
     kind = DeviceKind.METAL if "Metal" in str(row["settings"].get("gpu")) else DeviceKind.CUDA
@@ -195,8 +201,8 @@ def _row(id_: str | int, row: Mapping[str, Any]) -> Row:
     except Stop:
         return Row(id=id_, refused=Refusal.COMMAND_LINE)
     figures, skipped = _cache_figures(row, said)
-    more, rule = _device_figures(row, said)
-    return Row(id=id_, figures=(*figures, *more), skipped=skipped | ({"device total": rule} if rule else {}))
+    more, rule = _device_figures(row, said, is_known=bool(shape.tensors))
+    return Row(id=id_, figures=(*figures, *more), skipped=skipped | ({DEVICE_TOTAL: rule} if rule else {}))
 
 
 def _cache_figures(row: Mapping[str, Any], said: Ledger) -> tuple[tuple[Figure, ...], dict[str, str]]:
@@ -225,9 +231,9 @@ def _is_today(row: Mapping[str, Any]) -> bool:
     return int(build[1]) >= FIRST_BUILD if build else str(row.get("date", "")) >= FIRST_DAY
 
 
-def _device_figures(row: Mapping[str, Any], said: Ledger) -> tuple[tuple[Figure, ...], str | None]:
+def _device_figures(row: Mapping[str, Any], said: Ledger, *, is_known: bool) -> tuple[tuple[Figure, ...], str | None]:
     """The sum of the buffers a log has of one device, where all that decides them is known."""
-    measured, hyper = row["measured"], row["hparams"]
+    measured = row["measured"]
     compute = {name: mib for name, mib in measured.get("compute_buffer_mib", {}).items() if not HOSTS.fullmatch(name)}
     if not compute:
         return (), None
@@ -235,16 +241,20 @@ def _device_figures(row: Mapping[str, Any], said: Ledger) -> tuple[tuple[Figure,
         return (), OLD_BUILD
     if "spec" in row["settings"]:
         return (), SPECULATION
-    if len(compute) > 1 or not {"n_embd", "n_vocab"} <= hyper.keys() or not {"n_head", "n_head_kv"} <= hyper.keys():
+    if not all(name.startswith("CUDA") for name in compute):
+        return (), BACKEND
+    if len(compute) > 1 or not is_known:
         return (), UNSAID
     ((device, mib),) = compute.items()
     causes = said.devices[0].causes
-    model = measured.get("model_buffer_mib", {}).get(device, 0.0)
+    model = measured.get("model_buffer_mib", {}).get(device, 0)
+    predicted, total, resolution = causes.compute_bytes + int(model * MIB), mib + model, _resolution(mib)
     caches = _measured_caches(measured)
-    total, predicted = mib + model, causes.compute_bytes + int(model * MIB)
     for quantity, own in (("KV cache", causes.kv_cache_bytes), ("recurrent state", causes.recurrent_state_bytes)):
         if quantity in caches:
-            total, predicted = total + caches[quantity][0], predicted + own
-    return (
-        Figure(quantity="device total", place=device, predicted=predicted, measured=total * MIB, resolution=0.02 * MIB),
-    ), None
+            logged, step = caches[quantity]
+            predicted, total, resolution = predicted + own, total + logged, resolution + step
+    figure = Figure(
+        quantity=DEVICE_TOTAL, place=device, predicted=predicted, measured=total * MIB, resolution=resolution * MIB
+    )
+    return (figure,), None

@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ $ scripts/accuracy --markdown {files} >docs/accuracy.md
 
 Every row goes the way of a user's file: it becomes a GGUF file that is only a header, its settings a llama-server command line;
 the engine's own parser reads that line, and the ledger of both is compared with the measurement, buffer by buffer. Errors are
-relative; `worst` has its sign, `under` counts figures below the measurement. llmops {version}, llama.cpp build {build}, Python
-{python}.
+relative; `worst` has its sign, `under` counts figures below the measurement. {day}: llmops {version}, llama.cpp build {build},
+Python {python}.
 """
 
 LLMFIT = """
@@ -32,7 +33,7 @@ LLMFIT = """
 
 `{version}`, installed from the package index and run on the same cases: the {rows} rows of the allocator whose settings its
 `plan` can be asked for (one card that holds everything, one pool, one cache type); {refused} more it refuses, since its catalogue
-does not have the model by its name. The card is weights, KV cache and compute buffer; llmfit's sum, which adds decimal GB of
+does not have the model by that name. The card is weights, KV cache and compute buffer; llmfit's sum, which adds decimal GB of
 weights to GiB of cache, is read as GiB.
 
 {table}
@@ -51,7 +52,7 @@ def page(
     program = " --llmfit llmfit" if llmfit else ""
     text = HEAD.format(
         files=" ".join(str(one) for one in files) + program, version=__version__,
-        build=ENGINES[EngineName.LLAMA_CPP].BUILD, python=platform.python_version(),
+        build=ENGINES[EngineName.LLAMA_CPP].BUILD, python=platform.python_version(), day=date.today().isoformat(),
     )  # fmt: skip
     text += "\n" + tables(found)
     for path, report in zip(files, reports, strict=True):
