@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def page(
     program = " --llmfit llmfit" if llmfit else ""
     text = HEAD.format(
         files=" ".join(str(one) for one in files) + program, version=__version__,
-        build=ENGINES[EngineName.LLAMA_CPP].BUILD, python=platform.python_version(), day=date.today().isoformat(),
+        build=ENGINES[EngineName.LLAMA_CPP].BUILD, python=platform.python_version(), day=datetime.now(tz=UTC).date().isoformat(),
     )  # fmt: skip
     text += "\n" + tables(found)
     for path, report in zip(files, reports, strict=True):
