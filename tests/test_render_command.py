@@ -72,6 +72,17 @@ def test_apply_twice_writes_once(place: Path, capsys: pytest.CaptureFixture[str]
     assert _files(place / "root") == before
 
 
+def test_a_tree_that_cannot_be_written_leaves_not_even_directories(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "tree").mkdir()
+    (place / "tree/usr").write_text("in the way")
+    code, _, err = _type(capsys, "--out", "tree")
+    assert code == 4
+    assert "hint: " in err
+    assert [path.name for path in (place / "tree").rglob("*")] == ["usr"]
+
+
 def test_check_tells_whether_apply_would_change_something(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _type(capsys, "--root", "root", "--check")[0] == 1
     assert _type(capsys, "--root", "root", "--apply")[0] == 0

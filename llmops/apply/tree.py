@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from llmops.apply.root import Root
 from llmops.apply.transaction import refused
@@ -29,6 +29,8 @@ def _change(file: RenderedFile, root: Root | None) -> Change:
 def write_tree(changes: Sequence[Change], *, out: Path) -> None:
     """Write what differs, each file in one step. A failure removes what was made in this run."""
     made: list[Change] = []
+    directories: list[PurePosixPath] = []
+    is_new = not out.exists()
     root = Root(out)
     if out.exists() and not out.is_dir():
         raise OutsideWorld(f"{out} is not a directory", hint="`--out` names a directory")
@@ -39,15 +41,24 @@ def write_tree(changes: Sequence[Change], *, out: Path) -> None:
                 continue
             for directory in root.missing_directories(change.path.parent):
                 root.make_directory(directory)
+                directories.append(directory)
             made.append(change)
             root.stage(change.path, change.after.content, mode=change.after.mode, owner=None)
             root.switch(change.path)
     except BaseException as error:
         with suppress(OSError):
-            for change in made:
-                root.unstage(change.path)
-                if change.action is Action.CREATE:
-                    root.remove(change.path)
+            _take_back(made, directories, root)
+            if is_new:
+                out.rmdir()
         if isinstance(error, OSError):
             raise refused(error, root) from None
         raise
+
+
+def _take_back(made: Sequence[Change], directories: Sequence[PurePosixPath], root: Root) -> None:
+    for change in made:
+        root.unstage(change.path)
+        if change.action is Action.CREATE:
+            root.remove(change.path)
+    for directory in reversed(directories):
+        root.remove_directory(directory)
