@@ -267,3 +267,11 @@ def test_a_lock_of_a_plan_that_does_not_fit_is_not_offered_as_the_next_step(tiny
     assert finding["code"] == "PLN001"
     assert "`64MiB` misses " in finding["message"]
     assert finding["fix"]
+
+
+def test_what_is_true_of_the_whole_profile_is_said_once(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "llmops.yaml").write_text(
+        f"schema: llmops.profile/1\nserve: {{gateway: haproxy}}\ndeployments: {{a: {{model: {tiny}}}, b: {{model: {tiny}}}}}\n"
+    )
+    _, document = plan("--gpu", "24GiB", cwd=tmp_path)
+    assert [one["code"] for one in document["findings"]].count("PLN004") == 1

@@ -311,6 +311,6 @@ def test_the_program_is_a_gate_0_for_good_1_for_wrong_4_for_nothing_there() -> N
     assert document["result"]["streamed_chunks"] == 16
     assert {finding["code"] for finding in document["findings"]} == ALL
     assert bad.stdout.splitlines()[1].startswith("fail  SMK008")
-    assert "1 of 9 answers are wrong" in bad.stdout
+    assert "it fails 1 of 9 questions" in bad.stdout
     assert json.loads(gone.stdout)["error"]["where"]["file"] == url
     assert all(KEY not in out for one in (good, bad, gone) for out in (one.stdout, one.stderr))

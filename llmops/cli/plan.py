@@ -38,7 +38,8 @@ def run(options: Options, *, runner: Runner, sources: Sources) -> Answer:
     profile = read_profile(options)
     place = chosen_cards(hardware(gpus=options.gpus, facts=options.facts or profile.host.facts, runner=runner), profile)
     planned = plan_all(profile, place, options, sources)
-    findings = [finding for one in planned for finding in findings_of(one, profile)]
+    # What is true of the whole profile is found once for each deployment.
+    findings = list(dict.fromkeys(finding for one in planned for finding in findings_of(one, profile)))
     if options.out is not None:
         files.write_atomically(Path(options.out), dump_lock(lock_of(profile, planned, place)))
     return Answer(

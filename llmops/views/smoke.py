@@ -13,7 +13,7 @@ def show_smoke(measurement: Measurement, to: Screen) -> None:
     show_findings(to, measurement.findings)
     failed = sum(finding.status is Status.FAIL for finding in measurement.findings)
     if failed:
-        to.line(f"{failed} of {len(measurement.findings)} answers are wrong", tone=Tone.BAD)
+        to.line(f"it fails {failed} of {len(measurement.findings)} questions", tone=Tone.BAD)
     elif measurement.time_to_first_token_seconds is not None and measurement.total_seconds is not None:
         first, total = measurement.time_to_first_token_seconds, measurement.total_seconds
         to.line(f"it serves: first token after {first:.3f} s, the whole answer after {total:.3f} s", tone=Tone.GOOD)
