@@ -12,7 +12,7 @@ from explaining import codes, document, text
 from jsonschema import Draft202012Validator
 
 from llmops.domain.engine import EngineName
-from llmops.domain.explained import EngineProcess, Started
+from llmops.domain.explained import HIDDEN, EngineProcess, Started
 from llmops.domain.model import ModelShape
 from llmops.engines.explainers import EXPLAINERS
 from llmops.engines.llama_cpp_flags import FLAGS, VARIABLES
@@ -176,6 +176,13 @@ def test_without_the_model_the_words_are_judged_all_the_same() -> None:
     assert "--model MODEL" in made["error"]["hint"]
 
 
+def test_a_directory_is_no_model_for_llama_server(tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(tiny_model())
+    code, made = document("explain", "--gpu", "24GiB", "--", "llama-server", "-m", str(tmp_path))
+    assert code == 1
+    assert "EXP014" in codes(made, "fail")
+
+
 def test_the_document_fits_its_schema(tiny: str) -> None:
     _, schema, _ = text("schema", "explain")
     checker = Draft202012Validator(json.loads(schema))
@@ -231,6 +238,7 @@ def test_what_render_writes_is_understood_and_has_nothing_to_criticise(tree: str
     assert code == 0
     assert codes(made, "warn", "fail") <= {"EXP014"}  # the model is a stand-in of the other engine's kind
     assert made["result"]["engine"] == ("vllm" if tree.startswith("vllm") else "llama.cpp")
+    assert made["result"]["means"][0].endswith("with a key")
 
 
 def test_a_unit_is_read_with_drop_ins_and_environment(tmp_path: Path, tiny: str) -> None:
@@ -313,7 +321,8 @@ def test_a_broken_unit_is_a_wrong_input(content: str, tmp_path: Path) -> None:
         ("/opt/bin/llama-server-cuda -c 1", "-c 1", {}),
         ("env -i A=1 nice -n 5 taskset -c 0-3 numactl -N 0 --membind=0 llama-server -c 1", "-c 1", {"A": "1"}),
         ("timeout -k 5 1h llama-server -c 1", "-c 1", {}),
-        ("/usr/lib/with-key NAME FILE /usr/bin/llama-server -c 1", "-c 1", {}),
+        ("/usr/lib/with-key NAME FILE /usr/bin/llama-server -c 1", "-c 1", {"NAME": HIDDEN}),
+        ("/usr/lib/some-wrapper x /usr/bin/llama-server -c 1", "-c 1", {}),
         ("docker run --rm -e A=1 -v /m:/m ghcr.io/ggml-org/llama.cpp:server-cuda -c 1", "-c 1", {"A": "1"}),
     ],
 )

@@ -14,6 +14,7 @@ from headers import measured_model
 
 from llmops.domain.units import MIB
 from llmops.formats.tiny_model import TINY_NAME, tiny_model
+from llmops.hub.loopback import LoopbackHub
 
 ROOT = Path(__file__).resolve().parents[1]
 FACTS = str(ROOT / "docs/examples/host.json")
@@ -110,6 +111,32 @@ def test_a_lock_stands_in_with_its_model_and_its_cards(tmp_path: Path, monkeypat
 
     assert explained["result"]["ledger"] == planned["result"]["ledger"]
     assert [one["name"] for one in explained["result"]["ledger"]["devices"]] == ["24GiB"]
+
+
+@pytest.mark.parametrize("cards", ["80GiB", "24GiB:2"])
+def test_a_vllm_plan_has_the_same_ledger_in_explain(cards: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((ROOT / "tests/recorded/config_json/qwen3-8b.json").read_bytes())
+    _, planned = document("plan", str(tmp_path), "--gpu", cards, "--context", "8192")
+    argv = planned["result"]["plan"]["argv"]
+
+    _, explained = document("explain", "--gpu", cards, "--model", str(tmp_path), "--", *argv)
+
+    assert explained["result"]["ledger"] == planned["result"]["ledger"]
+    assert codes(explained, "fail") == set()
+
+
+def test_a_repository_is_read_by_header_with_the_engines_own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = tiny_model()
+    with LoopbackHub({"tiny-Q8_0.gguf": content, "tiny-Q4_K_M.gguf": content}, "org/tiny-GGUF") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        _, plain = document("explain", "--gpu", "24GiB", "--", "llama-server", "-hf", "org/tiny-GGUF", "-c", "512")
+        _, named = document("explain", "--gpu", "24GiB", "--", "llama-server", "-hf", "org/tiny-GGUF:Q8_0", "-c", "512")
+
+    assert plain["result"]["model"]["quantization"] == "Q4_K_M"
+    assert named["result"]["model"]["quantization"] == "Q8_0"
+    assert plain["result"]["ledger"] == named["result"]["ledger"]
+    assert {"EXP031"} <= codes(plain, "warn")
+    assert {"EXP011"} <= codes(plain, "skip")
 
 
 STARTS = [

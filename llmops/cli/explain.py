@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
-from llmops.cli.explaining import Question, assumed, locked, open_named, proposal, shape_that_fits
+from llmops.cli.explaining import Question, assumed, locked, open_named, proposal, shape_that_fits, sized_from
 from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
 from llmops.cli.starting import from_file, is_file_name, typed
@@ -78,7 +78,7 @@ def run(options: Options, *, runner: Runner, sources: Sources, environment: Mapp
         shape=shape,
         ledger=ledger,
         has_cards=bool(place.cards),
-        notes=(*process.notes, *(opened.notes if opened is not None else ()), *place.notes),
+        notes=(*process.notes, *(sized_from(opened) if opened is not None else ()), *place.notes),
         proposal=proposed,
     )
     findings = tuple(_placed(one, process.where) for one in dict.fromkeys(found))

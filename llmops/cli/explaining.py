@@ -181,16 +181,32 @@ def _ledger(question: Question, shape: ModelShape) -> Ledger | None:
     )
 
 
+def sized_from(opened: Opened) -> tuple[str, ...]:
+    """What the ledger rests on; an option of `plan` has no place here."""
+    return tuple(note.partition("; `--out`")[0] for note in opened.notes)
+
+
 def assumed(opened: Opened, shape: ModelShape, meaning: Meaning) -> list[Finding]:
     """What the model that was weighed may not have in common with the one that runs."""
     found: list[Finding] = []
     if len(opened.shapes) > 1:
         message = f"the line does not say which quantization `{opened.name}` has: {shape.quantization} is weighed"
         found.append(Finding(code="EXP013", status=Status.WARN, message=message, fix="`--quantization TYPE`"))
+    file = meaning.model.file
+    is_here = file is not None and Path(file).expanduser().exists()
     if opened.engine is not meaning.engine:
         message = f"`{opened.name}` is a model for {opened.engine.value}, the line is {meaning.engine.value}'s"
-        fix = "`--model` names the one that is served"
-        found.append(Finding(code="EXP014", status=Status.WARN, message=message, fix=fix))
+        status, fix = (
+            (Status.FAIL, "serve what this engine reads")
+            if is_here
+            else (Status.WARN, "`--model` names what is served")
+        )
+        found.append(Finding(code="EXP014", status=status, message=message, fix=fix))
+    elif is_here and file is not None and Path(file).expanduser().is_dir() and meaning.engine is EngineName.LLAMA_CPP:
+        message = f"`{file[:120]}` is a directory: the server would not start"
+        found.append(
+            Finding(code="EXP014", status=Status.FAIL, message=message, fix=f"`-m` with the file: `{opened.name}`")
+        )
     found += [
         Finding(code="EXP011", status=Status.SKIP, message=f"not sized: {words}", fix="leave room for it")
         for words in shape.not_sized

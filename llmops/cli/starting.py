@@ -32,7 +32,8 @@ def typed(words: Sequence[str], environment: Mapping[str, str], *, here: bool) -
 
 def from_file(path: str, *, service: str | None, environment: Mapping[str, str]) -> tuple[EngineProcess, Started]:
     """The engine a file starts. Raises `WrongInput` for a broken file, or one without an engine."""
-    text = files.read_text(Path(path))
+    hint = "a unit (FILE.service), a compose file, or a command line behind `--`: `llmops explain -- llama-server …`"
+    text = files.read_text(Path(path), hint=hint)
     if path.endswith(COMPOSE) or (not path.endswith(UNITS) and "\nservices:" in f"\n{text}"):
         return _of_compose(path, text, service, environment)
     if service is not None:

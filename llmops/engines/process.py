@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import WrongInput
-from llmops.domain.explained import EngineProcess, Started
+from llmops.domain.explained import HIDDEN, EngineProcess, Started
 from llmops.engines import llama_cpp_flags, vllm_flags
 
 _LLAMA = re.compile(r"llama-server(?:[-_.][A-Za-z0-9_.-]*)?(?:\.exe)?", re.ASCII)
@@ -241,6 +241,8 @@ def _taken_at_its_word(
         name = word.rsplit("/", 1)[-1]
         is_engine = _LLAMA.fullmatch(name) or (name == "vllm" and words[at + 1 : at + 2] == ["serve"])
         if at and is_engine:
+            if words[0].endswith("/with-key") and at > 2:  # ours: NAME and FILE, whose first line is its value
+                environment[words[1]] = HIDDEN
             note = f"started through `{words[0].rsplit('/', 1)[-1][:40]}`, which is taken to pass the rest on as it is"
             return _find(words[at:], environment, (*notes, note), started, depth - 1)
     return None
