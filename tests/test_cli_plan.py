@@ -275,3 +275,16 @@ def test_what_is_true_of_the_whole_profile_is_said_once(tiny: Path, tmp_path: Pa
     )
     _, document = plan("--gpu", "24GiB", cwd=tmp_path)
     assert [one["code"] for one in document["findings"]].count("PLN004") == 1
+
+
+def test_verbose_says_which_values_are_the_profile_s(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "llmops.yaml").write_text(
+        "schema: llmops.profile/1\ndeployments:\n"
+        f"  a: {{model: {tiny}, workload: {{context_tokens: 1024, parallel: 2}}}}\n  b: {{model: {tiny}}}\n"
+    )
+    said = llmops("plan", "--gpu", "24GiB", "--verbose", "--parallel", "1", cwd=tmp_path, LLMOPS_BATCH="512").stderr
+    assert f"model = {tiny} for `a`; {tiny} for `b` (profile llmops.yaml)\n" in said
+    assert "context = 1024 for `a` (profile llmops.yaml)\n" in said
+    assert "parallel = 1 (command line)\n" in said
+    assert "batch = 512 (environment)\n" in said
+    assert "quantization = None (default)\n" in said

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -25,12 +25,16 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Exit 1 on warnings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command's `run` gives back: the document's result, its findings, the honest yes or no, and how to show it."""
+    """What a command's `run` gives back: the document's result, its findings, the honest yes or no, and how to show it.
+
+    `elsewhere`: by option, the value that came neither from the command line nor from the environment, and its place.
+    """
 
     result: Json
     show: Callable[[Screen], None]
     findings: tuple[Finding, ...] = ()
     ok: bool = True
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +57,12 @@ def give(command: str, answer: Answer, style: Style) -> int:
     elif not style.quiet or not ok:
         answer.show(screen(sys.stdout, os.environ))
     if style.verbose:
-        _say_sources()
+        _say_sources(answer.elsewhere)
     return code
 
 
-def _say_sources() -> None:
-    """On stderr, where each option's value came from: command line, environment, or default."""
+def _say_sources(elsewhere: Mapping[str, str]) -> None:
+    """On stderr, where each option's value came from: command line, environment, a file's word, or default."""
     from typer.core import TyperCommand
 
     context = _current_context()
@@ -66,8 +70,13 @@ def _say_sources() -> None:
         return
     for name, value in context.params.items():
         source = context.get_parameter_source(name)
-        words = source.name.lower().replace("_", " ") if source is not None else "default"
-        typer.echo(f"{name.replace('_', '-')} = {value} ({words})", err=True)
+        words = (
+            source.name.lower().replace("_", " ").replace("commandline", "command line")
+            if source is not None
+            else "default"
+        )
+        said = elsewhere.get(name) if words == "default" else None
+        typer.echo(f"{name.replace('_', '-')} = {said or f'{value} ({words})'}", err=True)
 
 
 def _current_context() -> typer.Context | None:

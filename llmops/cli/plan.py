@@ -20,6 +20,7 @@ from llmops.cli.planning import (
     lock_of,
     plan_all,
     read_profile,
+    said_by_profile,
 )
 from llmops.domain.engine import FlashAttention
 from llmops.domain.finding import Finding
@@ -47,6 +48,7 @@ def run(options: Options, *, runner: Runner, sources: Sources) -> Answer:
         show=lambda to: _show(to, planned, findings, out=options.out),
         findings=tuple(findings),
         ok=all(one.plan.ledger.fits() for one in planned),
+        elsewhere=said_by_profile(options, profile),
     )
 
 

@@ -88,6 +88,28 @@ def read_profile(options: Options) -> Profile:
     )
 
 
+def said_by_profile(options: Options, profile: Profile) -> dict[str, str]:
+    """By option, what the profile's file says of it and where that is: for options that were not given."""
+    if options.model is not None and options.profile is None:
+        return {}
+    blank = Intent(model="")
+    found: dict[str, list[str]] = {}
+    for name, intent in profile.deployments.items():
+        for option, said, default in (
+            ("model", intent.model, blank.model),
+            ("engine", intent.engine, blank.engine),
+            ("quantization", intent.quantization, blank.quantization),
+            ("context", intent.workload.context_tokens, blank.workload.context_tokens),
+            ("parallel", intent.workload.parallel, blank.workload.parallel),
+            ("kv_cache_type", intent.limits.kv_cache_type, blank.limits.kv_cache_type),
+            ("gpu_memory_reserve", intent.limits.gpu_memory_reserve, blank.limits.gpu_memory_reserve),
+        ):
+            if said != default and getattr(options, option) is None:
+                text = ", ".join(said) if isinstance(said, tuple) else str(said)
+                found.setdefault(option, []).append(text if len(profile.deployments) == 1 else f"{text} for `{name}`")
+    return {option: f"{'; '.join(texts)} (profile {options.profile or PROFILE})" for option, texts in found.items()}
+
+
 def chosen_cards(place: Hardware, profile: Profile) -> Hardware:
     """Only the cards the profile names, by index or UUID."""
     wanted = profile.host.gpus
