@@ -203,6 +203,8 @@ def _outside(error: OSError) -> Stop:
 
 def _help_hint(arguments: list[str]) -> str:
     name = next((word for word in arguments if word in COMMANDS), "")
+    if name == "explain" and "--" not in arguments and len(arguments) > 2:
+        return "the engine's command line goes behind `--`: `llmops explain -- llama-server -m FILE …`"
     return f"`{' '.join(part for part in ('llmops', name, '--help') if part)}` lists the options"
 
 
