@@ -4,14 +4,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import workstation
 from headers import header_only, measured_metadata, measured_tensors
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, HostDevice
 from llmops.domain.forms import dump
+from llmops.domain.reading import Known
 from llmops.engines import ENGINES
 from llmops.formats import gguf
 from llmops.formats.gguf_shape import model_shape
@@ -267,6 +270,17 @@ def test_a_lock_of_a_plan_that_does_not_fit_is_not_offered_as_the_next_step(tiny
     assert finding["code"] == "PLN001"
     assert "`64MiB` misses " in finding["message"]
     assert finding["fix"]
+
+
+def test_a_card_of_this_host_that_the_catalogue_does_not_have_is_planned_for_without_a_speed(tmp_path: Path) -> None:
+    gpu = replace(workstation.GPU, name=Known("NVIDIA Foo 9000"))
+    facts = replace(workstation.FACTS, nvidia=replace(workstation.FACTS.nvidia, gpus=(gpu, replace(gpu, index=1))))
+    (tmp_path / "facts.json").write_text(json.dumps(dump(facts)))
+    code, document = plan("qwen3-8b", "--facts", "facts.json", cwd=tmp_path)
+    assert code == 0
+    sentence = "`NVIDIA Foo 9000` is not in the catalogue: its speed is not known"
+    assert document["result"]["plan"]["why"].count(sentence) == 1
+    assert document["result"]["plan"]["speed"]["decode_tokens_per_second"] is None
 
 
 def test_what_is_true_of_the_whole_profile_is_said_once(tiny: Path, tmp_path: Path) -> None:

@@ -65,4 +65,6 @@ def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner) -> Hardw
     cards, host = devices.from_facts(known, rows)
     if gpus:
         return Hardware(cards=(), host=host, facts=known, notes=("CPU only, as `--gpu none` asks",))
-    return Hardware(cards=cards, host=host, facts=known, notes=())
+    unknown_names = dict.fromkeys(card.name for card in cards if card.bandwidth_gb_s is None)
+    told = tuple(f"`{name}` is not in the catalogue: its speed is not known" for name in unknown_names)
+    return Hardware(cards=cards, host=host, facts=known, notes=told)
