@@ -82,7 +82,9 @@ class Draft:
         if not (bool(self.numbers.get("tied", 0)) if tied is None else tied):
             self.matrix("output", self["E"], self["V"])
 
-    def attention(self, *, bias: bool = False, output_bias: bool = False, head_norms: bool = False, kv: int = -1) -> None:
+    def attention(
+        self, *, bias: bool = False, output_bias: bool = False, head_norms: bool = False, kv: int = -1
+    ) -> None:
         width, heads = self["D"], self["H"]
         groups = self["G"] if kv < 0 else kv
         self.matrix("attn_q", self["E"], heads * width)
@@ -544,7 +546,12 @@ def exaone4(d: Draft) -> None:
 
 def granite(d: Draft) -> None:
     d.common()
-    for name, value in (("logit_scale", 8.0), ("residual_scale", 0.2), ("embedding_scale", 12.0), ("attention.scale", 0.1)):
+    for name, value in (
+        ("logit_scale", 8.0),
+        ("residual_scale", 0.2),
+        ("embedding_scale", 12.0),
+        ("attention.scale", 0.1),
+    ):
         d.key(name, value)
     _llama_blocks(d)
 
@@ -747,7 +754,12 @@ def falcon_h1(d: Draft) -> None:
 def granitehybrid(d: Draft) -> None:
     d.common()
     _ssm_keys(d)
-    for name, value in (("logit_scale", 8.0), ("residual_scale", 0.2), ("embedding_scale", 12.0), ("attention.scale", 0.1)):
+    for name, value in (
+        ("logit_scale", 8.0),
+        ("residual_scale", 0.2),
+        ("embedding_scale", 12.0),
+        ("attention.scale", 0.1),
+    ):
         d.key(name, value)
     groups = tuple(d["G"] if at % 5 == 3 else 0 for at in d.blocks())
     d.key("attention.head_count_kv", groups)
@@ -1025,13 +1037,17 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
     "smollm3": ("smollm3", smollm3, dense_numbers),
     "seed_oss": ("seed_oss", seed_oss, dense_numbers),
     "starcoder2": ("starcoder2", starcoder2, square_numbers),
-    "olmoe": ("olmoe", olmoe, lambda rng: _all_heads(square_expert_numbers(rng))),
+    "olmoe": ("olmoe", olmoe, lambda rng: _all_heads(_one_width(square_expert_numbers(rng)))),
     "minimax-m2": ("minimax-m2", minimax_m2, lambda rng: _one_width(expert_numbers(rng))),
     "mamba": ("mamba", mamba, lambda rng: _inner_of_two(_state_only(rng)) | {"N": 16, "dt": 64}),
     "mamba2": ("mamba2", mamba2, lambda rng: _inner_of_two(_state_only(rng))),
     "jamba": ("jamba", jamba, lambda rng: _inner_of_two(_square(_hybrid(rng))) | {"N": 16, "dt": 64}),
     "falcon-h1": ("falcon-h1", falcon_h1, _hybrid),
-    "granitehybrid": ("granitehybrid", granitehybrid, lambda rng: _maybe_dense(rng, _inner_of_two(_one_width(_hybrid(rng))))),
+    "granitehybrid": (
+        "granitehybrid",
+        granitehybrid,
+        lambda rng: _maybe_dense(rng, _inner_of_two(_one_width(_hybrid(rng)))),
+    ),
     "nemotron_h": ("nemotron_h", nemotron_h, _hybrid),
     "lfm2": ("lfm2", lfm2, lambda rng: _square(_hybrid(rng)) | {"conv": 3}),
     "qwen3next": ("qwen3next", qwen3next, lambda rng: _hybrid(rng) | delta_numbers(rng)),

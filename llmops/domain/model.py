@@ -48,6 +48,15 @@ class RecurrentState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Indexer:
+    """Sparse attention's own small keys, one head of `key_length`, which choose `top` cells for each token."""
+
+    key_length: int
+    heads: int
+    top: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One block. A latent layer has one KV head of `key_length` = rank + rope and `value_length` 0 (V is a view of K).
 
@@ -66,6 +75,7 @@ class Layer:
     expert_feed_forward: int = 0
     owns_kv_cache: bool = True
     recurrent: RecurrentState | None = None
+    indexer: Indexer | None = None
 
     def key_width(self) -> int:
         """Elements of K for one token."""

@@ -74,7 +74,7 @@ class _Allocation:
         self.arenas = [Arena(one) for one in alignments]
         self.size_of = size_of
 
-    def run(self, leafs: Sequence[tuple[Node, int]], nodes: Sequence[tuple[Node, int]]) -> tuple[int, ...]:
+    def run(self, leafs: Sequence[tuple[Node, int]], nodes: Sequence[tuple[Node, int]]) -> tuple[int, ...]:  # noqa: C901 - one loop of ggml
         place = self.place
         for leaf, device in leafs:
             place(leaf, device)

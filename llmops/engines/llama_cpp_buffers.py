@@ -18,8 +18,10 @@ from llmops.engines.llama_cpp_compute import (
     pipelined_branch_bytes,
     upper_bound_bytes,
 )
-from llmops.engines.llama_cpp_simulation import is_simulated, simulate
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, Weights, cache_bytes
+from llmops.engines.llama_cpp_simulation import is_simulated, simulate, simulated_confidence
+
+UNLIKE_ITS_FAMILY = "compute buffers are an upper bound: the file lacks tensors that other files of `{}` have"
 
 PIPELINE_COPIES = 4
 """`GGML_SCHED_MAX_COPIES`."""
@@ -40,8 +42,12 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     """The compute buffers of a start: simulated where the graph is known, else by closed forms and bounds."""
     if is_simulated(case):
         copies = PIPELINE_COPIES if is_pipelined(case, placement) else 1
-        cards, host = simulate(case, placement, copies=copies)
-        return Compute(cards=cards, host=host, confidence=Confidence.EXACT, host_confidence=Confidence.EXACT)
+        try:
+            cards, ram = simulate(case, placement, copies=copies)
+        except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
+            return _bounded(case, placement, placed, (UNLIKE_ITS_FAMILY.format(case.shape.architecture),))
+        certain = simulated_confidence(case, placement)
+        return Compute(cards=cards, host=ram, confidence=certain, host_confidence=certain)
     sure = closed_form_confidence(case)
     if not placement.cards:
         host = cpu_only_bytes(case) if sure is not Confidence.LOW else upper_bound_bytes(case)

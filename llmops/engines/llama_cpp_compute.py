@@ -60,9 +60,7 @@ class Case:
 
     def is_windowed(self) -> bool:
         """Whether some layers slide: two caches, two masks."""
-        return self.shape.window_tokens is not None and any(
-            layer.attention in WINDOWED for layer in self.shape.layers
-        )
+        return self.shape.window_tokens is not None and any(layer.attention in WINDOWED for layer in self.shape.layers)
 
     def widest_value(self) -> int:
         """Without flash attention every layer's V rows are as wide as the widest's."""
@@ -279,9 +277,5 @@ def upper_bound_bytes(case: Case) -> int:
 
 
 def closed_form_confidence(case: Case) -> Confidence:
-    """How far the closed form reaches: checked family and cache types, checked family with others, not covered."""
-    if case.shape.architecture not in EXACT_ARCHITECTURES:
-        return Confidence.LOW
-    key, value = case.settings.kv_cache_type_k, case.settings.kv_cache_type_v
-    plain = key == value and (key == "f16" or (case.is_quantized(key) and case.shape.latent is None))
-    return Confidence.EXACT if plain and case.settings.flash_attention is FlashAttention.ON else Confidence.CALIBRATED
+    """How far a form reaches: to the byte for published shapes, but not for any widths, so never more than calibrated."""
+    return Confidence.CALIBRATED if case.shape.architecture in EXACT_ARCHITECTURES else Confidence.LOW

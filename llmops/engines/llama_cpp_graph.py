@@ -10,7 +10,9 @@ from llmops.domain.tensor_types import TENSOR_TYPES
 VIEWS = frozenset({"none", "view", "reshape", "permute", "transpose"})
 """`ggml_is_view_op`: nothing is computed."""
 
-IN_PLACE = frozenset({"add", "add_id", "sub", "mul", "div", "scale", "sqr", "sqrt", "unary", "rope", "rms_norm", "softmax", "clamp"})
+IN_PLACE = frozenset(
+    {"add", "add_id", "sub", "mul", "div", "scale", "sqr", "sqrt", "unary", "rope", "rms_norm", "softmax", "clamp"}
+)
 """`ggml_op_can_inplace`, as far as the graphs here use it: the result may take a parent's place."""
 
 Dims = tuple[int, int, int, int]
@@ -211,7 +213,9 @@ def rows(of: Node, chosen: Node) -> Node:
 def write_rows(into: Node, values: Node, chosen: Node) -> Node:
     """`ggml_set_rows`: a view of what it writes into."""
     root = into if into.origin is None else into.origin
-    return Node("set_rows", into.kind, into.dims, (values, chosen, into), origin=root, size=into.size, shifted=into.shifted)
+    return Node(
+        "set_rows", into.kind, into.dims, (values, chosen, into), origin=root, size=into.size, shifted=into.shifted
+    )
 
 
 def copied(values: Node, into: Node) -> Node:

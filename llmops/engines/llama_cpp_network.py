@@ -5,7 +5,7 @@ Source: llama.cpp b11669, src/llama-graph.cpp (`build_inp_embd`, `build_norm`, `
 graphs of the running server.
 """
 
-from llmops.domain.model import Attention, Layer
+from llmops.domain.model import Attention, LatentAttention, Layer
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_graph import (
     Graph,
@@ -21,7 +21,6 @@ from llmops.engines.llama_cpp_graph import (
     rows,
     same,
     stored,
-    transpose,
     view,
     write_rows,
 )
@@ -58,6 +57,7 @@ class Network:
         return self.placement.cards if place == HOST else place
 
     def has(self, name: str) -> bool:
+        """Whether the file has the tensor, `.weight` understood."""
         return name in self.tensors or f"{name}.weight" in self.tensors
 
     def weight(self, name: str, *, at: int | None = None, output: bool = False) -> Node:
@@ -71,9 +71,11 @@ class Network:
         return self.weights[key]
 
     def layer(self, at: int, name: str) -> Node:
+        """A weight of one block."""
         return self.weight(f"blk.{at}.{name}")
 
     def has_in(self, at: int, name: str) -> bool:
+        """Whether a block has the tensor."""
         return self.has(f"blk.{at}.{name}")
 
     def input(self, name: str, kind: str, *dims: int) -> Node:
@@ -83,23 +85,35 @@ class Network:
         return self.inputs[name]
 
     def positions(self) -> Node:
+        """Positions of the rows, four a row where they are of several dimensions."""
         return self.input("positions", "I32", self.tokens * self.positions_per_token())
 
     def positions_per_token(self) -> int:
+        """Four with M-RoPE."""
         return 4 if self.shape.architecture in {"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"} else 1
 
     def output_ids(self) -> Node:
+        """Which rows get logits."""
         return self.input("output ids", "I32", self.outputs)
 
     def cache(self, at: int, part: str, kind: str, width: int, cells: int) -> Node:
+        """A layer's cache, made once."""
         key = (at, part)
         if key not in self.caches:
             home = self.device(self.placement.cache(at))
             streams = self.case.context.streams
-            self.caches[key] = stored(kind.upper(), width, cells, streams, home=home, is_weight=False, name=f"{part} {at}")
+            self.caches[key] = stored(
+                kind.upper(), width, cells, streams, home=home, is_weight=False, name=f"{part} {at}"
+            )
         return self.caches[key]
 
     # -- beginning and end
+
+    def latent(self) -> LatentAttention:
+        """The model's latent attention; a family whose graph needs it has the keys, or its file is refused."""
+        if self.shape.latent is None:
+            raise ValueError(f"{self.shape.architecture} without latent attention")
+        return self.shape.latent
 
     def embedded(self, *, scaled: bool = False, factor: bool = False) -> Node:
         """`build_inp_embd`: three ways in, of which one runs; all are allocated. `scaled`: row by row, `factor`: as a whole."""
@@ -193,6 +207,7 @@ class Network:
         return same("rope", values, *sources)
 
     def is_sliding(self, one: Layer) -> bool:
+        """Whether the layer's cache is the window's."""
         return one.attention in (Attention.SLIDING, Attention.CHUNKED) and self.case.is_windowed()
 
     def spread(self, values: Node, side: int, part: str) -> Node:
@@ -260,9 +275,7 @@ class Network:
             node = self.spread(node, value_side, f"{part} values")
         return node if output is None else self.linear(at, output, node)
 
-    def scores(
-        self, at: int, query: Node, keys: Node, values: Node, mask: Node, *, sinks: bool, capped: bool
-    ) -> Node:
+    def scores(self, at: int, query: Node, keys: Node, values: Node, mask: Node, *, sinks: bool, capped: bool) -> Node:
         """Attention without the fused kernel: all scores at once."""
         node = product(keys, query)
         if capped:
@@ -292,6 +305,7 @@ class Network:
         self.graph.expand(write_rows(target, flat, index))
 
     def mask(self, part: str, cells: int) -> Node:
+        """The mask of the full cache, the window's or the indexer's."""
         streams = self.case.context.streams
         kind = "F16" if self.case.flash() else "F32"
         return self.input(f"{part} mask", kind, cells, self.tokens // streams, 1, streams)
@@ -328,7 +342,9 @@ class Network:
         logits = self.linear(at, "ffn_gate_inp", values)
         probabilities = {"softmax": "softmax", "sigmoid": "unary"}.get(gating)
         chances = logits if probabilities is None else same(probabilities, logits)
-        judged = same("add", chances, self.layer(at, "exp_probs_b.bias")) if self.has_in(at, "exp_probs_b.bias") else chances
+        judged = (
+            same("add", chances, self.layer(at, "exp_probs_b.bias")) if self.has_in(at, "exp_probs_b.bias") else chances
+        )
         sorted_ = Node("argsort", "I32", (logits if first else judged).dims, (logits if first else judged,))
         chosen = view(sorted_, used, tokens, strides="top", size=4 * ((tokens - 1) * logits.dims[0] + used))
         weights = rows(reshape(chances, 1, logits.dims[0], tokens), chosen)
@@ -358,6 +374,7 @@ class Network:
         return self.summed(node, used, tokens)
 
     def expert_linear(self, at: int, name: str, values: Node, chosen: Node) -> Node:
+        """A product with each chosen expert's matrix, and their biases."""
         node = expert_product(self.layer(at, name), values, chosen)
         bias = f"blk.{at}.{name}.bias"
         return same("add_id", node, self.weight(bias), chosen) if bias in self.tensors else node
@@ -389,6 +406,3 @@ class Network:
             open_ = same("div", same("unary", gate), gate) if silu_gate else same("unary", gate)
             beside = same("mul", beside, open_)
         return same("add", node, beside)
-
-
-__all__ = ["Network", "transpose"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llmops.domain.engine import Device, EngineSettings
-from llmops.domain.model import Layer, ModelShape, Tensor
+from llmops.domain.model import Attention, Layer, ModelShape, Tensor
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
 
@@ -150,10 +150,17 @@ def _places(name: str, shape: ModelShape, settings: EngineSettings, placement: P
         moved = layer < settings.cpu_moe_layers and _EXPERTS.match(match[2]) is not None
         return (HOST,) if moved else (placement.layers[layer],)
     if name.startswith("rope_"):  # one in the file, one in every buffer whose layers read it
-        return tuple(sorted(set(placement.layers)))
-    if name.startswith("token_embd.") and shape.has_tied_output() and placement.output != HOST:
-        return (HOST, placement.output)
+        return tuple(
+            sorted({placement.layers[at] for at, one in enumerate(shape.layers) if _reads_factors(shape, one)})
+        )
+    if name.startswith("token_embd.") and shape.has_tied_output():
+        if placement.output != HOST:
+            return (HOST, placement.output)
+        is_second = _has_layer_table(shape) or (not placement.cards and is_repacked(shape, name))
+        return (HOST, HOST) if is_second else (HOST,)
     if name.startswith(_FIRST):
+        return (placement.layers[0],)
+    if name.startswith("token_embd_norm.") and any(one.name.startswith("output_norm.") for one in shape.tensors):
         return (placement.layers[0],)
     if name.startswith("token_embd_norm.") and not any(one.name.startswith("output_norm.") for one in shape.tensors):
         return (placement.output,)
@@ -162,9 +169,32 @@ def _places(name: str, shape: ModelShape, settings: EngineSettings, placement: P
     return (placement.output,)
 
 
+def _has_layer_table(shape: ModelShape) -> bool:
+    """gemma3n and gemma4 with embeddings a layer keep the tied output as a tensor of its own even in RAM."""
+    return any(tensor.name == "per_layer_token_embd.weight" for tensor in shape.tensors)
+
+
+def _reads_factors(shape: ModelShape, layer: Layer) -> bool:
+    """gemma4's sliding layers turn without the file's frequency factors (src/models/gemma4.cpp)."""
+    return shape.architecture != "gemma4" or layer.attention is Attention.FULL
+
+
+REPACKED_TYPES = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
+"""What a processor with AVX2 rearranges, eight rows at a time (ggml/src/ggml-cpu/repack.cpp)."""
+
+
+def is_repacked(shape: ModelShape, name: str) -> bool:
+    """Without cards, matrices of these types are rearranged in memory of their own: a tied output becomes a second copy."""
+    tensor = next(one for one in shape.tensors if one.name == name)
+    return tensor.type in REPACKED_TYPES and tensor.dims[1] % 8 == 0
+
+
 def weight_place(name: str, settings: EngineSettings, placement: Placement, *, at: int | None) -> int:
-    """Where the graph reads a weight that is no tied output: a block's with its block (experts kept in RAM excepted), one
-    that every block has a copy of (`at`) with that block, the inputs in RAM, the rest with the output."""
+    """Where the graph reads a weight that is no tied output.
+
+    A block's lies with its block (experts kept in RAM excepted), one that every block has a copy of (`at`) with that block,
+    the inputs in RAM, the rest with the output.
+    """
     match = _BLOCK.match(name)
     if match is not None:
         layer = int(match[1])
@@ -172,7 +202,7 @@ def weight_place(name: str, settings: EngineSettings, placement: Placement, *, a
         return HOST if moved else placement.layers[layer]
     if at is not None:
         return placement.layers[at]
-    if name.startswith(_FIRST):
+    if name.startswith((*_FIRST, "token_embd_norm.")):
         return placement.layers[0]
     return HOST if name.startswith(_INPUTS) else placement.output
 
@@ -180,11 +210,12 @@ def weight_place(name: str, settings: EngineSettings, placement: Placement, *, a
 def cache_bytes(
     layer: Layer, *, cells: int, streams: int, kind_k: str, kind_v: str, value_width: int, on_card: bool
 ) -> int:
-    """K and V of one layer; a recurrent or cacheless layer has none. A tail only on a card, as for weights."""
+    """K, V and indexer keys of one layer; a recurrent or cacheless one has none. A tail only on a card, as for weights."""
     if not layer.owns_kv_cache or layer.kv_heads == 0 or layer.key_length == 0:
         return 0
     total = 0
-    for kind, width in ((kind_k, layer.key_width()), (kind_v, value_width)):
+    indexed = layer.indexer.key_length if layer.indexer is not None else 0
+    for kind, width in ((kind_k, layer.key_width()), (kind_v, value_width), (kind_k, indexed)):
         if width == 0:
             continue
         tail = row_tail_bytes(kind, width) if on_card else 0

@@ -6,6 +6,7 @@ Source: llama.cpp b11669, src/models/mamba-base.cpp, delta-net-base.cpp, rwkv7-b
 
 from collections.abc import Callable
 
+from llmops.domain.model import Layer
 from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
@@ -37,6 +38,7 @@ class States:
         self.kept = view(self.copies, net.slots - 1, shifted=True)
 
     def stored(self, at: int, part: str, width: int) -> Node:
+        """The rows of a layer where its cache lies."""
         home = self.net.device(self.net.placement.cache(at))
         return stored("F32", width, self.net.slots, home=home, is_weight=False, name=f"{part} {at}")
 
@@ -78,6 +80,7 @@ class States:
         return node
 
     def save(self, cache: Node, values: Node, width: int) -> None:
+        """Write a batch's new rows back."""
         self.net.graph.expand(copied(values, view(cache, width, self.sequences)))
 
     def convolved(self, at: int, values: Node, channels: int, kept: int) -> Node:
@@ -104,11 +107,11 @@ class ScanSources:
 
 def _part(of: Node, *dims: int, shifted: bool) -> Node:
     """A slice of each row."""
-    wide = dims_product(dims) // dims_product(of.dims[1:])
+    wide = _product_of(dims) // _product_of(of.dims[1:])
     return view(of, *dims, shifted=shifted, strides=("slice", of.dims[0]), size=of.size - 4 * (of.dims[0] - wide))
 
 
-def dims_product(dims: tuple[int, ...]) -> int:
+def _product_of(dims: tuple[int, ...]) -> int:
     total = 1
     for one in dims:
         total *= one
@@ -184,11 +187,11 @@ def _only_states(net: Network, block: Callable[[Network, States, int, Node], Nod
     return net.finish(stream)
 
 
-def mamba(net: Network) -> Graph:
+def _mamba1_only(net: Network) -> Graph:
     return _only_states(net, _mamba1)
 
 
-def mamba2(net: Network) -> Graph:
+def _mamba2_only(net: Network) -> Graph:
     return _only_states(net, _mamba2)
 
 
@@ -199,7 +202,7 @@ def _attention(net: Network, at: int, node: Node, *, turned: bool = False) -> No
     return net.attend(at, query, keys, values)
 
 
-def jamba(net: Network) -> Graph:
+def _jamba(net: Network) -> Graph:
     stream = net.embedded()
     states = States(net)
     for at, one in enumerate(net.shape.layers):
@@ -208,11 +211,11 @@ def jamba(net: Network) -> Graph:
         node, before = net.chosen_rows(at, node, stream)
         between = same("add", before, node)
         node = net.mixed(at, net.norm(between, "ffn_norm", at), normed=False)
-        stream = same("add", node, between)
+        stream = same("add", between, node)
     return net.finish(stream)
 
 
-def falcon_h1(net: Network) -> Graph:
+def _falcon_h1(net: Network) -> Graph:
     """Each layer has both, side by side."""
     stream = net.embedded()
     states = States(net)
@@ -226,7 +229,7 @@ def falcon_h1(net: Network) -> Graph:
     return net.finish(stream)
 
 
-def granitehybrid(net: Network) -> Graph:
+def _granitehybrid(net: Network) -> Graph:
     stream = net.embedded(factor=True)
     states = States(net)
     for at, one in enumerate(net.shape.layers):
@@ -239,7 +242,7 @@ def granitehybrid(net: Network) -> Graph:
     return net.finish(stream, scaled=True)
 
 
-def nemotron_h(net: Network) -> Graph:
+def _nemotron_h(net: Network) -> Graph:
     """One of state, attention, feed-forward a block."""
     stream = net.embedded()
     states = States(net)
@@ -258,7 +261,7 @@ def nemotron_h(net: Network) -> Graph:
     return net.finish(stream)
 
 
-def lfm2(net: Network) -> Graph:
+def _lfm2(net: Network) -> Graph:
     stream = net.embedded()
     states = States(net)
     for at, one in enumerate(net.shape.layers):
@@ -323,17 +326,14 @@ def _gated_attention(net: Network, at: int, node: Node) -> Node:
     return net.linear(at, "attn_output", same("mul", result, gate))
 
 
-def _delta_net(
-    net: Network, states: States, at: int, node: Node, *, joined_gates: bool, wide_heads: bool
-) -> Node:
+def _delta_net(net: Network, states: States, at: int, node: Node, *, joined_gates: bool, wide_heads: bool) -> Node:
     """`build_layer_attn_linear`: convolve queries, keys, values; a gated delta rule with its state; a gated norm."""
     one = net.shape.layers[at]
-    assert one.recurrent is not None
     count, sequences, tokens = states.rows, states.sequences, net.tokens
     channels, kept = net.layer(at, "ssm_conv1d").dims[1], net.layer(at, "ssm_conv1d").dims[0] - 1
     inner, heads = net.layer(at, "attn_gate").dims[1], net.tensors[f"blk.{at}.ssm_dt.bias"].dims[0]
     length = inner // heads
-    size = one.recurrent.state_elements // inner
+    size = _state_elements(one) // inner
     groups = (channels - inner) // (2 * size)
     mixed = net.linear(at, "attn_qkv", node)
     gate_source = node
@@ -358,6 +358,11 @@ def _delta_net(
     result = same("mul", net.norm(result, "ssm_norm", at), same("unary", open_))
     result = product(net.layer(at, "ssm_out"), reshape(result, inner, count, sequences))
     return reshape(result, net.width, tokens)
+
+
+def _state_elements(layer: Layer) -> int:
+    """Elements of one sequence's state."""
+    return layer.recurrent.state_elements if layer.recurrent is not None else 0
 
 
 def _repeated(values: Node, size: int, groups: int, heads: int, count: int, sequences: int) -> Node:
@@ -386,25 +391,119 @@ def _delta_gates(
     return reshape(gate, 1, heads, count, sequences), beta
 
 
-def qwen3next(net: Network) -> Graph:
+def _qwen3next(net: Network) -> Graph:
     return _qwen(net, joined_gates=True, wide_heads=True)
 
 
-def qwen35(net: Network) -> Graph:
+def _qwen35(net: Network) -> Graph:
     return _qwen(net, joined_gates=False, wide_heads=False)
 
 
+def _rwkv7(net: Network) -> Graph:
+    """Time mixing with a state, channel mixing; both shift their rows by one token (`build_rwkv7_time_mix`)."""
+    width, tokens = net.width, net.tokens
+    stream = net.norm(net.embedded(), "token_embd_norm", kind="norm")
+    states = States(net)
+    count, sequences = states.rows, states.sequences
+    stream.sources[0].sources[0].backend = net.device(net.placement.layers[0]) if net.pins else -1
+    first_value: Node | None = None
+    for at, one in enumerate(net.shape.layers):
+        head = _state_elements(one) // width
+        shift_cache, shifts = states.read(at, "window", 2 * width)
+        state_cache, state = states.read(at, "state", width * head)
+        shifts = reshape(shifts, width, 2, sequences)
+        size = shifts.size - 4 * width
+        time_shift = view(shifts, width, 1, sequences, strides="shift", size=size)
+        channel_shift = view(shifts, width, 1, sequences, shifted=True, strides="shift", size=size)
+        stream = reshape(stream, width, count, sequences)
+        normed = net.norm(stream, "attn_norm", at, kind="norm")
+        before = joined(time_shift, _all_but_last(normed), 1)
+        node, first_value, kept = _time_mix(net, states, at, normed, before, state, first_value, head)
+        net.graph.expand(copied(kept, view(state_cache, width * head * sequences)))
+        between = same("add", reshape(node, width, count, sequences), stream)
+        normed_2 = net.norm(between, "attn_norm_2", at, kind="norm")
+        before = joined(channel_shift, _all_but_last(normed_2), 1)
+        new = joined(_last(normed), _last(normed_2), 1)
+        new = view(new, 2 * width * sequences)
+        net.graph.expand(copied(new, view(shift_cache, 2 * width * sequences)))
+        flat = [reshape(values, width, tokens) for values in (between, normed_2, before)]
+        residual, value, earlier = net.chosen_rows(at, *flat)
+        delta = same("mul", same("sub", earlier, value), net.layer(at, "channel_mix_lerp_k"))
+        node = product(net.layer(at, "channel_mix_key"), same("add", delta, value))
+        node = product(net.layer(at, "channel_mix_value"), same("sqr", same("unary", node)))
+        stream = same("add", node, residual)
+    return net.finish(stream, kind="norm")
+
+
+def _all_but_last(values: Node) -> Node:
+    width, count, sequences = values.dims[:3]
+    return view(values, width, count - 1, sequences, strides="rows", size=values.size - 4 * width)
+
+
+def _last(values: Node) -> Node:
+    width, count, sequences = values.dims[:3]
+    size = 4 * width * (count * (sequences - 1) + 1)
+    return view(values, width, 1, sequences, shifted=True, strides="rows", size=size)
+
+
+def _time_mix(
+    net: Network, states: States, at: int, node: Node, before: Node, state: Node, first_value: Node | None, head: int
+) -> tuple[Node, Node, Node]:
+    width, tokens, heads = net.width, net.tokens, net.width // head
+    shift = same("sub", before, node)
+    mixed = Node("repeat", "F32", (*shift.dims[:3], 6), (shift,))
+    mixed = same("add", same("mul", mixed, net.layer(at, "time_mix_lerp_fused")), node)
+    r, w, k, v, a, g = (view(mixed, width, tokens, shifted=number > 0) for number in range(6))
+
+    def weight(name: str) -> Node:
+        return net.layer(at, f"time_mix_{name}")
+
+    receptance = product(weight("receptance"), r)
+    decay = product(weight("w2"), same("unary", product(weight("w1"), w)))
+    decay = same("unary", same("scale", same("unary", same("add", decay, weight("w0")))))
+    keys = product(weight("key"), k)
+    values = product(weight("value"), v)
+    if first_value is None:
+        first_value = values
+    else:
+        gate = same("unary", same("add", product(weight("v2"), product(weight("v1"), v)), weight("v0")))
+        values = same("add", values, same("mul", same("sub", first_value, values), gate))
+    open_ = product(weight("g2"), same("unary", product(weight("g1"), g)))
+    rate = same("unary", same("add", product(weight("a2"), product(weight("a1"), a)), weight("a0")))
+    removal = Node(
+        "l2_norm", "F32", (head, heads, tokens, 1), (reshape(same("mul", keys, weight("k_k")), head, heads, tokens),)
+    )
+    scaled = same("mul", keys, weight("k_a"))
+    keys = same("add", keys, same("sub", same("mul", rate, scaled), scaled))
+    receptance, decay, keys, values, rate = (
+        reshape(one, head, heads, tokens) for one in (receptance, decay, keys, values, rate)
+    )
+    sources = (receptance, decay, keys, values, same("unary", removal), same("mul", removal, rate), state)
+    result = Node("rwkv_wkv7", "F32", (width, tokens + head * states.sequences, 1, 1), sources)
+    kept = view(result, width * head * states.sequences, shifted=True)
+    node = view(result, width * tokens)
+    node = same("norm", reshape(node, head, heads, tokens))
+    node = same("mul", reshape(node, width, tokens), net.layer(at, "time_mix_ln"))
+    node = same("add", node, net.weight(f"blk.{at}.time_mix_ln.bias"))
+    own = same("mul", same("mul", keys, receptance), reshape(weight("r_k"), head, heads))
+    own = same("mul", values, Node("sum_rows", "F32", (1, heads, tokens, 1), (own,)))
+    node = same("add", node, reshape(own, width, tokens))
+    node = product(weight("output"), same("mul", node, open_))
+    return node, first_value, kept
+
+
 RECURRENT_NETWORKS: dict[str, Build] = {
-    "mamba": mamba,
-    "mamba2": mamba2,
-    "jamba": jamba,
-    "falcon-h1": falcon_h1,
-    "granitehybrid": granitehybrid,
-    "nemotron_h": nemotron_h,
-    "nemotron_h_moe": nemotron_h,
-    "lfm2": lfm2,
-    "lfm2moe": lfm2,
-    "qwen3next": qwen3next,
-    "qwen35": qwen35,
-    "qwen35moe": qwen35,
+    "mamba": _mamba1_only,
+    "mamba2": _mamba2_only,
+    "jamba": _jamba,
+    "falcon-h1": _falcon_h1,
+    "granitehybrid": _granitehybrid,
+    "nemotron_h": _nemotron_h,
+    "nemotron_h_moe": _nemotron_h,
+    "lfm2": _lfm2,
+    "lfm2moe": _lfm2,
+    "rwkv7": _rwkv7,
+    "qwen3next": _qwen3next,
+    "qwen35": _qwen35,
+    "qwen35moe": _qwen35,
 }

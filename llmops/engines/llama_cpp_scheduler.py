@@ -117,7 +117,7 @@ def _expand(nodes: Sequence[Node], machine: Machine) -> None:
                     node.backend = at
 
 
-def _reads(machine: Machine, device: int, node: Node) -> bool:
+def _reads(device: int, node: Node) -> bool:
     """Whether a device can read a tensor where it is."""
     home = _home(node)
     if home is None:
@@ -125,7 +125,7 @@ def _reads(machine: Machine, device: int, node: Node) -> bool:
     return home == device
 
 
-def _assign_rest(nodes: Sequence[Node], machine: Machine) -> None:
+def _assign_rest(nodes: Sequence[Node], machine: Machine) -> None:  # noqa: C901 - ggml's passes, in its order
     """Passes 3 and 4: an operation the neighbours' device cannot run goes where most of its sources are."""
     for node in nodes:
         if node.op in VIEWS or node.backend != -1:
@@ -138,7 +138,7 @@ def _assign_rest(nodes: Sequence[Node], machine: Machine) -> None:
                 1
                 for source in node.sources
                 if (source.backend != -1 or (source.origin is not None and source.origin.backend != -1))
-                and _reads(machine, device, source)
+                and _reads(device, source)
             )
             if known > best:
                 best, node.backend = known, device
@@ -166,7 +166,7 @@ class _Part:
     inputs: list[Node] = field(default_factory=list)
 
 
-def _split(graph: Graph, machine: Machine) -> Cut:
+def _split(graph: Graph, machine: Machine) -> Cut:  # noqa: C901 - ggml's pass, in its order
     """Pass 5: cut where the device changes, or where the next host weight is copied: its copy's room is used again."""
     nodes = graph.nodes
     kept = machine.copies > 1
@@ -178,7 +178,7 @@ def _split(graph: Graph, machine: Machine) -> Cut:
     for at, node in enumerate(nodes):
         if node.op in VIEWS:
             continue
-        if node.backend != part.device or (part.inputs and _copies_a_weight(node, part, machine)):
+        if node.backend != part.device or (part.inputs and _copies_a_weight(node, part)):
             part.end = at
             part = _Part(node.backend, at)
             parts.append(part)
@@ -188,7 +188,7 @@ def _split(graph: Graph, machine: Machine) -> Cut:
                 source.is_output = True
                 copies[id(source), source.backend] = [source, *more]
                 graph_inputs.append(source)
-            if source.backend == part.device or _reads(machine, part.device, source):
+            if source.backend == part.device or _reads(part.device, source):
                 continue
             key = (id(source), part.device)
             if key not in copies:
@@ -205,9 +205,9 @@ def _split(graph: Graph, machine: Machine) -> Cut:
     return _copy(graph, machine, parts, copies, graph_inputs)
 
 
-def _copies_a_weight(node: Node, part: _Part, machine: Machine) -> bool:
+def _copies_a_weight(node: Node, part: _Part) -> bool:
     return any(
-        source.is_weight and source.backend != part.device and not _reads(machine, part.device, source)
+        source.is_weight and source.backend != part.device and not _reads(part.device, source)
         for source in node.sources
     )
 

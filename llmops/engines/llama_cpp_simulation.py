@@ -4,6 +4,7 @@ Source: llama.cpp b11669, src/llama-context.cpp `graph_reserve` (one batch of pr
 the size rules of CUDA buffers, ggml/src/ggml-cuda/ggml-cuda.cu and fattn.cu.
 """
 
+from llmops.domain.ledger import Confidence
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
 from llmops.engines.llama_cpp_allocator import buffer_bytes
@@ -66,6 +67,13 @@ def _runs(device: int, node: Node) -> bool:
 def is_simulated(case: Case) -> bool:
     """Whether the graph of this model is known, with all its tensors."""
     return case.shape.architecture in NETWORKS and bool(case.shape.tensors)
+
+
+def simulated_confidence(case: Case, placement: Placement) -> Confidence:
+    """Exact, but for sparse attention whose layers are partly in RAM: there it came out over (never under)."""
+    whole = placement.cards and placement.is_whole() and placement.kv_offload and not case.settings.cpu_moe_layers
+    indexed = any(layer.indexer is not None for layer in case.shape.layers)
+    return Confidence.CALIBRATED if indexed and not whole else Confidence.EXACT
 
 
 def simulate(case: Case, placement: Placement, *, copies: int) -> tuple[tuple[int, ...], int]:

@@ -5,7 +5,7 @@ Source: llama.cpp b11669, src/models/<family>.cpp; each checked node by node aga
 
 from collections.abc import Callable
 
-from llmops.domain.model import Attention
+from llmops.domain.model import Attention, Indexer
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.engines.llama_cpp_graph import (
     Graph,
@@ -21,6 +21,7 @@ from llmops.engines.llama_cpp_graph import (
     same,
     transpose,
     view,
+    write_rows,
 )
 from llmops.engines.llama_cpp_network import Network
 
@@ -34,7 +35,6 @@ def _plain(
     norm: str = "attn_norm",
     forward_norm: str = "ffn_norm",
     factors: str | None = None,
-    windows_first: bool = False,
     head_norm: str | None = None,
     residual: bool = False,
     embedding: bool = False,
@@ -77,51 +77,51 @@ def _plain(
     return net.finish(stream, kind=kind, scaled=logits)
 
 
-def llama(net: Network) -> Graph:
+def _llama(net: Network) -> Graph:
     return _plain(net, factors="rope_freqs")
 
 
-def phi3(net: Network) -> Graph:
+def _phi3(net: Network) -> Graph:
     return _plain(net, factors="rope_factors_short", scaled_queries=True, stream_first=True)
 
 
-def qwen3(net: Network) -> Graph:
+def _qwen3(net: Network) -> Graph:
     return _plain(net, head_norm="head")
 
 
-def smollm3(net: Network) -> Graph:
+def _smollm3(net: Network) -> Graph:
     return _plain(net, unrotated_every=4)
 
 
-def granite(net: Network) -> Graph:
+def _granite(net: Network) -> Graph:
     return _plain(net, residual=True, embedding=True, logits=True)
 
 
-def minicpm(net: Network) -> Graph:
+def _minicpm(net: Network) -> Graph:
     return _plain(net, residual=True, embedding=True, logits=True)
 
 
-def arcee(net: Network) -> Graph:
+def _arcee(net: Network) -> Graph:
     return _plain(net, act="relu²")
 
 
-def seed_oss(net: Network) -> Graph:
+def _seed_oss(net: Network) -> Graph:
     return _plain(net, forward_norm="post_attention_norm")
 
 
-def starcoder2(net: Network) -> Graph:
+def _starcoder2(net: Network) -> Graph:
     return _plain(net, kind="norm")
 
 
-def qwen2moe(net: Network) -> Graph:
+def _qwen2moe(net: Network) -> Graph:
     return _plain(net, normed=False, silu_gate=True)
 
 
-def glm4moe(net: Network) -> Graph:
+def _glm4moe(net: Network) -> Graph:
     return _plain(net, forward_norm="post_attention_norm", head_norm="head", gating="sigmoid", normed=False)
 
 
-def gpt_oss(net: Network) -> Graph:
+def _gpt_oss(net: Network) -> Graph:
     return _plain(net, forward_norm="post_attention_norm", gating="weights", normed=False, sinks=True)
 
 
@@ -144,15 +144,15 @@ def _wide_norms(net: Network, *, gating: str, normed: bool) -> Graph:
     return net.finish(stream)
 
 
-def olmoe(net: Network) -> Graph:
+def _olmoe(net: Network) -> Graph:
     return _wide_norms(net, gating="softmax", normed=False)
 
 
-def minimax_m2(net: Network) -> Graph:
+def _minimax_m2(net: Network) -> Graph:
     return _wide_norms(net, gating="sigmoid", normed=True)
 
 
-def olmo2(net: Network) -> Graph:
+def _olmo2(net: Network) -> Graph:
     """No norm before, one after attention and after feed-forward; windows have RoPE of their own."""
     stream = net.embedded()
     for at, one in enumerate(net.shape.layers):
@@ -174,7 +174,7 @@ def _normed_after(net: Network, at: int, node: Node, before: Node, attention: st
     return same("add", node, between)
 
 
-def exaone4(net: Network) -> Graph:
+def _exaone4(net: Network) -> Graph:
     stream = net.embedded()
     windows = net.case.is_windowed()
     for at, one in enumerate(net.shape.layers):
@@ -188,7 +188,7 @@ def exaone4(net: Network) -> Graph:
     return net.finish(stream)
 
 
-def glm4(net: Network) -> Graph:
+def _glm4(net: Network) -> Graph:
     stream = net.embedded()
     for at in range(net.count):
         before = stream
@@ -202,11 +202,11 @@ def glm4(net: Network) -> Graph:
     return net.finish(stream)
 
 
-def command_r(net: Network) -> Graph:
+def _command_r(net: Network) -> Graph:
     return _side_by_side(net, always_rotated=True)
 
 
-def cohere2(net: Network) -> Graph:
+def _cohere2(net: Network) -> Graph:
     return _side_by_side(net, always_rotated=False)
 
 
@@ -226,11 +226,11 @@ def _side_by_side(net: Network, *, always_rotated: bool) -> Graph:
     return net.finish(stream, kind="norm", scaled=True)
 
 
-def gemma2(net: Network) -> Graph:
+def _gemma2(net: Network) -> Graph:
     return _gemma(net, capped=True)
 
 
-def gemma3(net: Network) -> Graph:
+def _gemma3(net: Network) -> Graph:
     return _gemma(net, capped=False)
 
 
@@ -252,7 +252,7 @@ def _gemma(net: Network, *, capped: bool) -> Graph:
     return net.finish(stream, capped=capped)
 
 
-def gemma4(net: Network) -> Graph:
+def _gemma4(net: Network) -> Graph:
     """Values are normed too; layers without a cache read an earlier one's; a small embedding enters each layer."""
     layers, tokens = net.shape.layers, net.tokens
     small = net.tensors["per_layer_proj_norm.weight"].dims[0] if net.has("per_layer_proj_norm") else 0
@@ -263,8 +263,8 @@ def gemma4(net: Network) -> Graph:
         net.graph.nodes.insert(0, selected)
         selected.visited = True
         net.graph.leafs[:0] = [*selected.sources]
-        for one in selected.sources:
-            one.visited = True
+        for source_ in selected.sources:
+            source_.visited = True
     extra: Node | None = None
     owners = [at for at, one in enumerate(layers) if one.owns_kv_cache]
     for at, one in enumerate(layers):
@@ -278,7 +278,10 @@ def gemma4(net: Network) -> Graph:
         source = None
         if one.owns_kv_cache:
             keys = net.heads(at, "attn_k", node, one.kv_heads, one.key_length)
-            values = same("rms_norm", net.heads(at, "attn_v", node, one.kv_heads, one.value_length) if net.has_in(at, "attn_v") else keys)
+            values = same(
+                "rms_norm",
+                net.heads(at, "attn_v", node, one.kv_heads, one.value_length) if net.has_in(at, "attn_v") else keys,
+            )
             keys = net.rotated(at, net.norm(keys, "attn_k_norm", at), factors)
         else:
             source = max(own for own in owners if net.is_sliding(layers[own]) == sliding)
@@ -296,7 +299,7 @@ def gemma4(net: Network) -> Graph:
     return net.finish(stream, capped=True)
 
 
-def gemma3n(net: Network) -> Graph:
+def _gemma3n(net: Network) -> Graph:
     """Four streams (altup) of which one is computed and all are corrected; a low-rank detour (laurel); small embeddings."""
     layers, tokens = net.shape.layers, net.tokens
     streams = net.tensors["altup_proj.weight"].dims[2] + 1
@@ -313,7 +316,9 @@ def gemma3n(net: Network) -> Graph:
         predicted = _predicted(net, at, stacked, streams)
         active = _stream(predicted, net.width, tokens, 0)
         normed = net.norm(active, "attn_norm", at)
-        detour = net.norm(product(net.layer(at, "laurel_r"), product(net.layer(at, "laurel_l"), normed)), "laurel_post_norm", at)
+        detour = net.norm(
+            product(net.layer(at, "laurel_r"), product(net.layer(at, "laurel_l"), normed)), "laurel_post_norm", at
+        )
         detour = same("add", detour, normed)
         query = net.rotated(at, net.norm(net.heads(at, "attn_q", normed, one.heads, one.key_length), "attn_q_norm", at))
         keys = values = None
@@ -434,7 +439,7 @@ def _small_embedding(net: Network, at: int, stream: Node, extra: Node, small: in
     return same("add", stream, net.norm(node, "post_norm", at))
 
 
-def llama4(net: Network) -> Graph:
+def _llama4(net: Network) -> Graph:
     """Chunked layers have RoPE and normed heads; the others neither, and their queries are scaled by position."""
     stream = net.embedded()
     for at, one in enumerate(net.shape.layers):
@@ -455,7 +460,7 @@ def llama4(net: Network) -> Graph:
     return net.finish(stream)
 
 
-def deepseek2(net: Network) -> Graph:
+def _deepseek2(net: Network) -> Graph:
     """MLA: one latent row a token is key and value of all heads; K and V are unfolded around attention."""
     stream = net.embedded()
     for at in range(net.count):
@@ -469,35 +474,79 @@ def deepseek2(net: Network) -> Graph:
     return net.finish(stream)
 
 
+def _indexer_keys(net: Network, at: int, node: Node, indexer: Indexer) -> None:
+    """The indexer's own keys of this batch, normed, turned and spread, into their cache."""
+    keys = net.norm(product(net.layer(at, "indexer.attn_k"), node), "indexer.k_norm", at, kind="norm")
+    keys = net.rotated(at, reshape(keys, indexer.key_length, 1, net.tokens))
+    keys = product(net.input("indexer rotation", "F32", indexer.key_length, indexer.key_length), keys)
+    cells = net.case.cells(net.shape.layers[at])
+    cache = net.cache(at, "indexer keys", net.case.settings.kv_cache_type_k, indexer.key_length, cells)
+    net.write(cache, keys, indexer.key_length, "indexer", transposed=False)
+
+
+def _chosen_cells(net: Network, at: int, node: Node, low_query: Node, indexer: Indexer) -> Node:
+    """The mask of the cells the indexer scores highest, over the usual one (`lightning_indexer`)."""
+    tokens, streams = net.tokens, net.case.context.streams
+    rows_, cells = tokens // streams, net.case.cells(net.shape.layers[at])
+    top = min(indexer.top, cells)
+    zero = Node("fill", "F32", (1, top, rows_, streams), (Node("none", "F32", (1, top, rows_, streams), name="zeros"),))
+    query = product(net.layer(at, "indexer.attn_q_b"), low_query)
+    query = net.rotated(at, reshape(query, indexer.key_length, indexer.heads, tokens))
+    query = product(net.input("indexer rotation", "F32", indexer.key_length, indexer.key_length), query)
+    query = view(query, indexer.key_length, indexer.heads, rows_, streams)
+    cache = net.cache(at, "indexer keys", net.case.settings.kv_cache_type_k, indexer.key_length, cells)
+    keys = view(cache, indexer.key_length, 1, cells, streams)
+    weights = same("scale", view(product(net.layer(at, "indexer.proj"), node), indexer.heads, rows_, 1, streams))
+    mask = net.mask("full", cells)
+    scores = Node(
+        "lightning_indexer", "F32", (cells, rows_, 1, streams), (query, keys, weights, net.mask("indexer", cells))
+    )
+    best = Node("top_k", "I32", (top, rows_, 1, streams), (scores,))
+    best = view(continuous(best), top, rows_, streams)
+    empty = Node("fill", mask.kind, mask.dims, (mask,))
+    chosen = write_rows(view(empty, 1, cells, rows_, streams), zero, best)
+    return same("add", view(chosen, cells, rows_, 1, streams), mask)
+
+
 def _latent_attention(net: Network, at: int, node: Node) -> Node:
-    latent = net.shape.latent
-    assert latent is not None
+    indexer = net.shape.layers[at].indexer
+    if indexer is not None:
+        _indexer_keys(net, at, node, indexer)
+    latent = net.latent()
     one, tokens = net.shape.layers[at], net.tokens
     rank, turned = latent.rank, latent.rope_length
     plain = latent.key_length - turned
     if net.has_in(at, "attn_q_a"):
-        query = net.norm(product(net.layer(at, "attn_q_a"), node), "attn_q_a_norm", at)
-        query = product(net.layer(at, "attn_q_b"), query)
+        low_query = net.norm(product(net.layer(at, "attn_q_a"), node), "attn_q_a_norm", at)
+        query = product(net.layer(at, "attn_q_b"), low_query)
     else:
-        query = product(net.layer(at, "attn_q"), node)
-    query = reshape(query, latent.key_length, one.heads, tokens)
+        low_query = query = product(net.layer(at, "attn_q"), node)
+    if indexer is None:
+        query = reshape(query, latent.key_length, one.heads, tokens)
     span = 4 * (tokens * one.heads * latent.key_length)
     unturned = view(query, plain, one.heads, tokens, strides=("head", latent.key_length), size=span - 4 * turned)
-    turning = view(query, turned, one.heads, tokens, shifted=True, strides=("head", latent.key_length), size=span - 4 * plain)
+    turning = view(
+        query, turned, one.heads, tokens, shifted=True, strides=("head", latent.key_length), size=span - 4 * plain
+    )
     compressed = product(net.layer(at, "attn_kv_a_mqa"), node)
     span = 4 * tokens * (rank + turned)
     key_part = view(compressed, turned, 1, tokens, shifted=True, strides=("latent", rank), size=span - 4 * rank)
     turning = net.rotated(at, turning)
     key_part = net.rotated(at, key_part)
-    low = net.norm(view(compressed, rank, tokens, strides=("latent", rank), size=span - 4 * turned), "attn_kv_a_norm", at)
+    low = net.norm(
+        view(compressed, rank, tokens, strides=("latent", rank), size=span - 4 * turned), "attn_kv_a_norm", at
+    )
     absorbed = product(net.layer(at, "attn_k_b"), permute(unturned, 0, 2, 1, 3))
     query = joined(permute(absorbed, 0, 2, 1, 3), turning, 0)
     low = reshape(low, rank, 1, tokens)
     keys = joined(low, key_part, 0)
-    return _attend_latent(net, at, query, keys, low, rank)
+    chosen = None if indexer is None else (node, low_query, indexer)
+    return _attend_latent(net, at, query, keys, low, rank, chosen)
 
 
-def _attend_latent(net: Network, at: int, query: Node, keys: Node, low: Node, rank: int) -> Node:
+def _attend_latent(
+    net: Network, at: int, query: Node, keys: Node, low: Node, rank: int, chosen: tuple[Node, Node, Indexer] | None
+) -> Node:
     case, graph = net.case, net.graph
     one, tokens, streams = net.shape.layers[at], net.tokens, net.case.context.streams
     for node in (query, low, keys):
@@ -512,7 +561,7 @@ def _attend_latent(net: Network, at: int, query: Node, keys: Node, low: Node, ra
     behind = TENSOR_TYPES[cache.kind].row_bytes(left) if left % TENSOR_TYPES[cache.kind].block_elements == 0 else 0
     read_v = view(stored_rows, rank, 1, cells, streams, strides=("latent", rank), size=cache.size - behind)
     read_v = permute(read_v, 0, 2, 1, 3)
-    mask = net.mask("full", cells)
+    mask = net.mask("full", cells) if chosen is None else _chosen_cells(net, at, *chosen)
     unfold = net.layer(at, "attn_v_b")
     if case.flash():
         node = flash_attention(query, read_k, read_v, mask)
@@ -532,33 +581,35 @@ def _attend_latent(net: Network, at: int, query: Node, keys: Node, low: Node, ra
 
 
 TRANSFORMERS: dict[str, Build] = {
-    "llama": llama,
-    "mistral3": llama,
-    "qwen2": llama,
-    "qwen3": qwen3,
-    "qwen3moe": qwen3,
-    "qwen2moe": qwen2moe,
-    "gemma2": gemma2,
-    "gemma3": gemma3,
-    "gemma3n": gemma3n,
-    "gemma4": gemma4,
-    "gpt-oss": gpt_oss,
-    "cohere2": cohere2,
-    "command-r": command_r,
-    "phi3": phi3,
-    "deepseek2": deepseek2,
-    "glm4": glm4,
-    "glm4moe": glm4moe,
-    "llama4": llama4,
-    "olmo2": olmo2,
-    "exaone4": exaone4,
-    "granite": granite,
-    "minicpm": minicpm,
-    "arcee": arcee,
-    "ernie4_5": llama,
-    "smollm3": smollm3,
-    "seed_oss": seed_oss,
-    "starcoder2": starcoder2,
-    "olmoe": olmoe,
-    "minimax-m2": minimax_m2,
+    "llama": _llama,
+    "mistral3": _llama,
+    "qwen2": _llama,
+    "qwen3": _qwen3,
+    "qwen3moe": _qwen3,
+    "qwen2moe": _qwen2moe,
+    "gemma2": _gemma2,
+    "gemma3": _gemma3,
+    "gemma3n": _gemma3n,
+    "gemma4": _gemma4,
+    "gpt-oss": _gpt_oss,
+    "cohere2": _cohere2,
+    "command-r": _command_r,
+    "phi3": _phi3,
+    "deepseek2": _deepseek2,
+    "deepseek32": _deepseek2,
+    "glm-dsa": _deepseek2,
+    "glm4": _glm4,
+    "glm4moe": _glm4moe,
+    "llama4": _llama4,
+    "olmo2": _olmo2,
+    "exaone4": _exaone4,
+    "granite": _granite,
+    "minicpm": _minicpm,
+    "arcee": _arcee,
+    "ernie4_5": _llama,
+    "smollm3": _smollm3,
+    "seed_oss": _seed_oss,
+    "starcoder2": _starcoder2,
+    "olmoe": _olmoe,
+    "minimax-m2": _minimax_m2,
 }

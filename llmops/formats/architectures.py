@@ -121,16 +121,17 @@ NOT_SERVABLE: dict[str, str] = {
     "gemma4-assistant": "a draft model, which goes beside the model it drafts for",
 }
 
-_INDEXER = "the cache of its attention indexer, which comes on top of the keys and values"
+INDEXER = "the cache of its attention indexer, which comes on top of the keys and values"
 _LINEAR = "the state of its linear attention layers"
+INDEXED = frozenset({"deepseek32", "glm-dsa"})
+"""Latent attention with an indexer: each layer that has one keeps its keys in a cache of their own."""
+
 NOT_SIZED: dict[str, str] = {
-    "deepseek32": _INDEXER,
-    "glm-dsa": _INDEXER,
-    "hy_v4": _INDEXER,
-    "dots3note": _INDEXER,
-    "glm5-next": _INDEXER,
-    "minimax-m3": _INDEXER,
-    "qwen4exp": _INDEXER,
+    "hy_v4": INDEXER,
+    "dots3note": INDEXER,
+    "glm5-next": INDEXER,
+    "minimax-m3": INDEXER,
+    "qwen4exp": INDEXER,
     "deepseek4": "its compressed caches; its layers are taken as latent or full attention",
     "minimax-01": _LINEAR,
     "kimi-k3": "which of its layers keep a state instead of keys and values",
@@ -142,6 +143,7 @@ NOT_SIZED: dict[str, str] = {
 PLAIN = frozenset(
     """
     apertus arcee arctic baichuan bailingmoe bailingmoe2 bitnet bloom chatglm codeshell command-r dbrx deci deepseek deepseek2
+    deepseek32 glm-dsa
     dots1 ernie4_5 ernie4_5-moe exaone exaone4 falcon gemma glm4 glm4moe gpt2 gptneox granite granitemoe grok grovemoe
     hunyuan-dense hunyuan-moe hy_v3 internlm2 jais llama minicpm minicpm3 minimax-m2 mistral3 mistral4 mpt nemotron olmo olmoe
     openelm orion pangu-embedded phi2 phi3 phimoe plamo plm qwen qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe

@@ -6,12 +6,13 @@ Keys: llama.cpp b11434, src/llama-arch.cpp and src/llama-model.cpp (`load_hparam
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import ModelShape, Tensor
+from llmops.domain.model import Indexer, Layer, ModelShape, Tensor
 from llmops.domain.tensor_types import FILE_TYPES
-from llmops.formats.architectures import KNOWN, NOT_SERVABLE, NOT_SIZED, is_covered
+from llmops.formats.architectures import INDEXED, INDEXER, KNOWN, NOT_SERVABLE, NOT_SIZED, is_covered
 from llmops.formats.gguf import GgufHeader, split_parts
 from llmops.formats.gguf_values import GgufValue, Skipped
 from llmops.formats.layers import LAYERS_LIMIT, FeedForward, stack
@@ -58,7 +59,7 @@ def model_shape(headers: Sequence[GgufHeader], *, name: str) -> ModelShape:
     return ModelShape(
         architecture=architecture,
         name=_title(metadata, name),
-        layers=built.layers,
+        layers=_with_indexers(architecture, keys, built.layers, tensors),
         embedding_length=keys.integer("embedding_length", least=1),
         vocabulary=_vocabulary(keys, metadata, tensors),
         context_length=keys.integer("context_length", least=1),
@@ -69,7 +70,7 @@ def model_shape(headers: Sequence[GgufHeader], *, name: str) -> ModelShape:
         quantization=_quantization(metadata, tensors),
         mtp_layers=mtp,
         has_chat_template="tokenizer.chat_template" in metadata,
-        not_sized=_not_sized(architecture, tensors),
+        not_sized=_not_sized(architecture, keys, tensors),
     )
 
 
@@ -164,6 +165,24 @@ def _feed_forwards(tensors: Sequence[Tensor], layers: int) -> tuple[FeedForward,
     )
 
 
+def _with_indexers(
+    architecture: str, keys: ModelKeys, layers: Sequence[Layer], tensors: Sequence[Tensor]
+) -> tuple[Layer, ...]:
+    """The layers with the indexers of sparse attention, where the file has their tensors."""
+    if architecture not in INDEXED or not keys.has("attention.indexer.key_length"):
+        return tuple(layers)
+    indexer = Indexer(
+        key_length=keys.integer("attention.indexer.key_length"),
+        heads=keys.integer("attention.indexer.head_count"),
+        top=keys.integer("attention.indexer.top_k"),
+    )
+    names = {tensor.name for tensor in tensors}
+    return tuple(
+        replace(layer, indexer=indexer) if not names or f"blk.{at}.indexer.attn_k.weight" in names else layer
+        for at, layer in enumerate(layers)
+    )
+
+
 def _title(metadata: Mapping[str, GgufValue], name: str) -> str:
     title = metadata.get("general.name")
     return title if isinstance(title, str) and title.strip() else name
@@ -191,8 +210,10 @@ def _quantization(metadata: Mapping[str, GgufValue], tensors: Sequence[Tensor]) 
     return size.most_common(1)[0][0] if size else None
 
 
-def _not_sized(architecture: str, tensors: Sequence[Tensor]) -> tuple[str, ...]:
+def _not_sized(architecture: str, keys: ModelKeys, tensors: Sequence[Tensor]) -> tuple[str, ...]:
     words: list[str] = []
+    if architecture in INDEXED and not keys.has("attention.indexer.key_length"):
+        words.append(INDEXER)
     if architecture in NOT_SIZED:
         words.append(NOT_SIZED[architecture])
     elif not is_covered(architecture):

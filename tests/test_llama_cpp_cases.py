@@ -1,0 +1,160 @@
+"""The ledger against a running llama.cpp b11669, for many random models and settings, and its laws on perturbed ones.
+
+`measured/llama.cpp/b11669-cases.json` is written by `scripts/measure`; a case holds the numbers its model was built from.
+"""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from headers import header_only
+from llama_cpp_families import FAMILIES, Numbers, build, draw
+
+from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
+from llmops.domain.ledger import Confidence, DeviceLedger, HostLedger, Ledger
+from llmops.domain.model import ModelShape
+from llmops.domain.units import MIB
+from llmops.engines import llama_cpp
+from llmops.formats.gguf import read_header
+from llmops.formats.gguf_shape import model_shape
+
+CASES = Path(__file__).parent / "measured" / "llama.cpp" / "b11669-cases.json"
+CARD_MIB = 4_000_000
+PARTIAL = ("-ngl", "-ncmoe", "-nkvo")
+
+
+@cache
+def measured() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(CASES.read_text())
+    return loaded
+
+
+def shape_of(family: str, numbers: Numbers) -> ModelShape:
+    keys, tensors = build(family, numbers)
+    file = header_only(keys, tensors)
+    return model_shape([read_header(file.read, name=family, file_bytes=file.file_bytes)], name=family)
+
+
+def cards(count: int) -> tuple[Device, ...]:
+    size = CARD_MIB * MIB
+    return tuple(
+        Device(name=f"card {at}", kind=DeviceKind.CUDA, capacity_bytes=size, free_bytes=size, overhead_bytes=0)
+        for at in range(count)
+    )
+
+
+def ledger(shape: ModelShape, settings: EngineSettings, count: int) -> Ledger:
+    host = HostDevice(memory_bytes=None, physical_cores=None)
+    return llama_cpp.ledger(shape=shape, settings=settings, devices=cards(count), host=host, reserve_bytes=0)
+
+
+def buffers(row: dict[str, Any]) -> list[list[int]]:
+    """Measured [model, context, compute] of each card, then of RAM."""
+    said = row["buffers"]
+    ram = [one for name, one in said.items() if name == "CUDA_Host" or not name.startswith("CUDA")]
+    return [said.get(f"CUDA{at}", [0, 0, 0]) for at in range(row["cards"])] + [
+        [sum(part) for part in zip(*ram, strict=True)]
+    ]
+
+
+def test_the_file_holds_500_cases_of_more_than_20_families() -> None:
+    rows = measured()["rows"]
+    assert measured()["build"] == llama_cpp.BUILD
+    assert len(rows) >= 500
+    assert len({row["family"] for row in rows}) >= 40
+    assert {row["cards"] for row in rows} == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_buffer_of_a_family_comes_out(family: str) -> None:
+    """Weights and caches to the byte everywhere; compute never less, and to the byte wherever the ledger says exact."""
+    for row in (one for one in measured()["rows"] if one["family"] == family):
+        settings = llama_cpp.settings(["llama-server", *row["flags"].split()])
+        said = ledger(shape_of(family, row["numbers"]), settings, row["cards"])
+        rest = 1.10 if any(flag in row["flags"] for flag in PARTIAL) else 1.03
+        largest = _largest_matrix(family, row["numbers"])
+        places: list[DeviceLedger | HostLedger] = [*said.devices, said.host]
+        for device, (model, kept, compute) in zip(places, buffers(row), strict=True):
+            causes, sure = device.causes, device.confidence["compute_bytes"]
+            assert causes.weights_bytes == model, row
+            assert causes.kv_cache_bytes + causes.recurrent_state_bytes == kept, row
+            assert causes.compute_bytes >= compute, row
+            if sure is Confidence.EXACT:
+                assert causes.compute_bytes == compute, row
+            else:
+                assert causes.compute_bytes <= max(rest * compute, compute + largest), row
+
+
+def test_only_partly_offloaded_sparse_attention_is_not_exact() -> None:
+    found: Counter[str] = Counter()
+    for row in (one for one in measured()["rows"] if one["family"] in ("deepseek32", "glm-dsa", "llama", "jamba")):
+        settings = llama_cpp.settings(["llama-server", *row["flags"].split()])
+        said = ledger(shape_of(row["family"], row["numbers"]), settings, row["cards"])
+        is_partial = row["cards"] == 0 or any(flag in row["flags"] for flag in PARTIAL)
+        everywhere: list[DeviceLedger | HostLedger] = [*said.devices, said.host]
+        for device in everywhere:
+            kind = device.confidence["compute_bytes"].value
+            found[kind] += 1
+            if kind != "exact":
+                assert is_partial, row
+                assert row["family"] in ("deepseek32", "glm-dsa"), row
+    assert found["exact"] > 3 * found["calibrated"]
+
+
+def _largest_matrix(family: str, numbers: Numbers) -> int:
+    _, tensors = build(family, numbers)
+    return max(tensor.data_bytes() for tensor in tensors if tensor.name.startswith("blk."))
+
+
+PERTURBED = ("E", "H", "G", "D", "F", "V", "L", "Fe", "X", "W")
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3moe", "gemma3", "mamba2"])
+def test_a_name_changes_nothing_and_every_dimension_changes_its_formula(family: str) -> None:
+    """Weights are the padded sum of the tensors, caches the sum over the layers, whatever the widths; names mean nothing."""
+    rng = Random(f"perturbed {family}")
+    for _ in range(6):
+        numbers = draw(family, rng) | {"type": "F16"}
+        settings = EngineSettings(
+            engine=EngineName.LLAMA_CPP, context_size=256 * rng.randint(1, 200), parallel=1, ubatch_tokens=512
+        )
+        shape = shape_of(family, numbers)
+        base = ledger(shape, settings, 1)
+        assert replace(base, notes=()) == replace(ledger(replace(shape, name="another"), settings, 1), notes=())
+        for name in (one for one in PERTURBED if one in numbers):
+            more = int(numbers[name]) + (1 if name in "LX" else 64)
+            if name == "H":
+                more = int(numbers["H"]) + int(numbers["G"])
+            changed_numbers = numbers | {name: more}
+            if name == "G":
+                changed_numbers |= {"H": int(numbers["H"]) // int(numbers["G"]) * more}
+            if family == "mamba2":
+                changed_numbers |= {"I": 2 * int(changed_numbers["E"]), "dt": 2 * int(changed_numbers["E"]) // 64}
+            changed = shape_of(family, changed_numbers)
+            causes = ledger(changed, settings, 1).devices[0].causes
+            assert causes.weights_bytes == _weights_by_hand(changed)
+            assert causes.kv_cache_bytes == _cache_by_hand(changed_numbers, family, settings)
+
+
+def _weights_by_hand(shape: ModelShape) -> int:
+    """Unquantized, one card: every tensor to 128 bytes but the embedding, which is there where it is the output as well."""
+    tied = all(tensor.name != "output.weight" for tensor in shape.tensors)
+    names = [tensor for tensor in shape.tensors if tied or tensor.name != "token_embd.weight"]
+    return sum((tensor.data_bytes() + 127) // 128 * 128 for tensor in names)
+
+
+def _cache_by_hand(numbers: Numbers, family: str, settings: EngineSettings) -> int:
+    if "H" not in numbers:
+        return 0
+    total = 0
+    for at in range(int(numbers["L"])):
+        cells = settings.context_size
+        if family == "gemma3" and at % 6 != 5:
+            cells = min(cells, (int(numbers["W"]) + 512 + 255) // 256 * 256)
+        total += 2 * ((2 * cells * int(numbers["G"]) * int(numbers["D"]) + 127) // 128 * 128)
+    return total
