@@ -1,6 +1,7 @@
 """`llmops quickstart`: the whole main job, the real commands in a row, on this host and in a scratch directory."""
 
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -80,9 +81,21 @@ class Story:
 
 
 def run(options: Options, *, runner: Runner) -> Answer:
-    """Examine, plan, pull, verify, render and smoke: each the real command, each on what the one before left."""
+    """Examine, plan, pull, verify, render and smoke: each the real command, each on what the one before left.
+
+    A scratch directory of its own making is removed when it does not come to an end; keys lie in it.
+    """
     engine = _engine(options, runner)
     scratch = _scratch(options)
+    try:
+        return _loop(scratch, engine, runner)
+    except BaseException:
+        if options.scratch is None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        raise
+
+
+def _loop(scratch: Path, engine: str | None, runner: Runner) -> Answer:
     root, lock = scratch / "root", scratch / "llmops.lock"
     store = root / STORE.relative_to("/")
     story = Story()
@@ -315,7 +328,7 @@ def _verdict(*, ok: bool, served: bool) -> str:
 
 def _next_commands(model: str) -> tuple[str, ...]:
     started_as = Path(sys.argv[0]).absolute()
-    here = f"{sys.executable} -m llmops" if started_as.suffix == ".py" else str(started_as)
+    here = f"{shlex.quote(sys.executable)} -m llmops" if started_as.suffix == ".py" else shlex.quote(str(started_as))
     program = "llmops" if shutil.which("llmops") else here
     return (
         f"{program} plan {model} --out llmops.lock",
