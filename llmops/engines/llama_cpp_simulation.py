@@ -4,6 +4,8 @@ Source: llama.cpp b11669, src/llama-context.cpp `graph_reserve` (one batch of pr
 the size rules of CUDA buffers, ggml/src/ggml-cuda/ggml-cuda.cu and fattn.cu.
 """
 
+from dataclasses import replace
+
 from llmops.domain.ledger import Confidence
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
@@ -13,6 +15,7 @@ from llmops.engines.llama_cpp_graph import Node
 from llmops.engines.llama_cpp_network import Network
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, HOST_ALIGNMENT, Placement, row_tail_bytes
 from llmops.engines.llama_cpp_recurrent import RECURRENT_NETWORKS
+from llmops.engines.llama_cpp_repeats import with_fewer_layers
 from llmops.engines.llama_cpp_scheduler import Machine, cut
 from llmops.engines.llama_cpp_transformers import TRANSFORMERS
 
@@ -81,6 +84,8 @@ def simulate(case: Case, placement: Placement, *, copies: int) -> tuple[tuple[in
 
     Below 32 rows no card takes over the host's work, so that generating can need more of the host than a prompt does.
     """
+    shape, placement = with_fewer_layers(case.shape, placement)
+    case = replace(case, shape=shape)
     sizes = _reserved(case, placement, copies=copies, single=False)
     if not placement.is_whole() or not placement.kv_offload or case.settings.cpu_moe_layers:
         one = _reserved(case, placement, copies=copies, single=True)
