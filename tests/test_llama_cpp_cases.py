@@ -117,7 +117,13 @@ def _largest_matrix(family: str, numbers: Numbers) -> int:
 def test_leaving_equal_layers_out_changes_no_buffer(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Deep models, as deep as published ones: the short graph's buffers are those of the whole graph."""
     rng = Random(f"deep {family}")
-    for count in (1, 1, 2, 3):
+    for count, part in (
+        (1, {}),
+        (1, {"gpu_layers": 13}),
+        (1, {"kv_offload": False}),
+        (1, {"cpu_moe_layers": 15}),
+        (3, {}),
+    ):
         numbers = draw(family, rng) | {"L": rng.randint(20, 61)}
         settings = EngineSettings(
             engine=EngineName.LLAMA_CPP,
@@ -127,10 +133,11 @@ def test_leaving_equal_layers_out_changes_no_buffer(family: str, monkeypatch: py
             kv_cache_type_v="f16",
             tensor_split=tuple(float(rng.randint(1, 4)) for _ in range(count)),
         )
+        settings = replace(settings, **part)
         shape = shape_of(family, numbers)
         short = ledger(shape, settings, count)
         with monkeypatch.context() as patched:
-            patched.setattr(llama_cpp_simulation, "with_fewer_layers", lambda shape, placement: (shape, placement))
+            patched.setattr(llama_cpp_simulation, "with_fewer_layers", lambda *given: given)
             whole = ledger(shape, settings, count)
         assert short == whole
 

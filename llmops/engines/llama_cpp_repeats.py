@@ -1,6 +1,6 @@
 """A model with fewer of its equal layers: the allocator's buffers are the same, its graph is built in a tenth of the time.
 
-With everything on cards, equal layers in a row take and give back the same blocks each time; three of a row and its last show
+Equal layers in a row take and give back the same blocks each time; three of a row and its last show
 all the states there are. Layers with a recurrent state or an indexer are built in full: there it did not hold. Held to the
 full graph by `tests/test_llama_cpp_cases.py`.
 """
@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from llmops.domain.engine import EngineSettings
 from llmops.domain.model import ModelShape, Tensor
 from llmops.engines.llama_cpp_placement import Placement
 
@@ -22,12 +23,17 @@ BY_NUMBER = frozenset({"gemma3n", "gemma4", "smollm3"})
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
 
 
-def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelShape, Placement]:
-    """The shape and the placement without the repeats."""
-    if not placement.is_whole() or shape.architecture in BY_NUMBER:
-        return shape, placement
+def with_fewer_layers(
+    shape: ModelShape, placement: Placement, settings: EngineSettings
+) -> tuple[ModelShape, Placement, EngineSettings]:
+    """The shape, the placement and the settings without the repeats. Where weights are copied, their types count as well."""
+    same = shape, placement, settings
+    if shape.architecture in BY_NUMBER:
+        return same
     if any(layer.recurrent is not None or layer.indexer is not None for layer in shape.layers):
-        return shape, placement
+        return same
+    moved = settings.cpu_moe_layers
+    typed = not placement.is_whole() or moved > 0
     blocks: list[list[tuple[str, Tensor]]] = [[] for _ in shape.layers]
     rest: list[Tensor] = []
     for tensor in shape.tensors:
@@ -39,20 +45,27 @@ def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelSha
     numbers: dict[object, int] = {}
     kinds = [
         numbers.setdefault(
-            (layer, placement.layers[at], tuple((name, tensor.dims) for name, tensor in blocks[at])), len(numbers)
+            (
+                layer,
+                placement.layers[at],
+                at < moved,
+                tuple((name, tensor.dims, tensor.type if typed else "") for name, tensor in blocks[at]),
+            ),
+            len(numbers),
         )
         for at, layer in enumerate(shape.layers)
     ]
     kept = kept_layers(kinds)
     if len(kept) == len(kinds):
-        return shape, placement
+        return same
     tensors = rest + [
         Tensor(f"blk.{new}.{name}", tensor.dims, tensor.type)
         for new, at in enumerate(kept)
         for name, tensor in blocks[at]
     ]
     fewer = replace(shape, layers=tuple(shape.layers[at] for at in kept), tensors=tuple(tensors))
-    return fewer, replace(placement, layers=tuple(placement.layers[at] for at in kept))
+    left = replace(placement, layers=tuple(placement.layers[at] for at in kept))
+    return fewer, left, replace(settings, cpu_moe_layers=sum(at < moved for at in kept))
 
 
 def kept_layers(kinds: Sequence[int]) -> tuple[int, ...]:

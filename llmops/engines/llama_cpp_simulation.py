@@ -84,8 +84,8 @@ def simulate(case: Case, placement: Placement, *, copies: int) -> tuple[tuple[in
 
     Below 32 rows no card takes over the host's work, so that generating can need more of the host than a prompt does.
     """
-    shape, placement = with_fewer_layers(case.shape, placement)
-    case = replace(case, shape=shape)
+    shape, placement, settings = with_fewer_layers(case.shape, placement, case.settings)
+    case = replace(case, shape=shape, settings=settings)
     sizes = _reserved(case, placement, copies=copies, single=False)
     if not placement.is_whole() or not placement.kv_offload or case.settings.cpu_moe_layers:
         one = _reserved(case, placement, copies=copies, single=True)
