@@ -58,7 +58,7 @@ def opened(hub: FakeHub) -> tuple[ModelShape, ModelRef]:
         f"hf:{REPOSITORY}",
         engine=EngineChoice.AUTO,
         quantization="auto",
-        room_bytes=1 << 40,
+        rooms_bytes=(1 << 40,),
         pinned=True,
         sources=sources,
     )

@@ -22,7 +22,7 @@ def blob(store: Path, content: bytes) -> Path:
 
 def opened(text: str) -> Opened:
     return open_model(
-        text, engine=EngineChoice.AUTO, quantization="auto", room_bytes=1 << 34, pinned=True, sources=Sources()
+        text, engine=EngineChoice.AUTO, quantization="auto", rooms_bytes=(1 << 34,), pinned=True, sources=Sources()
     )
 
 

@@ -76,13 +76,11 @@ def open_named(question: Question, *, stand_in: str | None, quantization: str | 
 
 
 def _opened(question: Question, text: str, quantization: str) -> Opened:
-    cards = question.place.cards
-    room = max(sum(card.free_bytes for card in cards), question.place.host.memory_bytes or 0)
     return open_model(
         text,
         engine=EngineChoice.AUTO,
         quantization=quantization,
-        room_bytes=room,
+        rooms_bytes=question.place.rooms_bytes(),
         pinned=False,
         sources=question.sources,
     )

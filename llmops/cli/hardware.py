@@ -28,6 +28,12 @@ class Hardware:
     facts: HostFacts | None
     notes: tuple[str, ...]
 
+    def rooms_bytes(self) -> tuple[int, ...]:
+        """The cards' free memory, then with the host's (where it is known); the host's alone without a card."""
+        cards = sum(card.free_bytes for card in self.cards)
+        both = cards + (self.host.memory_bytes or 0)
+        return (cards, both) if self.cards else (both,)
+
 
 def gpu_rows() -> tuple[GpuRow, ...]:
     """The catalogue's cards."""

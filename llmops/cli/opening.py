@@ -1,6 +1,6 @@
 """A MODEL as typed → its shapes, read from headers only, and what would pin it. Joins the hub, local files and the catalogue."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from llmops.domain.engine import EngineName
 from llmops.domain.errors import OutsideWorld, WrongInput, WrongUsage
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Where
-from llmops.domain.model import ModelFile, ModelRef, ModelShape, ModelSource, SourceKind, Tensor
+from llmops.domain.model import ModelRef, ModelShape, ModelSource, SourceKind, Tensor
 from llmops.domain.profile import EngineChoice
 from llmops.domain.units import size_text
 from llmops.formats import catalogue, config_json, gguf, safetensors
@@ -23,17 +23,11 @@ from llmops.hub.reading import Reader, local_reader, open_file, remote_reader
 from llmops.hub.repository import list_files
 from llmops.hub.transport import Patience
 from llmops.library import shipped
+from llmops.sizing.ladder import QUALITY, rungs
 from llmops.sizing.quantized import quantized
 
-QUALITY = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K")
-"""What `quantization: auto` tries of a catalogue model, the best first; 16 bit only when it is asked for."""
-
-WIDE = ("F32", "F16", "BF16")
 HASTE = Patience(attempts=4, first_wait_seconds=0.4, stall_seconds=15.0)
 """Someone waits for a plan, and little is asked: an unreachable hub is told after some three seconds."""
-
-HEADERS_READ = 3
-"""Of a repository's quantizations, how many headers are read: the largest that may fit, by their files' sizes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +59,9 @@ def model_rows() -> tuple[ModelRow, ...]:
 
 
 def open_model(
-    text: str, *, engine: EngineChoice, quantization: str, room_bytes: int, pinned: bool, sources: Sources
+    text: str, *, engine: EngineChoice, quantization: str, rooms_bytes: Sequence[int], pinned: bool, sources: Sources
 ) -> Opened:
-    """Read what is needed to size MODEL, and no weight. `room_bytes` is the largest memory there is: it chooses what to try.
+    """Read what is needed to size MODEL, and no weight. `rooms_bytes`, the memories there are, choose what to try.
 
     `pinned` asks for files with digests: a catalogue id is then taken from its GGUF repository at the hub.
     """
@@ -83,14 +77,14 @@ def open_model(
         case SourceKind.LOCAL:
             return _local(Path(source.path or text), engine)
         case SourceKind.HUB:
-            return _hub(source, engine, wanted, room_bytes, sources)
+            return _hub(source, engine, wanted, rooms_bytes, sources)
         case SourceKind.URL:
             return _url(source, engine, sources)
         case SourceKind.CATALOGUE:
             row = catalogue.find_model(rows, source.path or text)
             if row is None:
                 raise WrongUsage(f"no model `{text}` in the catalogue", hint="`llmops catalog models` lists them")
-            return _catalogue(source, row, engine, wanted, room_bytes, sources, pinned=pinned)
+            return _catalogue(source, row, engine, wanted, rooms_bytes, sources, pinned=pinned)
         case SourceKind.OLLAMA:
             hint = "give the GGUF file itself: `hf:org/repo:QUANT` or a local path"
             raise WrongUsage(f"`{text}` is a name of the Ollama library, which this version does not read", hint=hint)
@@ -178,14 +172,21 @@ def _tensors(weights: Sequence[tuple[str, Reader]]) -> tuple[Tensor, ...] | None
     return tuple(tensor for shard in shards for tensor in shard) or None
 
 
-def _hub(source: ModelSource, choice: EngineChoice, wanted: str | None, room_bytes: int, sources: Sources) -> Opened:
+def _hub(
+    source: ModelSource, choice: EngineChoice, wanted: str | None, rooms_bytes: Sequence[int], sources: Sources
+) -> Opened:
     endpoint, token = sources.endpoint(), sources.token()
     ref = list_files(source, endpoint=endpoint, token=token, patience=HASTE)
     models = select.candidates(ref)
     if not models and wanted is None:
         return _hub_safetensors(ref, choice, endpoint, token)
     engine = engine_for(choice, EngineName.LLAMA_CPP, what="a repository of GGUF files")
-    chosen = [select.selected(ref, selector=wanted).files] if wanted else _worth_trying(models, room_bytes)
+    sizes = {label: sum(one.bytes for one in files) for label, files in models.items()}
+    chosen = (
+        [select.selected(ref, selector=wanted).files]
+        if wanted
+        else [models[one] for one in rungs(sizes, rooms_bytes=rooms_bytes)]
+    )
     shapes, by_quantization = [], {}
     for files in chosen:
         readers = [(one.name, open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE)) for one in files]
@@ -203,15 +204,6 @@ def _hub(source: ModelSource, choice: EngineChoice, wanted: str | None, room_byt
         notes=(note,),
         pin=by_quantization.__getitem__,
     )
-
-
-def _worth_trying(models: Mapping[str, tuple[ModelFile, ...]], room_bytes: int) -> list[tuple[ModelFile, ...]]:
-    """The largest that may fit by their files' sizes, 16 bit only when there is nothing else; the smallest when none may."""
-    sizes = {label: sum(one.bytes for one in files) for label, files in models.items()}
-    narrow = {label: size for label, size in sizes.items() if label not in WIDE} or sizes
-    by_size = sorted(narrow, key=lambda label: -narrow[label])
-    fitting = [label for label in by_size if narrow[label] <= room_bytes]
-    return [models[label] for label in (fitting or by_size[-1:])[:HEADERS_READ]]
 
 
 def _hub_safetensors(ref: ModelRef, choice: EngineChoice, endpoint: str, token: str | None) -> Opened:
@@ -252,7 +244,7 @@ def _catalogue(
     row: ModelRow,
     choice: EngineChoice,
     wanted: str | None,
-    room_bytes: int,
+    rooms_bytes: Sequence[int],
     sources: Sources,
     *,
     pinned: bool,
@@ -260,7 +252,7 @@ def _catalogue(
     """By the catalogue's shape and the quantizers' rules; with `pinned`, by the headers of the row's GGUF repository."""
     engine = engine_for(choice, EngineName.LLAMA_CPP, what="a catalogue model without its files")
     if pinned:
-        return _catalogue_at_hub(source, row, choice, wanted, room_bytes, sources)
+        return _catalogue_at_hub(source, row, choice, wanted, rooms_bytes, sources)
     shapes = tuple(
         shape
         for name in ((wanted.upper(),) if wanted else QUALITY)
@@ -286,7 +278,12 @@ def _repository_of(row: ModelRow) -> str:
 
 
 def _catalogue_at_hub(
-    source: ModelSource, row: ModelRow, choice: EngineChoice, wanted: str | None, room_bytes: int, sources: Sources
+    source: ModelSource,
+    row: ModelRow,
+    choice: EngineChoice,
+    wanted: str | None,
+    rooms_bytes: Sequence[int],
+    sources: Sources,
 ) -> Opened:
     if not row.gguf_repositories:
         raise WrongUsage(
@@ -294,7 +291,7 @@ def _catalogue_at_hub(
         )
     at_hub = replace(source, kind=SourceKind.HUB, repository=row.gguf_repositories[0], selector=None)
     try:
-        return _hub(at_hub, choice, wanted, room_bytes, sources)
+        return _hub(at_hub, choice, wanted, rooms_bytes, sources)
     except OutsideWorld as stop:
         needs = f"`--out` needs the files' digests from {row.gguf_repositories[0]}"
         hint = f"{needs}; {stop.hint or 'without it no network is needed'}"

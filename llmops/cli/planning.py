@@ -146,12 +146,11 @@ def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sourc
     """The first model of the wish that fits; when none does, the first one's plan with what is missing."""
     first: Planned | None = None
     for model in (intent.model,) if isinstance(intent.model, str) else intent.model:
-        room = max(sum(card.free_bytes for card in place.cards), place.host.memory_bytes or 0)
         opened = open_model(
             model,
             engine=options.engine or intent.engine,
             quantization=options.quantization or intent.quantization,
-            room_bytes=room,
+            rooms_bytes=place.rooms_bytes(),
             pinned=options.out is not None,
             sources=sources,
         )
