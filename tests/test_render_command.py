@@ -72,6 +72,21 @@ def test_apply_twice_writes_once(place: Path, capsys: pytest.CaptureFixture[str]
     assert _files(place / "root") == before
 
 
+def test_a_tree_that_cannot_be_written_again_stays_as_it_was(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _type(capsys, "--out", "tree")[0] == 0
+    files = sorted(path for path in (place / "tree").rglob("*") if path.is_file())
+    for path in files:
+        path.write_text("edited")
+    in_the_way = files[-1].with_name(f".{files[-1].name}.llmops-new")
+    in_the_way.mkdir()  # the last file cannot be written beside its place
+    code, _, err = _type(capsys, "--out", "tree")
+    assert code == 4
+    assert "nothing was written" in err
+    assert {path.read_text() for path in files} == {"edited"}
+    in_the_way.rmdir()
+    assert not list((place / "tree").rglob(".*"))
+
+
 def test_a_tree_that_cannot_be_written_leaves_not_even_directories(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,8 +27,8 @@ def _change(file: RenderedFile, root: Root | None) -> Change:
 
 
 def write_tree(changes: Sequence[Change], *, out: Path) -> None:
-    """Write what differs, each file in one step. A failure removes what was made in this run."""
-    made: list[Change] = []
+    """Write what differs: every file beside its place first, then each into it in one step. A failure leaves all as it was."""
+    staged: list[Change] = []
     directories: list[PurePosixPath] = []
     is_new = not out.exists()
     root = Root(out)
@@ -42,12 +42,13 @@ def write_tree(changes: Sequence[Change], *, out: Path) -> None:
             for directory in root.missing_directories(change.path.parent):
                 root.make_directory(directory)
                 directories.append(directory)
-            made.append(change)
+            staged.append(change)
             root.stage(change.path, change.after.content, mode=change.after.mode, owner=None)
+        for change in staged:
             root.switch(change.path)
     except BaseException as error:
         with suppress(OSError):
-            _take_back(made, directories, root)
+            _take_back(staged, directories, root)
             if is_new:
                 out.rmdir()
         if isinstance(error, OSError):
@@ -55,10 +56,13 @@ def write_tree(changes: Sequence[Change], *, out: Path) -> None:
         raise
 
 
-def _take_back(made: Sequence[Change], directories: Sequence[PurePosixPath], root: Root) -> None:
-    for change in made:
+def _take_back(staged: Sequence[Change], directories: Sequence[PurePosixPath], root: Root) -> None:
+    for change in staged:
         root.unstage(change.path)
-        if change.action is Action.CREATE:
+        if change.before is None:
             root.remove(change.path)
+        elif (found := root.read(change.path)) is None or found.content != change.before.content:
+            root.stage(change.path, change.before.content, mode=change.before.mode, owner=None)
+            root.switch(change.path)
     for directory in reversed(directories):
         root.remove_directory(directory)
