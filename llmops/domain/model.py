@@ -9,6 +9,21 @@ from llmops.domain.tensor_types import TENSOR_TYPES
 OUTPUT_NAMES = frozenset({"output.weight", "lm_head.weight", "language_model.lm_head.weight"})
 
 
+TOWER_PREFIXES = (
+    "v.", "a.", "mm.", "visual.", "vision_tower.", "vision_model.", "model.visual.", "model.vision_tower.",
+    "model.vision_model.", "multi_modal_projector.", "model.multi_modal_projector.", "mm_projector.", "audio_tower.",
+    "model.audio_tower.", "embed_vision.", "embed_audio.", "model.embed_vision.", "model.embed_audio.",
+    "model.vision_embed_tokens.", "thinker.visual.", "thinker.audio_tower.", "vision_encoder.", "vision_adapter.",
+    "patch_merger.", "vision_language_adapter.", "vit.", "aligner.", "img_projector.", "mlp1.", "vlm.vision_tower.",
+)  # fmt: skip
+"""How the names of vision and audio towers and their projectors begin in published checkpoints."""
+
+
+def is_tower(name: str) -> bool:
+    """Whether a tensor of this name belongs to a vision or audio tower."""
+    return name.startswith(TOWER_PREFIXES)
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """One stored tensor; `dims` fastest first (a matrix of rows x columns is `(columns, rows)`)."""
@@ -41,10 +56,14 @@ class Attention(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecurrentState:
-    """Elements one layer keeps per sequence whatever the context: convolution window and state."""
+    """Elements one layer keeps per sequence whatever the context: convolution window and state.
+
+    `kind` is mamba, mamba2, gated-delta, kda, short-conv, lightning or rwkv where the reader knows it.
+    """
 
     conv_elements: int
     state_elements: int
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +116,64 @@ class LatentAttention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RopeScaling:
+    """How positions beyond the trained ones are reached: `kind` as its config names it (yarn, llama3, longrope, dynamic …).
+
+    `effective_length` is the context an engine derives from it (vLLM: yarn multiplies `original_length`; llama3, longrope and
+    mrope are in `context_length` already).
+    """
+
+    kind: str
+    factor: float = 1.0
+    original_length: int | None = None
+    effective_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationScheme:
+    """What a checkpoint's config says of its quantization.
+
+    `method` is the engine's word (awq, gptq, fp8, compressed-tensors, mxfp4, modelopt, bitsandbytes …), `stored` ours for how
+    one matrix is laid out (awq, gptq, fp8, int8, packed, nvfp4, mxfp4, nf4 …), None where that is not covered.
+    `activation_bits` None: not quantized. `kv_cache` is the cache type that the checkpoint asks for (`fp8`).
+    """
+
+    method: str
+    stored: str | None
+    weight_bits: int
+    group_size: int | None = None
+    block: tuple[int, int] | None = None
+    activation_bits: int | None = None
+    is_activation_dynamic: bool = True
+    is_symmetric: bool = True
+    kv_cache: str | None = None
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParserHints:
+    """Which parsers an engine needs so that tool calls and reasoning come apart; None: none that is known."""
+
+    vllm_tools: str | None = None
+    vllm_reasoning: str | None = None
+    sglang_tools: str | None = None
+    sglang_reasoning: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationDefaults:
+    """Sampling as the model's own generation_config.json wants it; None: not said."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    max_new_tokens: int | None = None
+    end_tokens: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
     """All that sizing needs of a model.
 
@@ -104,6 +181,8 @@ class ModelShape:
     `tensors_confidence` is `exact` when `tensors` come from the files' own headers, `calibrated` when they were worked out
     from the shape and a quantization's rules. `context_length` is the trained one. `not_sized` names what of this model
     the sizing does not cover, in words for a person.
+    `model_type` is config.json's; `recurrent_dtype` the type it wants recurrent states in (`mamba_ssm_dtype`). A vision or
+    audio tower's tensors are among `tensors` (`is_tower`), an MTP block's only where they come from headers.
     """
 
     architecture: str
@@ -120,6 +199,12 @@ class ModelShape:
     mtp_layers: int = 0
     has_chat_template: bool = False
     not_sized: tuple[str, ...] = ()
+    model_type: str | None = None
+    rope: RopeScaling | None = None
+    scheme: QuantizationScheme | None = None
+    recurrent_dtype: str | None = None
+    generation: GenerationDefaults | None = None
+    parsers: ParserHints | None = None
 
     def weights_bytes(self) -> int:
         """Sum of all tensors as stored, without any engine's padding."""
@@ -128,6 +213,10 @@ class ModelShape:
     def parameters(self) -> int:
         """Elements over all tensors."""
         return sum(tensor.elements() for tensor in self.tensors)
+
+    def tower_bytes(self) -> int:
+        """Bytes of vision and audio towers and their projectors."""
+        return sum(tensor.data_bytes() for tensor in self.tensors if is_tower(tensor.name))
 
     def has_tied_output(self) -> bool:
         """Whether the output layer reuses the token embedding: no matrix of its own, by its GGUF and safetensors names."""
