@@ -14,6 +14,11 @@ class EngineName(StrEnum):
 
     LLAMA_CPP = "llama.cpp"
     VLLM = "vllm"
+    OLLAMA = "ollama"
+
+    def runs_llama_cpp(self) -> bool:
+        """Whether its models run in llama.cpp: GGUF files, its slots, its layers on cards and in RAM."""
+        return self in (EngineName.LLAMA_CPP, EngineName.OLLAMA)
 
 
 class FlashAttention(StrEnum):
@@ -62,6 +67,67 @@ class HostDevice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSettings:
+    """What an engine is told that takes its cache as one pool of blocks before it serves (vLLM).
+
+    None: the engine's own choice. `block_tokens` is one block of an attention layer; `pool_bytes` the pool in place of what
+    the utilization leaves, `blocks` its blocks. `window_groups` False: layers with a window keep every token. `eager`: no CUDA
+    graphs; `graphs_in_budget` False: they come out of what the utilization leaves. `parallel_given`, `batch_given` False: the
+    engine takes its default for the card. `drafted_tokens` a step are guessed by `drafter` (`ngram`, `mtp`, `eagle3`, …).
+    """
+
+    block_tokens: int | None = None
+    pool_bytes: int | None = None
+    blocks: int | None = None
+    prefix_caching: bool = True
+    window_groups: bool = True
+    eager: bool = False
+    graphs_in_budget: bool = True
+    parallel_given: bool = True
+    batch_given: bool = True
+    throughput_mode: bool = False
+    pipeline_parallel: int = 1
+    data_parallel: int = 1
+    expert_parallel: bool = False
+    context_parallel: int = 1
+    drafter: str = ""
+    drafted_tokens: int = 0
+    conv_state_type: str = "auto"
+    state_type: str = "auto"
+    replicated_tower: bool = False
+    text_only: bool = False
+    async_scheduling: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speculation:
+    """Who drafts tokens (`kinds` as `--spec-type` spells them, none: a draft model is loaded and not asked), and how many.
+
+    `tokens` are drafted at most at once for each request; the rest are settings of the draft model's own context.
+    """
+
+    kinds: tuple[str, ...] = ()
+    tokens: int = 0
+    draft_tokens: int = 0
+    kv_cache_type_k: str = "f16"
+    kv_cache_type_v: str = "f16"
+    ubatch_tokens: int = 0
+    gpu_layers: int | None = None
+    use_gpu: bool = True
+    cpu_moe_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """How a projector runs: on a card or not; tokens of one image at most (None: its file's), of one run at most."""
+
+    offload: bool = True
+    minimum_tokens: int | None = None
+    maximum_tokens: int | None = None
+    batch_tokens: int = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """The settings that take memory or shape the command line, in effective values (an engine's defaults resolved).
 
@@ -69,7 +135,7 @@ class EngineSettings:
     `parallel` is requests in flight (`-np`, `--max-num-seqs`). `gpu_layers` None: all. `tensor_split` empty: engine decides.
     `use_gpu` False: no card is touched (`--device none`). `kv_offload` False: the cache stays in RAM; `cpu_moe_layers`: the
     experts of the first n blocks do; `swa_full`: a window's cache is as long as the context; `load_mode`, `split_mode` as
-    llama.cpp spells them.
+    llama.cpp spells them. `images` None: no projector; `embeddings`: every row of a batch is a result, as `pooling` makes it.
     """
 
     engine: EngineName
@@ -92,6 +158,11 @@ class EngineSettings:
     split_mode: str = "layer"
     tensor_parallel: int = 1
     gpu_memory_utilization: float | None = None
+    pool: PoolSettings | None = None
+    speculation: Speculation | None = None
+    images: Images | None = None
+    embeddings: bool = False
+    pooling: str | None = None
 
     def request_tokens(self) -> int:
         """The limit of one request: the whole pool when it is shared or single, else one slot's part of it."""
@@ -124,6 +195,10 @@ class Engine(Protocol):
 
     def settings(self, argv: Sequence[str]) -> EngineSettings:
         """The settings a command line means, defaults resolved. Raises `WrongInput` for a flag the build does not know."""
+        ...
+
+    def slots_limit(self, shape: ModelShape) -> int | None:
+        """The most requests at a time the engine gives this model, whatever it is told; None: no limit of its own."""
         ...
 
     def ledger(

@@ -1,10 +1,14 @@
 """A model as its own files describe it: tensors, layers, attention kinds. Lengths in tokens, widths in elements."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from llmops.domain.ledger import Confidence
 from llmops.domain.tensor_types import TENSOR_TYPES
+
+if TYPE_CHECKING:
+    from llmops.domain.companions import Companions
 
 OUTPUT_NAMES = frozenset({"output.weight", "lm_head.weight", "language_model.lm_head.weight"})
 
@@ -58,12 +62,16 @@ class Attention(StrEnum):
 class RecurrentState:
     """Elements one layer keeps per sequence whatever the context: convolution window and state.
 
-    `kind` is mamba, mamba2, gated-delta, kda, short-conv, lightning or rwkv where the reader knows it.
+    `kind` is mamba, mamba2, gated-delta, kda, short-conv, lightning or rwkv where the reader knows it. The window is
+    `kept_tokens` long; B and C are `groups` of `group_width` (0: not said). An engine that shards the state needs these.
     """
 
     conv_elements: int
     state_elements: int
     kind: str = ""
+    kept_tokens: int = field(default=0, compare=False)
+    groups: int = field(default=0, compare=False)
+    group_width: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +191,8 @@ class ModelShape:
     the sizing does not cover, in words for a person.
     `model_type` is config.json's; `recurrent_dtype` the type it wants recurrent states in (`mamba_ssm_dtype`). A vision or
     audio tower's tensors are among `tensors` (`is_tower`), an MTP block's only where they come from headers.
+    `pooling` is how an encoder makes one vector of a text (`mean`, `cls`, `last`, `rank`; None: its file does not say);
+    `companions` the files that are served beside it.
     """
 
     architecture: str
@@ -205,6 +215,8 @@ class ModelShape:
     recurrent_dtype: str | None = None
     generation: GenerationDefaults | None = None
     parsers: ParserHints | None = None
+    pooling: str | None = None
+    companions: "Companions | None" = None
 
     def weights_bytes(self) -> int:
         """Sum of all tensors as stored, without any engine's padding."""

@@ -1,0 +1,64 @@
+"""Files that are served beside a model: its projector, the model that drafts for it, adapters. Widths in elements."""
+
+from dataclasses import dataclass, field
+
+from llmops.domain.model import ModelShape, Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tower:
+    """One encoder of a projector file: `kind` as the file spells it (`gemma3`, `qwen2.5vl_merger`, `ultravox`).
+
+    `head_length` 0: width / heads. Pixels are of one image, after it was resized; `merge` patches a side become one token.
+    """
+
+    kind: str
+    is_audio: bool
+    width: int
+    heads: int
+    layers: int
+    feed_forward: int
+    image_size: int = 0
+    patch_size: int = 1
+    merge: int = 0
+    minimum_pixels: int = 0
+    maximum_pixels: int = 0
+    longest_edge: int = 0
+    window_every: int = 0
+    feature_layers: tuple[int, ...] = ()
+    query_tokens: int = 0
+    version: int = 0
+    mel_bins: int = 0
+    stack: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projector:
+    """An mmproj file: its tensors, and the encoders of images and of sound it holds."""
+
+    name: str
+    towers: tuple[Tower, ...]
+    tensors: tuple[Tensor, ...]
+
+    def weights_bytes(self) -> int:
+        """Sum of all tensors as stored."""
+        return sum(tensor.data_bytes() for tensor in self.tensors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """A LoRA adapter: pairs of small matrices `<tensor>.lora_a`, `<tensor>.lora_b`; or a control vector: `direction.<layer>`."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companions:
+    """What the command line loads beside the model, in its order. `missing` names what could not be read, in words."""
+
+    projector: Projector | None = None
+    draft: ModelShape | None = None
+    adapters: tuple[Adapter, ...] = ()
+    control_vectors: tuple[Adapter, ...] = ()
+    missing: tuple[str, ...] = field(default=())
