@@ -47,7 +47,8 @@ class ModelRow:
     a/b/c DeepSeek-V4 compress ratio 0/4/128. `calculation` names the counting rules (dense, moe, hybrid, bert, …).
 
     `parameters` leaves out vision tower (`parameters_vision`), MTP block (`parameters_mtp`) and a tied head's second
-    count; `parameters_in_repository` is what the hub counts over all tensors. `vocabulary` is the height of the
+    count; `parameters_in_repository` is what the hub counts over all tensors, and `parameters_unlike` why that is not the
+    sum of these, where it is not. `vocabulary` is the height of the
     embedding, `value_length` is set where V's heads differ from K's, `attention` overrides heads and lengths by letter.
     `gated` None: not known. `checked` says what the count was checked against; "by construction" is no check of the total.
     """
@@ -88,6 +89,7 @@ class ModelRow:
     parameters_vision: int = 0
     parameters_mtp: int = 0
     parameters_in_repository: int | None = None
+    parameters_unlike: str | None = None
     attention: Mapping[str, Mapping[str, int | bool]] = field(default_factory=dict)
     moe: Mapping[str, int | bool] = field(default_factory=dict)
     mla: Mapping[str, int | None] = field(default_factory=dict)

@@ -1,10 +1,11 @@
 """llama-quantize's choice: which storage type each tensor of a model gets in a file of a given type.
 
-Source: llama.cpp of autumn 2026, src/llama-quant.cpp, without an importance matrix and without per-tensor overrides (which
-leave no trace in a file's header). Fused `attn_qkv` follows the rule of before March 2026, as the published Phi files do.
+Source: llama.cpp of autumn 2026, src/llama-quant.cpp (`llama_tensor_get_type_impl`, `tensor_type_fallback`), without per-tensor
+overrides, which leave no trace in a file's header. Checked against `llama-quantize --dry-run` of b11669 (tests).
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from llmops.domain.tensor_types import TENSOR_TYPES
 
@@ -13,123 +14,312 @@ PLAIN = {"F32": "F32", "F16": "F16", "BF16": "BF16"}
 DEFAULTS = PLAIN | {
     "Q8_0": "Q8_0",
     "Q6_K": "Q6_K",
+    "Q5_1": "Q5_1",
     "Q5_K_M": "Q5_K",
     "Q5_K_S": "Q5_K",
-    "Q5_1": "Q5_1",
     "Q5_0": "Q5_0",
+    "Q4_1": "Q4_1",
     "Q4_K_M": "Q4_K",
     "Q4_K_S": "Q4_K",
-    "Q4_1": "Q4_1",
     "Q4_0": "Q4_0",
     "IQ4_NL": "IQ4_NL",
+    "MXFP4_MOE": "MXFP4",
     "IQ4_XS": "IQ4_XS",
     "Q3_K_L": "Q3_K",
     "Q3_K_M": "Q3_K",
+    "IQ3_M": "IQ3_S",
+    "IQ3_S": "IQ3_S",
     "Q3_K_S": "Q3_K",
+    "IQ3_XS": "IQ3_S",
+    "IQ3_XXS": "IQ3_XXS",
     "Q2_K": "Q2_K",
     "Q2_K_S": "Q2_K",
+    "IQ2_M": "IQ2_S",
+    "IQ2_S": "IQ2_XS",
+    "IQ2_XS": "IQ2_XS",
+    "Q2_0": "Q2_0",
+    "IQ2_XXS": "IQ2_XXS",
+    "TQ2_0": "TQ2_0",
+    "TQ1_0": "TQ1_0",
+    "IQ1_M": "IQ1_M",
+    "IQ1_S": "IQ1_S",
+    "Q1_0": "Q1_0",
 }
-"""The file types that can be worked out, largest first, and the type most of their tensors get."""
+"""The file types that can be worked out, roughly largest first, and the type most of their tensors get."""
 
-_FALLBACKS = {"Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0", "IQ4_XS": "IQ4_NL"}
-_FUSED = {"Q3_K_M": "Q4_K", "Q3_K_L": "Q4_K", "Q4_K_M": "Q5_K", "Q5_K_M": "Q6_K"}
+NEEDS_MATRIX = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ3_XXS", "Q2_K_S"})
+"""These cannot be made without an importance matrix."""
+
+_FALLBACKS = {
+    **dict.fromkeys(("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_XS"), "IQ4_NL"),
+    **dict.fromkeys(("Q2_0", "Q2_K", "Q3_K", "TQ1_0", "TQ2_0"), "Q4_0"),
+    "Q4_K": "Q5_0",
+    "Q5_K": "Q5_1",
+    "Q6_K": "Q8_0",
+}
+_SMALLEST = frozenset({"IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M"})
+_OLD_FUSED = {"Q3_K_M": "Q4_K", "Q3_K_L": "Q4_K", "IQ3_M": "Q4_K", "Q4_K_M": "Q5_K", "Q5_K_M": "Q6_K"}
+_TABLES = {
+    **dict.fromkeys(("IQ2_XXS", "IQ2_XS", "IQ1_S", "IQ1_M"), "Q2_K"),
+    **dict.fromkeys(("IQ2_S", "IQ2_M", "IQ3_XXS"), "IQ3_S"),
+    **dict.fromkeys(("TQ1_0", "TQ2_0", "Q2_0"), "Q4_K"),
+}
+_OUTPUT_OF_ATTENTION = {"Q2_K": "Q3_K", "IQ3_XXS": "IQ3_S", "Q3_K_M": "Q4_K", "Q3_K_L": "Q5_K", "IQ3_M": "Q4_K"}
 _EIGHT_EXPERTS_OUTPUT = frozenset(
-    {"Q2_K", "Q3_K_S", "Q3_K_M", "IQ4_NL", "IQ4_XS", "Q4_K_S", "Q4_K_M"}
+    {
+        "Q2_K", "IQ3_XS", "IQ3_XXS", "Q3_K_S", "Q3_K_M", "IQ4_NL", "Q4_K_S", "Q4_K_M", "IQ3_S", "IQ3_M", "IQ4_XS",
+    }
 )  # fmt: skip
+_EIGHT = 8
+_FEW_HEADS = 4
+
+
+class Category(StrEnum):
+    """llama-quantize's broad kinds of tensors (`tensor_get_category`)."""
+
+    OUTPUT = "output"
+    TABLE = "token_embd"
+    FUSED = "attn_qkv"
+    VALUE = "attn_v"
+    KEY = "attn_k"
+    QUERY = "attn_q"
+    ATTENTION_OUTPUT = "attn_output"
+    UP = "ffn_up"
+    GATE = "ffn_gate"
+    DOWN = "ffn_down"
+    OTHER = "other"
+
+
+_CATEGORIES = (
+    ("attn_qkv.weight", Category.FUSED),
+    ("attn_kv_b.weight", Category.VALUE),
+    ("attn_v.weight", Category.VALUE),
+    ("attn_k.weight", Category.KEY),
+    ("attn_q.weight", Category.QUERY),
+    ("attn_output.weight", Category.ATTENTION_OUTPUT),
+    ("ffn_up", Category.UP),
+    ("ffn_gate", Category.GATE),
+    ("ffn_down", Category.DOWN),
+)
+
+
+def category(name: str) -> Category:
+    """Which kind a tensor of this name is."""
+    if name == "output.weight":
+        return Category.OUTPUT
+    if name in ("token_embd.weight", "per_layer_token_embd.weight"):
+        return Category.TABLE
+    return next((kind for part, kind in _CATEGORIES if part in name), Category.OTHER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the rules ask of a model: blocks, query heads per KV head of the first layer, experts, tied output."""
+    """What the rules ask of a model and of the run that quantized it.
+
+    `blocks` are all, MTP's too; `group` is query heads per KV head of the first layer (0: it has no attention); `values`
+    counts the tensors of V's kind. `has_matrix`: with an importance matrix, which some file types need anyway.
+    `fused_as_value`: builds since March 2026 treat a fused `attn_qkv` as V.
+    """
 
     architecture: str
-    layers: int
+    blocks: int
     group: int
     experts: int
     tied: bool
+    values: int
+    has_matrix: bool = False
+    fused_as_value: bool = False
+
+    def is_value(self, kind: Category) -> bool:
+        """Whether a tensor is treated as V, the most sensitive to quantization."""
+        return kind is Category.VALUE or (kind is Category.FUSED and self.fused_as_value)
 
 
-def tensor_type(file_type: str, name: str, *, row_elements: int, index: int, facts: Facts) -> str:
-    """The type of matrix `name`; `index` is its layer (for `attn_v` and `ffn_down` the same as llama-quantize's counter)."""
-    if file_type in PLAIN:
-        return PLAIN[file_type]
-    return _fallback(_wanted(file_type, name, row_elements, index, facts), row_elements)
+class Chooser:
+    """Goes through a model's tensors block by block, as llama-quantize does, and counts as it does."""
+
+    def __init__(self, file_type: str, facts: Facts) -> None:
+        self._type = file_type
+        self._facts = facts
+        self._default = DEFAULTS[file_type]
+        self._has_matrix = facts.has_matrix
+        self._seen = dict.fromkeys(Category, 0)
+        self._values = 0
+
+    def type_of(self, name: str, dims: tuple[int, ...], *, block: int) -> str | None:
+        """The type of the next tensor; None where llama-quantize gives up: no whole blocks, and nothing to fall back to."""
+        if self._type in PLAIN:
+            return PLAIN[self._type]
+        kind = category(name)
+        wanted = self._wanted(kind, dims, block)
+        if self._facts.is_value(kind):
+            self._values += 1
+        self._seen[kind] += 1
+        return _fallback(wanted, dims[0])
+
+    def _wanted(self, kind: Category, dims: tuple[int, ...], block: int) -> str:
+        facts, at = self._facts, self._layer(kind, block)
+        if kind is Category.OUTPUT or (facts.tied and kind is Category.TABLE):
+            return self._output(dims[0])
+        if self._type == "MXFP4_MOE":
+            return "MXFP4" if len(dims) > 2 and dims[2] > 1 else "Q8_0"
+        if kind is Category.TABLE:
+            return _TABLES.get(self._type, self._default)
+        if self._type in _SMALLEST:
+            return self._smallest(kind)
+        return self._value() if facts.is_value(kind) else self._by_kind(kind, at)
+
+    def _by_kind(self, kind: Category, at: int) -> str:
+        facts = self._facts
+        match kind:
+            case Category.KEY | Category.QUERY:
+                return self._query_or_key(kind)
+            case Category.DOWN:
+                return self._down(at)
+            case Category.ATTENTION_OUTPUT:
+                return self._attention_output()
+            case Category.FUSED:
+                return _OLD_FUSED.get(self._type, self._default)
+            case Category.UP | Category.GATE:
+                is_middle = facts.blocks // 8 <= at < 7 * facts.blocks // 8
+                return "IQ3_XXS" if self._type == "IQ3_XS" and is_middle else self._default
+            case _:
+                return self._default
+
+    def _layer(self, kind: Category, block: int) -> int:
+        """By name where there are experts, else a running counter: the same unless some blocks have no feed-forward."""
+        return block if self._facts.experts > 1 else self._seen[kind]
+
+    def _output(self, row_elements: int) -> str:
+        if self._type == "MXFP4_MOE" or self._facts.architecture == "falcon":
+            return "Q8_0"
+        if row_elements % TENSOR_TYPES[self._default].block_elements:
+            return "Q8_0"
+        if self._type in _SMALLEST or self._type == "IQ3_XXS":
+            return "Q5_K"
+        return "Q8_0" if self._default == "Q8_0" else "Q6_K"
+
+    def _smallest(self, kind: Category) -> str:
+        facts = self._facts
+        better = "IQ3_S" if self._type in ("IQ2_S", "IQ2_M") else "Q2_K"
+        if facts.is_value(kind):
+            return "Q4_K" if facts.group >= _FEW_HEADS or facts.experts >= _FEW_HEADS else better
+        if kind is Category.KEY and facts.experts == _EIGHT:
+            return "Q4_K"
+        if kind is Category.DOWN and self._seen[kind] < facts.blocks // 8:
+            return better
+        if kind is Category.ATTENTION_OUTPUT:
+            if facts.experts == _EIGHT:
+                return "Q5_K"
+            return {"IQ1_S": "IQ2_XXS", "IQ1_M": "IQ2_XXS", "IQ2_S": "IQ3_S", "IQ2_M": "IQ3_S"}.get(
+                self._type, self._default
+            )
+        return self._default
+
+    def _value(self) -> str:
+        facts = self._facts
+        if facts.experts == _EIGHT:
+            return "Q8_0"
+        kind = self._value_by_type()
+        is_70b = facts.blocks == 80 and facts.group > 1 and facts.architecture in ("llama", "qwen2", "deci")
+        return "Q5_K" if is_70b and kind in ("Q3_K", "Q4_K") else kind
+
+    def _value_by_type(self) -> str:
+        grouped, at = self._facts.group >= _FEW_HEADS, self._values
+        match self._type:
+            case "Q2_K":
+                return "Q4_K" if grouped else "Q3_K"
+            case "Q2_K_S" | "IQ3_XS" | "IQ3_S" if grouped:
+                return "Q4_K"
+            case "IQ3_XXS":
+                return "Q4_K" if grouped else "IQ3_XXS" if self._has_matrix else "IQ3_S"
+            case "IQ3_M":
+                return "Q4_K"
+            case "Q3_K_M":
+                return "Q5_K" if at < 2 else "Q4_K"
+            case "Q3_K_L":
+                return "Q5_K"
+            case "IQ4_NL" | "IQ4_XS" if grouped:
+                return "Q5_K"
+            case "Q4_K_M" | "Q5_K_M" if more_bits(at, self._facts.values):
+                return "Q6_K"
+            case "Q4_K_S" if at < 4:
+                return "Q5_K"
+            case _:
+                return self._default
+
+    def _query_or_key(self, kind: Category) -> str:
+        if kind is Category.KEY and self._facts.experts == _EIGHT:
+            return "Q8_0"
+        return {"IQ3_XS": "IQ3_XXS", "IQ3_XXS": "IQ2_S"}.get(self._type, self._default)
+
+    def _attention_output(self) -> str:
+        if self._facts.architecture == "falcon":
+            return "Q4_K" if self._type == "Q3_K_L" else self._default
+        if self._facts.experts == _EIGHT:
+            return "Q5_K" if self._type in _EIGHT_EXPERTS_OUTPUT else self._default
+        return _OUTPUT_OF_ATTENTION.get(self._type, self._default)
+
+    def _down(self, at: int) -> str:
+        if self._facts.architecture == "falcon":
+            return self._down_of_falcon(at)
+        is_first = at < self._facts.blocks // 8
+        more = more_bits(at, self._facts.blocks)
+        match self._type:
+            case "Q2_K":
+                return "Q3_K"
+            case "IQ3_XXS" if not self._has_matrix:
+                return "Q4_K" if is_first else "Q3_K"
+            case "Q3_K_M":
+                return "Q5_K" if at < self._facts.blocks // 16 else "Q4_K"
+            case "IQ3_M" if is_first or (self._facts.experts == _EIGHT and more):
+                return "Q4_K"
+            case "Q3_K_L":
+                return "Q5_K"
+            case "Q4_K_M" | "Q5_K_M" if more:
+                return "Q6_K"
+            case _:
+                return self._first_down() if is_first else self._default
+
+    def _first_down(self) -> str:
+        """The first eighth, where it matters whether there is an importance matrix."""
+        if self._has_matrix:
+            by_type = {"Q2_K_S": "Q4_K", "Q4_K_S": "Q5_K", "Q4_0": "Q4_1", "Q5_0": "Q5_1"}
+        else:
+            by_type = {"Q2_K_S": "Q4_K", "Q4_K_S": "Q5_K", "IQ4_NL": "Q5_K", "IQ4_XS": "Q5_K"}
+        return by_type.get(self._type, self._default)
+
+    def _down_of_falcon(self, at: int) -> str:
+        is_first, more = at < self._facts.blocks // 16, more_bits(at, self._facts.blocks)
+        match self._type:
+            case "Q2_K":
+                return "Q3_K"
+            case "Q3_K_M":
+                return "Q5_K" if is_first else "Q4_K" if more else "Q3_K"
+            case "Q3_K_L":
+                return "Q4_K"
+            case "Q4_K_M":
+                return "Q6_K" if is_first else "Q5_K" if more else "Q4_K"
+            case "Q5_K_M" if more:
+                return "Q6_K"
+            case "Q4_K_S":
+                return self._default
+            case "IQ3_XXS" if not self._has_matrix:
+                return "Q4_K" if at < self._facts.blocks // 8 else "Q3_K"
+            case "IQ3_M" if at < self._facts.blocks // 8:
+                return "Q4_K"
+            case _:
+                return self._first_down() if at < self._facts.blocks // 8 else self._default
 
 
-def _fallback(kind: str, row_elements: int) -> str:
-    """Rows that are not whole blocks get a type of smaller blocks, F16 at last."""
+def _fallback(kind: str, row_elements: int) -> str | None:
+    """Rows that are not whole blocks get a type of smaller blocks, F16 at last; some types have none to fall back to."""
     if row_elements % TENSOR_TYPES[kind].block_elements == 0:
         return kind
-    kind = _FALLBACKS.get(kind, "F16")
-    return kind if row_elements % TENSOR_TYPES[kind].block_elements == 0 else "F16"
-
-
-def _wanted(file_type: str, name: str, row_elements: int, index: int, facts: Facts) -> str:
-    default = DEFAULTS[file_type]
-    if name == "output.weight" or (name == "token_embd.weight" and facts.tied):
-        if file_type == "Q8_0" or row_elements % TENSOR_TYPES[default].block_elements:
-            return "Q8_0"
-        return "Q6_K"
-    if ".attn_qkv." in name:
-        return _FUSED.get(file_type, default)
-    if ".attn_v." in name:
-        return _attention_value(file_type, default, index, facts)
-    if ".attn_k." in name and facts.experts == 8:
-        return "Q8_0"
-    if ".attn_output." in name:
-        return _attention_output(file_type, default, facts)
-    if ".ffn_down" in name:
-        return _feed_forward_down(file_type, default, index, facts)
-    return default
-
-
-def _attention_value(file_type: str, default: str, index: int, facts: Facts) -> str:
-    if facts.experts == 8:
-        return "Q8_0"
-    grouped = facts.group >= 4
-    match file_type:
-        case "Q2_K":
-            kind = "Q4_K" if grouped else "Q3_K"
-        case "Q2_K_S":
-            kind = "Q4_K" if grouped else default
-        case "Q3_K_M":
-            kind = "Q5_K" if index < 2 else "Q4_K"
-        case "Q3_K_L":
-            kind = "Q5_K"
-        case "IQ4_NL" | "IQ4_XS":
-            kind = "Q5_K" if grouped else default
-        case "Q4_K_M" | "Q5_K_M":
-            kind = "Q6_K" if more_bits(index, facts.layers) else default
-        case "Q4_K_S":
-            kind = "Q5_K" if index < 4 else default
-        case _:
-            kind = default
-    is_70b = facts.layers == 80 and facts.group > 1 and facts.architecture in ("llama", "qwen2")
-    return "Q5_K" if is_70b and kind in ("Q3_K", "Q4_K") else kind
-
-
-def _attention_output(file_type: str, default: str, facts: Facts) -> str:
-    if facts.experts == 8:
-        return "Q5_K" if file_type in _EIGHT_EXPERTS_OUTPUT else default
-    return {"Q2_K": "Q3_K", "Q3_K_M": "Q4_K", "Q3_K_L": "Q5_K"}.get(file_type, default)
-
-
-def _feed_forward_down(file_type: str, default: str, index: int, facts: Facts) -> str:
-    match file_type:
-        case "Q2_K":
-            return "Q3_K"
-        case "Q2_K_S":
-            return "Q4_K" if index < facts.layers // 8 else default
-        case "Q3_K_M":
-            return "Q5_K" if index < facts.layers // 16 else "Q4_K"
-        case "Q3_K_L":
-            return "Q5_K"
-        case "Q4_K_M" | "Q5_K_M":
-            return "Q6_K" if more_bits(index, facts.layers) else default
-        case "Q4_K_S" | "IQ4_NL" | "IQ4_XS":
-            return "Q5_K" if index < facts.layers // 8 else default
-        case _:
-            return default
+    smaller = _FALLBACKS.get(kind)
+    if smaller is None:
+        return None
+    return smaller if row_elements % TENSOR_TYPES[smaller].block_elements == 0 else "F16"
 
 
 def more_bits(index: int, layers: int) -> bool:

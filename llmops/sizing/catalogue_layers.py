@@ -1,0 +1,120 @@
+"""The layers of a catalogue row as llama.cpp would run them: attention kind, heads, windows, shared caches, recurrent state.
+
+The row's pattern says what a layer is; which windows llama.cpp honours is its own (b11434, src/llama-model.cpp and src/models).
+"""
+
+from collections.abc import Iterator
+
+from llmops.domain.catalogue import ModelRow
+from llmops.domain.model import Attention, Indexer, LatentAttention, Layer, RecurrentState
+from llmops.sizing.family_attention import heads_of, latent_number
+from llmops.sizing.family_feed_forward import dense_width, expert_width, has_experts
+
+SLIDING = frozenset(
+    """
+    afmoe cohere2 exaone4 gemma-embedding gemma2 gemma3 gemma3n gemma4 gpt-oss laguna llama4 mellum mimo2 muse-glimmer olmo2
+    step35
+    """.split()  # noqa: SIM905 - a list to read
+)
+"""The others run with full attention in llama.cpp, whatever their config says of a window."""
+
+NO_CACHE = frozenset({"bert", "nomic-bert", "nomic-bert-moe", "gemma-embedding"})
+"""Encoders: nothing is remembered."""
+
+_INDEXED = frozenset({"deepseek32", "glm-dsa"})
+_INDEXER = "the cache of its attention indexer, which comes on top of the keys and values"
+NOT_SIZED = {
+    "deepseek4": "its compressed caches: each layer is taken as one uncompressed latent cache, which is more",
+    "glm5-next": _INDEXER,
+    "minimax-m3": _INDEXER,
+    "qwen4exp": _INDEXER,
+}
+"""What sizing by the catalogue does not cover, in words that follow `not sized: `."""
+
+_ATTENTION = "FSCP"
+_COMPRESSED = "abc"
+_STATES = "LMPK"
+
+
+def layers(row: ModelRow) -> tuple[Layer, ...]:
+    """Every block, MTP's left out."""
+    return tuple(_layers(row))
+
+
+def latent(row: ModelRow) -> LatentAttention | None:
+    """The lengths of latent attention."""
+    if not row.mla:
+        return None
+    rank, rope, nope, value = (
+        latent_number(row, key) for key in ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+    )
+    return LatentAttention(rank=rank, rope_length=rope, key_length=nope + rope, value_length=value)
+
+
+def window_tokens(row: ModelRow) -> int | None:
+    """The window, where llama.cpp has one for this architecture."""
+    slides = any(one.attention in (Attention.SLIDING, Attention.CHUNKED) for one in _layers(row))
+    return row.window_tokens if slides else None
+
+
+def _layers(row: ModelRow) -> Iterator[Layer]:
+    own = row.layers - row.kv_shared_layers
+    for at in range(row.layers):
+        letter, heads = row.pattern[at], heads_of(row, at)
+        kind = _attention(row, letter)
+        is_latent = kind is Attention.LATENT
+        is_away = kind is Attention.NONE and row.gguf_architecture not in NO_CACHE
+        expert = has_experts(row, at)
+        is_dense = not expert or bool(row.details.get("dense_mlp_beside_moe"))
+        yield Layer(
+            attention=kind,
+            heads=0 if is_away else heads.query,
+            kv_heads=0 if is_away else 1 if is_latent else heads.kv,
+            key_length=0 if is_away else _latent_width(row) if is_latent else heads.key,
+            value_length=0 if is_away or is_latent else heads.value,
+            feed_forward=dense_width(row, at) if is_dense and _has_feed_forward(row, letter) else 0,
+            experts=row.moe["n_experts"] if expert else 0,
+            experts_used=row.moe["n_active"] if expert else 0,
+            expert_feed_forward=expert_width(row) if expert else 0,
+            owns_kv_cache=kind is not Attention.NONE and at < own,
+            recurrent=_state(row) if letter in _STATES else None,
+            indexer=_indexer(row, at),
+        )
+
+
+def _attention(row: ModelRow, letter: str) -> Attention:
+    if row.gguf_architecture in NO_CACHE or letter not in _ATTENTION + _COMPRESSED:
+        return Attention.NONE
+    if row.mla or letter in _COMPRESSED:
+        return Attention.LATENT
+    if letter == "C":
+        return Attention.CHUNKED
+    is_windowed = letter == "S" and row.gguf_architecture in SLIDING and row.window_tokens
+    return Attention.SLIDING if is_windowed else Attention.FULL
+
+
+def _latent_width(row: ModelRow) -> int:
+    if not row.mla:
+        return row.head_length
+    return latent_number(row, "kv_lora_rank") + latent_number(row, "qk_rope_head_dim")
+
+
+def _has_feed_forward(row: ModelRow, letter: str) -> bool:
+    if row.calculation == "nemotron_h":
+        return letter == "-"
+    return not row.details.get("no_ffn")
+
+
+def _state(row: ModelRow) -> RecurrentState:
+    state = row.recurrent_state
+    return RecurrentState(
+        conv_elements=state.get("conv_elems_per_layer", 0), state_elements=state.get("ssm_elems_per_layer", 0)
+    )
+
+
+def _indexer(row: ModelRow, at: int) -> Indexer | None:
+    if row.gguf_architecture not in _INDEXED or not row.indexer:
+        return None
+    if row.indexer_layers and at not in row.indexer_layers:
+        return None
+    return Indexer(key_length=row.indexer["head_dim"], heads=row.indexer["n_heads"], top=row.indexer["topk"])
