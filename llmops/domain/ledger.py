@@ -104,13 +104,23 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
-    """The KV pool of an engine that pre-allocates."""
+    """The KV pool of an engine that pre-allocates: what to expect, and in `safe_*` what surely will be there.
+
+    A block has `block_tokens` tokens of an attention layer. `longest_tokens` is the longest request the safe pool holds, at
+    most the model's. `holds_one`: the engine starts, since the safe pool holds one request of the asked length.
+    """
 
     num_blocks: int
     bytes_per_block: int
     kv_pool_bytes: int
     kv_pool_tokens: int
     max_concurrency: float
+    block_tokens: int = 0
+    longest_tokens: int = 0
+    safe_bytes: int = 0
+    safe_tokens: int = 0
+    safe_concurrency: float = 0.0
+    holds_one: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,5 +156,5 @@ class Ledger:
         return (
             all(device.spare_bytes() >= 0 for device in self.devices)
             and (host is None or host >= 0)
-            and (self.pool is None or self.pool.max_concurrency >= 1)
+            and (self.pool is None or self.pool.holds_one)
         )

@@ -1,29 +1,22 @@
-"""vLLM's server: command line, what one means, and its memory, first depth.
+"""vLLM's server: its command line, and what one means.
 
 The API key is never an argument: the environment variable `VLLM_API_KEY` carries it, set by what starts the server.
 """
 
-import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 
-from llmops.domain.engine import Device, EngineName, EngineSettings, FlagRow, HostDevice
+from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice, PoolSettings
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.engines import vllm_memory
-from llmops.engines.vllm_flags import FLAGS, LISTS
+from llmops.engines.vllm_arguments import PROGRAM, Line, read
+from llmops.engines.vllm_defaults import SMALL
 
 NAME = EngineName.VLLM
 BUILD = vllm_memory.BUILD
 VERSIONS = ">= 0.20, < 0.34"
-
-DEFAULT_SEQUENCES = 256
-DEFAULT_BATCH_TOKENS = 2048
-"""On cards below 70 GiB; larger ones default to more, so a locked command line states both."""
-
-_FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None) -> tuple[str, ...]:  # noqa: ARG001
@@ -36,27 +29,118 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
         *("--gpu-memory-utilization", f"{settings.gpu_memory_utilization or vllm_memory.DEFAULT_UTILIZATION!r}"),
         *("--tensor-parallel-size", str(settings.tensor_parallel)),
         *("--kv-cache-dtype", settings.kv_cache_type_k),
+        *_pool_words(settings.pool or PoolSettings()),
     )
+
+
+def _pool_words(told: PoolSettings) -> list[str]:
+    """What differs from vLLM's defaults."""
+    words = []
+    for name, number in (
+        ("--block-size", told.block_tokens),
+        ("--kv-cache-memory-bytes", told.pool_bytes),
+        ("--num-gpu-blocks-override", told.blocks),
+        ("--pipeline-parallel-size", told.pipeline_parallel if told.pipeline_parallel > 1 else None),
+        ("--data-parallel-size", told.data_parallel if told.data_parallel > 1 else None),
+        ("--decode-context-parallel-size", told.context_parallel if told.context_parallel > 1 else None),
+    ):
+        words += [name, str(number)] if number is not None else []
+    for name, is_given in (
+        ("--no-enable-prefix-caching", not told.prefix_caching),
+        ("--disable-hybrid-kv-cache-manager", not told.window_groups),
+        ("--enforce-eager", told.eager),
+        ("--enable-expert-parallel", told.expert_parallel),
+        ("--language-model-only", told.text_only),
+        ("--no-async-scheduling", not told.async_scheduling),
+    ):
+        words += [name] if is_given else []
+    words += ["--mm-encoder-tp-mode", "data"] if told.replicated_tower else []
+    words += ["--performance-mode", "throughput"] if told.throughput_mode else []
+    words += ["--mamba-cache-dtype", told.conv_state_type] if told.conv_state_type != "auto" else []
+    words += ["--mamba-ssm-cache-dtype", told.state_type] if told.state_type != "auto" else []
+    if told.drafted_tokens:
+        words += ["--speculative-config.method", told.drafter]
+        words += ["--speculative-config.num_speculative_tokens", str(told.drafted_tokens)]
+    return words
 
 
 def settings(argv: Sequence[str]) -> EngineSettings:
-    """The settings a `vllm serve` command line means, defaults of 0.33 on a card below 70 GiB resolved."""
-    given = _arguments(argv)
-    kind = given.get("--kv-cache-dtype", "auto")
-    length = given.get("--max-model-len", "0")
+    """The settings a `vllm serve` line means; numbers that were not given are those of a card below 70 GiB."""
+    line = read(argv)
+    for problem in line.problems:
+        raise WrongInput(problem.message, hint=problem.fix, where=Where(file=PROGRAM, key=problem.word))
+    return settings_of(line)
+
+
+def settings_of(line: Line) -> EngineSettings:
+    """The settings of a line that was read; a value that vLLM refuses is not in it."""
+    kind = line.value("--kv-cache-dtype", "auto")
+    method, drafted = _speculation(line)
     return EngineSettings(
         engine=EngineName.VLLM,
-        context_size=0 if length in ("auto", "-1") else _number("--max-model-len", length),
-        parallel=max(_number("--max-num-seqs", given.get("--max-num-seqs", str(DEFAULT_SEQUENCES))), 1),
+        context_size=line.number("--max-model-len"),
+        parallel=max(line.number("--max-num-seqs", SMALL.sequences), 1),
         kv_unified=True,
         kv_cache_type_k=kind,
         kv_cache_type_v=kind,
-        batch_tokens=_number(
-            "--max-num-batched-tokens", given.get("--max-num-batched-tokens", str(DEFAULT_BATCH_TOKENS))
+        batch_tokens=max(line.number("--max-num-batched-tokens", SMALL.batch_tokens), 1),
+        tensor_parallel=max(line.number("--tensor-parallel-size", 1), 1),
+        gpu_memory_utilization=float(line.value("--gpu-memory-utilization", str(vllm_memory.DEFAULT_UTILIZATION))),
+        pool=PoolSettings(
+            block_tokens=line.number("--block-size") or None,
+            pool_bytes=line.number("--kv-cache-memory-bytes") or None,
+            blocks=line.number("--num-gpu-blocks-override") or None,
+            prefix_caching=line.is_on("--enable-prefix-caching", default=True),
+            window_groups=not line.is_on("--disable-hybrid-kv-cache-manager"),
+            eager=_is_eager(line),
+            parallel_given=line.has("--max-num-seqs"),
+            batch_given=line.has("--max-num-batched-tokens"),
+            throughput_mode=line.value("--performance-mode") == "throughput",
+            pipeline_parallel=max(line.number("--pipeline-parallel-size", 1), 1),
+            data_parallel=max(line.number("--data-parallel-size", 1), 1),
+            expert_parallel=line.is_on("--enable-expert-parallel"),
+            context_parallel=max(line.number("--decode-context-parallel-size", 1), 1),
+            drafter=method,
+            drafted_tokens=drafted,
+            conv_state_type=line.value("--mamba-cache-dtype", "auto"),
+            state_type=line.value("--mamba-ssm-cache-dtype", "auto"),
+            replicated_tower=line.value("--mm-encoder-tp-mode") == "data",
+            text_only=line.is_on("--language-model-only") or _has_no_images(line),
+            async_scheduling=line.is_on("--async-scheduling", default=True),
         ),
-        tensor_parallel=max(_number("--tensor-parallel-size", given.get("--tensor-parallel-size", "1")), 1),
-        gpu_memory_utilization=_share(given.get("--gpu-memory-utilization")),
     )
+
+
+def _speculation(line: Line) -> tuple[str, int]:
+    """The drafter's method and tokens a step; a model without a method is a draft model."""
+    table = line.table("--speculative-config")
+    method = table.get("method") or line.value("--spec-method")
+    model = table.get("model") or line.value("--spec-model")
+    tokens = table.get("num_speculative_tokens") or line.number("--spec-tokens")
+    if not isinstance(method, str) or not method:
+        method = "draft_model" if model else ""
+    count = tokens if isinstance(tokens, int) and 0 < tokens <= 1 << 10 else int(bool(method))
+    return (method, count) if method else ("", 0)
+
+
+def _is_eager(line: Line) -> bool:
+    """No graphs are captured: asked for, optimization level 0, or graphs switched off."""
+    mode = line.table("--compilation-config").get("cudagraph_mode")
+    return (
+        line.is_on("--enforce-eager")
+        or line.value("--optimization-level") == "0"
+        or (isinstance(mode, str) and mode.upper() == "NONE")
+    )
+
+
+def _has_no_images(line: Line) -> bool:
+    limits = line.table("--limit-mm-per-prompt")
+    return bool(limits) and all(limits.get(kind) == 0 for kind in ("image", "video"))
+
+
+def slots_limit(shape: ModelShape) -> int | None:  # noqa: ARG001
+    """As many as it is told."""
+    return None
 
 
 def ledger(
@@ -64,78 +148,3 @@ def ledger(
 ) -> Ledger:
     """The memory of exactly these settings on these devices, whether it fits or not."""
     return vllm_memory.ledger(shape=shape, settings=settings, devices=devices, host=host, reserve_bytes=reserve_bytes)
-
-
-def _arguments(argv: Sequence[str]) -> dict[str, str]:
-    """Options by long name; underscores are dashes, `--x=y` is a value, words before the first option are the model."""
-    words = [word for word in argv if word not in ("vllm", "serve")]
-    found: dict[str, str] = {}
-    at = 0
-    while at < len(words):
-        word, equals, value = words[at].partition("=")
-        at += 1
-        if not word.startswith("-"):
-            continue
-        row = _row(word)
-        if not row.value:
-            found[row.name] = "off" if _is_negated(row, word) else value or "on"
-        elif equals:
-            found[row.name] = value
-        else:
-            if at >= len(words):
-                raise WrongInput(f"`{word}` needs a value", where=Where(file="vllm serve", key=word))
-            found[row.name] = words[at]
-            at += 1
-            while row.name in LISTS and at < len(words) and not words[at].startswith("-"):
-                at += 1
-    return found
-
-
-def _spelling(word: str) -> str:
-    return word.replace("_", "-") if word.startswith("--") else word
-
-
-def _is_negated(row: FlagRow, word: str) -> bool:
-    return _spelling(word) in row.negated or (_spelling(word).startswith("--no-") and row.name != _spelling(word))
-
-
-def _switched_off(name: str) -> FlagRow | None:
-    """`--no-x` of a switch `--x`: understood by every version, listed by none."""
-    row = FLAGS.get("--" + name.removeprefix("--no-")) if name.startswith("--no-") else None
-    return None if row is None or row.value else row
-
-
-def _row(word: str) -> FlagRow:
-    where = Where(file="vllm serve", key=word)
-    name = _spelling(word).split(".", 1)[0]
-    row = FLAGS.get(name) or _switched_off(name)
-    if row is None:
-        near = get_close_matches(name, FLAGS, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else "`vllm serve --help=all` lists the options"
-        raise WrongInput(f"vLLM {BUILD} does not know `{word}` and would not start", hint=hint, where=where)
-    if row.removed is not None:
-        raise WrongInput(
-            f"vLLM no longer has `{word}` and would not start", hint=row.removed or "leave it out", where=where
-        )
-    return row
-
-
-def _number(name: str, text: str) -> int:
-    """Whole numbers as vLLM reads them: `8192`, `8k` = 8000, `8K` = 8192."""
-    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)([kmgKMG]?)", text, re.ASCII)
-    if match is None:
-        raise WrongInput(f"`{name}` takes a whole number, not `{text[:40]}`", where=Where(file="vllm serve", key=name))
-    return int(float(match[1]) * _FACTORS[match[2]])
-
-
-def _share(text: str | None) -> float:
-    if text is None:
-        return vllm_memory.DEFAULT_UTILIZATION
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 < share <= 1:
-        where = Where(file="vllm serve", key="--gpu-memory-utilization")
-        raise WrongInput(f"`--gpu-memory-utilization` is above 0 and at most 1, not `{text[:40]}`", where=where)
-    return share

@@ -1,94 +1,89 @@
-"""vLLM 0.33's KV pool: pages, groups, blocks of one request. All figures are per rank.
+"""vLLM 0.33's KV pool: groups over pipeline stages, the blocks of one request, the longest one. All figures are per rank.
 
-Source: vLLM 0.33, v1/core/kv_cache_utils.py and v1/kv_cache_interface.py; blocks and concurrency equal its own planner for
-full attention, windows (also of other head sizes) and MLA. State-space layers are not covered here.
+Source: vLLM 0.33, v1/core/kv_cache_planning.py (`get_kv_cache_configs`, `_estimate_max_model_len_from_groups`), config/vllm.py
+(`max_in_flight_tokens`), distributed/utils.py (`get_pp_indices`). Its own functions give the same figures on every case of
+tests/measured/vllm/planner.json.
 """
 
-import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from llmops.domain.model import Attention, Layer, ModelShape
-
-BLOCK_TOKENS = 16
-LATENT_BLOCK_TOKENS = 64
-"""FlashMLA's block; other back ends take 32 or 128, which only rounds differently."""
-
-ASYNC_BATCHES = 2
-"""Batches in flight with asynchronous scheduling, the default: a window's cache holds their tokens too."""
+from llmops.domain.engine import Device, EngineSettings, PoolSettings
+from llmops.domain.model import ModelShape
+from llmops.engines.pool_groups import Group, grouped
+from llmops.engines.vllm_pages import LayerPages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spec:
-    """One kind of layer: its page (bytes of one layer for one block), its block, its window."""
+class Pools:
+    """The model's groups, and what of them each pipeline stage holds; all stages have the same number of blocks.
 
-    page_bytes: int
+    `block_tokens` is one block of an attention layer before pages are made equal.
+    """
+
+    groups: tuple[Group, ...]
+    stages: tuple[tuple[Group, ...], ...]
     block_tokens: int
-    window_tokens: int | None
+    in_flight_tokens: int
+    context_parallel: int
 
+    def bytes_per_block(self, stage: int) -> int:
+        """Bytes of one block on a stage: its largest group's."""
+        return max(group.bytes_per_block() for group in self.stages[stage])
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Groups:
-    """Layers dealt into groups that share the pool's blocks: how many groups of each spec, and bytes of one block."""
-
-    specs: tuple[tuple[Spec, int], ...]
-    bytes_per_block: int
-
-    def request_blocks(self, tokens: int, *, batch_tokens: int) -> int:
+    def request_blocks(self, tokens: int) -> int:
         """Blocks one request of `tokens` takes, over all groups."""
-        return sum(count * _blocks(spec, tokens, batch_tokens) for spec, count in self.specs)
+        return sum(
+            group.blocks(tokens, in_flight_tokens=self.in_flight_tokens, context_parallel=self.context_parallel)
+            for group in self.groups
+        )
+
+    def longest_request(self, blocks: int, *, limit_tokens: int) -> int:
+        """The most tokens of one request, at most the limit; block 0 is never handed out. 0: not even one token."""
+        if self.request_blocks(1) > blocks - 1:
+            return 0
+        low, high = 1, limit_tokens + 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.request_blocks(middle) <= blocks - 1:
+                low = middle
+            else:
+                high = middle
+        return low
 
 
-def element_bytes(kv_cache_type: str) -> int:
-    """Bytes of one cached element: 1 for the fp8 and int8 kinds, 2 for `auto` and 16-bit kinds."""
-    return 1 if kv_cache_type.startswith(("fp8", "int8")) else 2
-
-
-def _blocks(spec: Spec, tokens: int, batch_tokens: int) -> int:
-    if spec.window_tokens is None:
-        return math.ceil(tokens / spec.block_tokens)
-    held = min(spec.window_tokens - 1 + ASYNC_BATCHES * batch_tokens, tokens)
-    return math.ceil(held / spec.block_tokens) + 1
-
-
-def groups(shape: ModelShape, *, tensor_parallel: int, kv_cache_type: str) -> Groups | None:
-    """The groups of a model's layers; None where no layer has a cache."""
-    width = element_bytes(kv_cache_type)
-    specs = Counter(
-        _spec(layer, shape, tensor_parallel, width)
-        for layer in shape.layers
-        if layer.attention is not Attention.NONE and layer.owns_kv_cache
-    )
-    if not specs:
+def pools(shape: ModelShape, settings: EngineSettings, *, device: Device | None = None) -> Pools | None:
+    """The pool's groups; None where no layer keeps anything. Raises `UngroupableError` for a mix vLLM refuses."""
+    told = settings.pool or PoolSettings()
+    reader = LayerPages(shape, settings, device)
+    groups = grouped(reader.pages(), window_groups=told.window_groups)
+    if not groups:
         return None
-    if all(spec.window_tokens is None for spec in specs):
-        total = sum(spec.page_bytes * count for spec, count in specs.items())
-        return Groups(specs=((next(iter(specs)), 1),), bytes_per_block=total)
-    return _mixed(specs)
+    stages = told.pipeline_parallel
+    return Pools(
+        groups=groups,
+        stages=tuple(
+            _stage(groups, first, last, is_last=last == len(shape.layers))
+            for first, last in stage_bounds(len(shape.layers), stages)
+        ),
+        block_tokens=reader.block_tokens,
+        in_flight_tokens=settings.batch_tokens * (stages + told.async_scheduling),
+        context_parallel=told.context_parallel,
+    )
 
 
-def _spec(layer: Layer, shape: ModelShape, tensor_parallel: int, width: int) -> Spec:
-    if layer.attention is Attention.LATENT:
-        page = LATENT_BLOCK_TOKENS * layer.key_width() * width
-        return Spec(page_bytes=page, block_tokens=LATENT_BLOCK_TOKENS, window_tokens=None)
-    heads = max(1, layer.kv_heads // tensor_parallel)
-    page = BLOCK_TOKENS * heads * (layer.key_length + layer.value_length) * width
-    slides = layer.attention in (Attention.SLIDING, Attention.CHUNKED)
-    return Spec(page_bytes=page, block_tokens=BLOCK_TOKENS, window_tokens=shape.window_tokens if slides else None)
+def _stage(groups: Sequence[Group], first: int, last: int, *, is_last: bool) -> tuple[Group, ...]:
+    """Every group's layers of one stage; a drafter's are on the last."""
+    return tuple(
+        Group(layers=tuple(one for one in group.layers if first <= one.layer < last or (is_last and one.layer < 0)))
+        for group in groups
+    )
 
 
-def _mixed(specs: Counter[Spec]) -> Groups:
-    """Windows beside full attention: pages are made equal by longer blocks, buckets are cut into groups of equal size."""
-    page = max(spec.page_bytes for spec in specs)
-    sizes = list(specs.values())
-    size = max(sizes) if max(sizes) < 1.5 * min(sizes) else min(sizes)
-    cut: Sequence[tuple[Spec, int]] = [
-        (_stretched(spec, page), math.ceil(count / size)) for spec, count in specs.items()
-    ]
-    return Groups(specs=tuple(cut), bytes_per_block=size * page)
-
-
-def _stretched(spec: Spec, page_bytes: int) -> Spec:
-    factor = max(page_bytes // spec.page_bytes, 1)
-    return replace(spec, page_bytes=page_bytes, block_tokens=spec.block_tokens * factor)
+def stage_bounds(layers: int, stages: int) -> tuple[tuple[int, int], ...]:
+    """First layer and the one after the last of each stage: equal parts, what is left on the ones before the last."""
+    counts = [layers // stages] * stages
+    for at in range(layers % stages):
+        counts[stages - 2 - at] += 1
+    ends = [sum(counts[: at + 1]) for at in range(stages)]
+    return tuple((end - count, end) for end, count in zip(ends, counts, strict=True))

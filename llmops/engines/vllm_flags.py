@@ -1,14 +1,15 @@
 """Every option of `vllm serve` 0.33.0, dumped from its parser, and those that earlier releases had.
 
-One line an option: `value` takes one argument, `list` one or more, `switch` none (or true/false after `=`); other spellings
-follow the name, and after `!` the one that switches it off. `_GONE`: the name, and what to use today.
+One line an option: `value` takes one argument, `json` one that is JSON (or has dotted keys), `whole` a whole number, `list` one
+or more, `switch` none (or true/false after `=`); other spellings follow the name, and after `!` the one that switches it off.
+`_GONE`: the name, and what to use today.
 """
 
 from llmops.domain.engine import FlagRow, FlagTable
 
 _ROWS = """
 switch --headless
-value  --api-server-count -asc
+whole  --api-server-count -asc
 value  --config
 switch --grpc
 list   --lora-modules
@@ -16,8 +17,8 @@ value  --chat-template
 value  --chat-template-content-format
 switch --trust-request-chat-template ! --no-trust-request-chat-template
 switch --trust-request-mm-kwargs ! --no-trust-request-mm-kwargs
-value  --default-chat-template-kwargs
-value  --reasoning-effort-map
+json   --default-chat-template-kwargs
+json   --reasoning-effort-map
 value  --response-role
 switch --return-tokens-as-token-ids ! --no-return-tokens-as-token-ids
 switch --enable-auto-tool-choice ! --disable-auto-tool-choice
@@ -26,12 +27,12 @@ value  --tool-call-parser
 value  --tool-parser-plugin
 value  --tool-strict-level
 value  --tool-server
-value  --max-log-len
+whole  --max-log-len
 switch --enable-prompt-tokens-details ! --disable-prompt-tokens-details
 switch --enable-per-request-metrics ! --disable-per-request-metrics
 switch --enable-server-load-tracking ! --disable-server-load-tracking
 switch --enable-force-include-usage ! --disable-force-include-usage
-value  --sse-keep-alive-interval
+whole  --sse-keep-alive-interval
 switch --enable-tokenizer-info-endpoint ! --disable-tokenizer-info-endpoint
 switch --enable-log-outputs ! --disable-log-outputs
 switch --enable-log-deltas ! --disable-log-deltas
@@ -44,33 +45,33 @@ switch --enable-scale-out ! --disable-scale-out
 value  --fingerprint-mode
 value  --fingerprint-value
 value  --host
-value  --port
-value  --grpc-port
-value  --data-parallel-supervisor-port
+whole  --port
+whole  --grpc-port
+whole  --data-parallel-supervisor-port
 value  --dp-supervisor-probe-interval-s
 value  --dp-supervisor-probe-timeout-s
-value  --dp-supervisor-probe-failure-threshold
+whole  --dp-supervisor-probe-failure-threshold
 value  --uds
 value  --uvicorn-log-level
 switch --disable-uvicorn-access-log ! --enable-uvicorn-access-log
 value  --disable-access-log-for-endpoints
 switch --allow-credentials ! --no-allow-credentials
-value  --allowed-origins
-value  --allowed-methods
-value  --allowed-headers
+json   --allowed-origins
+json   --allowed-methods
+json   --allowed-headers
 list   --api-key
 value  --ssl-keyfile
 value  --ssl-certfile
 value  --ssl-ca-certs
 switch --enable-ssl-refresh ! --disable-ssl-refresh
-value  --ssl-cert-reqs
+whole  --ssl-cert-reqs
 value  --ssl-ciphers
 value  --root-path
 value  --middleware
 switch --enable-request-id-headers ! --disable-request-id-headers
 switch --disable-fastapi-docs ! --enable-fastapi-docs
-value  --h11-max-incomplete-event-size
-value  --h11-max-header-count
+whole  --h11-max-incomplete-event-size
+whole  --h11-max-header-count
 switch --enable-offline-docs ! --disable-offline-docs
 switch --enable-flash-late-interaction ! --disable-flash-late-interaction
 value  --model
@@ -80,21 +81,21 @@ value  --tokenizer
 value  --tokenizer-mode
 switch --trust-remote-code ! --no-trust-remote-code
 value  --dtype
-value  --seed
+whole  --seed
 value  --hf-config-path
 value  --allowed-local-media-path
 list   --allowed-media-domains
 value  --revision
 value  --code-revision
 value  --tokenizer-revision
-value  --max-model-len
+whole  --max-model-len
 value  --quantization -q
-value  --quantization-config
+json   --quantization-config
 switch --allow-deprecated-quantization ! --no-allow-deprecated-quantization
 switch --enforce-eager ! --no-enforce-eager
 switch --enable-return-routed-experts ! --disable-return-routed-experts
 switch --return-sampling-mask ! --no-return-sampling-mask
-value  --max-logprobs
+whole  --max-logprobs
 value  --logprobs-mode
 switch --use-fp64-gumbel ! --no-use-fp64-gumbel
 switch --enable-trace-replay ! --disable-trace-replay
@@ -105,11 +106,11 @@ switch --enable-prompt-embeds ! --disable-prompt-embeds
 list   --served-model-name
 value  --config-format
 value  --hf-token
-value  --hf-overrides
-value  --model-class-overrides
-value  --pooler-config
+json   --hf-overrides
+json   --model-class-overrides
+json   --pooler-config
 value  --generation-config
-value  --override-generation-config
+json   --override-generation-config
 switch --enable-sleep-mode ! --disable-sleep-mode
 value  --sleep-mode-backend
 switch --sleep-mode-offload-cudagraph ! --no-sleep-mode-offload-cudagraph
@@ -119,13 +120,13 @@ switch --enable-nccl-comm-suspend ! --disable-nccl-comm-suspend
 value  --model-impl
 list   --logits-processors
 value  --io-processor-plugin
-value  --renderer-num-workers
+whole  --renderer-num-workers
 value  --load-format
 value  --download-dir
 value  --safetensors-load-strategy
-value  --safetensors-prefetch-num-threads
-value  --safetensors-prefetch-block-size
-value  --model-loader-extra-config
+whole  --safetensors-prefetch-num-threads
+whole  --safetensors-prefetch-block-size
+json   --model-loader-extra-config
 list   --ignore-patterns
 switch --use-tqdm-on-load ! --no-use-tqdm-on-load
 value  --pt-load-map-location
@@ -133,34 +134,34 @@ value  --attention-backend
 value  --mamba-backend
 value  --mamba-ssu-algorithm
 switch --enable-mamba-cache-stochastic-rounding ! --disable-mamba-cache-stochastic-rounding
-value  --mamba-cache-philox-rounds
+whole  --mamba-cache-philox-rounds
 value  --reasoning-parser
 value  --reasoning-parser-plugin
 value  --distributed-executor-backend
-value  --pipeline-parallel-size -pp
+whole  --pipeline-parallel-size -pp
 value  --master-addr
-value  --master-port
-value  --nnodes -n
-value  --node-rank -r
-value  --distributed-timeout-seconds
-value  --cpu-distributed-timeout-seconds
+whole  --master-port
+whole  --nnodes -n
+whole  --node-rank -r
+whole  --distributed-timeout-seconds
+whole  --cpu-distributed-timeout-seconds
 switch --numa-bind ! --no-numa-bind
 list   --numa-bind-nodes
 list   --numa-bind-cpus
 value  --device-ids
-value  --tensor-parallel-size -tp
-value  --decode-context-parallel-size -dcp
+whole  --tensor-parallel-size -tp
+whole  --decode-context-parallel-size -dcp
 value  --dcp-comm-backend
 switch --dcp-q-replicate ! --no-dcp-q-replicate
-value  --dcp-kv-cache-interleave-size
-value  --cp-kv-cache-interleave-size
-value  --prefill-context-parallel-size -pcp
-value  --data-parallel-size -dp
-value  --data-parallel-rank -dpn
-value  --data-parallel-start-rank -dpr
-value  --data-parallel-size-local -dpl
+whole  --dcp-kv-cache-interleave-size
+whole  --cp-kv-cache-interleave-size
+whole  --prefill-context-parallel-size -pcp
+whole  --data-parallel-size -dp
+whole  --data-parallel-rank -dpn
+whole  --data-parallel-start-rank -dpr
+whole  --data-parallel-size-local -dpl
 value  --data-parallel-address -dpa
-value  --data-parallel-rpc-port -dpp
+whole  --data-parallel-rpc-port -dpp
 value  --data-parallel-backend -dpb
 switch --data-parallel-hybrid-lb -dph ! --no-data-parallel-hybrid-lb
 switch --data-parallel-external-lb -dpe ! --no-data-parallel-external-lb
@@ -172,60 +173,60 @@ switch --enable-ep-weight-filter ! --disable-ep-weight-filter
 value  --all2all-backend
 switch --enable-dbo ! --disable-dbo
 switch --enable-shm-tensor-arena ! --disable-shm-tensor-arena
-value  --ubatch-size
+whole  --ubatch-size
 switch --enable-elastic-ep ! --disable-elastic-ep
-value  --elastic-ep-max-dp-size
-value  --dbo-decode-token-threshold
-value  --dp-sync-interval
-value  --dbo-prefill-token-threshold
+whole  --elastic-ep-max-dp-size
+whole  --dbo-decode-token-threshold
+whole  --dp-sync-interval
+whole  --dbo-prefill-token-threshold
 switch --disable-nccl-for-dp-synchronization ! --enable-nccl-for-dp-synchronization
 switch --enable-eplb ! --disable-eplb
-value  --eplb-config
+json   --eplb-config
 value  --expert-placement-strategy
-value  --max-parallel-loading-workers
+whole  --max-parallel-loading-workers
 switch --ray-workers-use-nsight ! --no-ray-workers-use-nsight
 switch --disable-custom-all-reduce ! --enable-custom-all-reduce
 value  --worker-cls
 value  --worker-extension-cls
 switch --enable-fault-tolerance ! --disable-fault-tolerance
-value  --fault-tolerance-config
-value  --block-size
+json   --fault-tolerance-config
+whole  --block-size
 value  --gpu-memory-utilization --device-memory-utilization
-value  --kv-cache-memory-bytes
+whole  --kv-cache-memory-bytes
 value  --kv-cache-dtype
-value  --num-gpu-blocks-override
+whole  --num-gpu-blocks-override
 switch --enable-prefix-caching ! --disable-prefix-caching
 value  --prefix-caching-hash-algo
-value  --prefix-cache-retention-interval
+whole  --prefix-cache-retention-interval
 list   --kv-cache-dtype-skip-layers
 switch --kv-sharing-fast-prefill ! --no-kv-sharing-fast-prefill
 switch --swa-bounded-replay ! --no-swa-bounded-replay
 value  --mamba-cache-dtype
 value  --mamba-ssm-cache-dtype
-value  --mamba-block-size
-value  --prefix-match-unit
+whole  --mamba-block-size
+whole  --prefix-match-unit
 value  --mamba-cache-mode
 switch --enable-mamba-shared-prefix-checkpoint ! --disable-mamba-shared-prefix-checkpoint
-value  --replayssm-buffer-len
+whole  --replayssm-buffer-len
 switch --use-replayssm ! --no-use-replayssm
 value  --kv-offloading-size
 value  --kv-offloading-backend
 value  --offload-backend
 value  --cpu-offload-gb
 list   --cpu-offload-params
-value  --offload-group-size
-value  --offload-num-in-group
-value  --offload-prefetch-step
+whole  --offload-group-size
+whole  --offload-num-in-group
+whole  --offload-prefetch-step
 list   --offload-params
 switch --language-model-only ! --no-language-model-only
-value  --limit-mm-per-prompt
+json   --limit-mm-per-prompt
 switch --enable-mm-embeds ! --disable-mm-embeds
-value  --media-io-kwargs
-value  --mm-processor-kwargs
+json   --media-io-kwargs
+json   --mm-processor-kwargs
 value  --mm-processor-cache-gb
 value  --mm-processor-cache-type
 value  --mm-hasher-algorithm
-value  --mm-shm-cache-max-object-size-mb
+whole  --mm-shm-cache-max-object-size-mb
 switch --mm-encoder-only ! --no-mm-encoder-only
 value  --mm-encoder-tp-mode
 value  --mm-encoder-attn-backend
@@ -242,19 +243,19 @@ value  --mm-processor-device
 value  --mm-ipc-gpu-memory-gb
 switch --mm-device-do-normalize ! --no-mm-device-do-normalize
 switch --enable-lora ! --disable-lora
-value  --max-loras
-value  --max-lora-rank
+whole  --max-loras
+whole  --max-lora-rank
 value  --lora-dtype
 switch --enable-tower-connector-lora ! --disable-tower-connector-lora
-value  --max-cpu-loras
+whole  --max-cpu-loras
 switch --fully-sharded-loras ! --no-fully-sharded-loras
 list   --lora-target-modules
-value  --default-mm-loras
+json   --default-mm-loras
 switch --specialize-active-lora ! --no-specialize-active-lora
 switch --enable-mixed-moe-lora-format ! --disable-mixed-moe-lora-format
 switch --enable-moe-shared-loras ! --disable-moe-shared-loras
-value  --max-lora-cls-labels
-value  --logging-config
+whole  --max-lora-cls-labels
+json   --logging-config
 value  --log-level
 value  --log-config-file
 value  --show-hidden-metrics-for-version
@@ -263,20 +264,20 @@ list   --collect-detailed-traces
 value  --per-request-spec-decode-metrics
 switch --kv-cache-metrics ! --no-kv-cache-metrics
 value  --kv-cache-metrics-sample
-value  --custom-histogram-buckets
+json   --custom-histogram-buckets
 switch --cudagraph-metrics ! --no-cudagraph-metrics
 switch --enable-layerwise-nvtx-tracing ! --disable-layerwise-nvtx-tracing
 switch --enable-mfu-metrics ! --disable-mfu-metrics
 switch --enable-logging-iteration-details ! --disable-logging-iteration-details
 value  --jit-monitor-mode
 switch --jit-monitor-verbose ! --no-jit-monitor-verbose
-value  --max-num-batched-tokens
-value  --max-num-scheduled-tokens
-value  --max-num-seqs
-value  --max-num-active-seqs
-value  --max-num-queued-reqs
-value  --max-num-queued-tokens
-value  --long-prefill-token-threshold
+whole  --max-num-batched-tokens
+whole  --max-num-scheduled-tokens
+whole  --max-num-seqs
+whole  --max-num-active-seqs
+whole  --max-num-queued-reqs
+whole  --max-num-queued-tokens
+whole  --long-prefill-token-threshold
 switch --long-prefill-token-threshold-adaptive ! --no-long-prefill-token-threshold-adaptive
 value  --scheduling-policy
 switch --enable-chunked-prefill ! --disable-chunked-prefill
@@ -284,45 +285,45 @@ switch --disable-chunked-mm-input ! --enable-chunked-mm-input
 value  --scheduler-cls
 switch --scheduler-reserve-full-isl ! --no-scheduler-reserve-full-isl
 value  --watermark
-value  --prefill-schedule-interval
+whole  --prefill-schedule-interval
 switch --disable-hybrid-kv-cache-manager ! --enable-hybrid-kv-cache-manager
 switch --async-scheduling ! --no-async-scheduling
-value  --stream-interval
+whole  --stream-interval
 list   --cudagraph-capture-sizes
-value  --max-cudagraph-capture-size
-value  --ir-op-priority
+whole  --max-cudagraph-capture-size
+json   --ir-op-priority
 switch --enable-flashinfer-autotune ! --disable-flashinfer-autotune
 switch --monokernel ! --no-monokernel
 value  --moe-backend
 value  --linear-backend
 value  --sparse-indexer-topk-backend
-value  --speculative-config -sc
+json   --speculative-config -sc
 value  --spec-method
 value  --spec-model
-value  --spec-tokens
-value  --watermark-config
-value  --diffusion-config -dc
-value  --kv-transfer-config
-value  --kv-events-config
-value  --ec-transfer-config
-value  --ec-manager-config
-value  --compilation-config -cc
-value  --attention-config -ac
-value  --engram-config
-value  --reasoning-config
-value  --kernel-config
-value  --additional-config
-value  --structured-outputs-config
-value  --aux-output-config
-value  --profiler-config
-value  --watchdog-config
+whole  --spec-tokens
+json   --watermark-config
+json   --diffusion-config -dc
+json   --kv-transfer-config
+json   --kv-events-config
+json   --ec-transfer-config
+json   --ec-manager-config
+json   --compilation-config -cc
+json   --attention-config -ac
+json   --engram-config
+json   --reasoning-config
+json   --kernel-config
+json   --additional-config
+json   --structured-outputs-config
+json   --aux-output-config
+json   --profiler-config
+json   --watchdog-config
 value  --optimization-level
 value  --performance-mode
-value  --weight-transfer-config
+json   --weight-transfer-config
 switch --disable-log-stats
 switch --aggregate-engine-logging
 switch --fail-on-environ-validation ! --no-fail-on-environ-validation
-value  --shutdown-timeout
+whole  --shutdown-timeout
 value  --gdn-prefill-backend
 value  --kda-prefill-backend
 value  --kda-decode-backend
@@ -410,5 +411,9 @@ def _table() -> FlagTable:
     return table
 
 
-LISTS = frozenset(line.split()[1] for line in _ROWS.strip().splitlines() if line.startswith("list"))
+def _of_kind(kind: str) -> frozenset[str]:
+    return frozenset(line.split()[1] for line in _ROWS.strip().splitlines() if line.startswith(kind))
+
+
+LISTS, JSON, NUMBERS = _of_kind("list "), _of_kind("json "), _of_kind("whole ")
 FLAGS: FlagTable = _table()

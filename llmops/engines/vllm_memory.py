@@ -1,127 +1,290 @@
-"""vLLM 0.33: what one server takes of each card, first depth. Every figure is marked `low`.
+"""vLLM 0.33: what one server takes of each card, and the pool that is left.
 
-`budget = ceil(total · utilization)`; the pool is what weights, libraries, activation peak and graphs leave of it. Constants
-are the safe ones fitted on 11 logged starts (pool 0.5 to 0.9 GiB below the logged one). Source: vLLM 0.33,
-v1/worker/gpu_worker.py, v1/worker/utils.py; images, LoRA, drafts and state-space layers are not covered.
+`budget = ceil(total * utilization)` of what CUDA calls the card's memory; the pool is what weights, libraries, the activation
+peak of a dummy run and the CUDA graphs leave of it. CUDA's context and NCCL's buffers come on top: they are taken before the
+budget is measured. Source: vLLM 0.33, v1/worker/gpu_worker.py (`determine_available_memory`), v1/worker/utils.py
+(`request_memory`), v1/worker/gpu/model_runner.py (`_dummy_sampler_run`). Constants: fitted on 11 logged starts of 0.6 to 0.31
+(tests/measured/vllm/memory_logs.json), central and safe; the peak of 0.33's second dummy pass is not in them.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice
+from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice, PoolSettings
 from llmops.domain.errors import WrongUsage
 from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
-from llmops.domain.model import Attention, ModelShape, Tensor
+from llmops.domain.model import Attention, ModelShape, is_tower
 from llmops.domain.units import GIB, MIB
-from llmops.engines.vllm_blocks import groups
+from llmops.engines.pool_groups import UngroupableError
+from llmops.engines.rank_weights import Cut, rank_weights_bytes, vocabulary_rows
+from llmops.engines.vllm_blocks import Pools, pools, stage_bounds
+from llmops.engines.vllm_defaults import resolved
+from llmops.engines.vllm_pages import NO_DRAFT_LAYERS
 
 BUILD = "0.33.0"
-
-WEIGHTS_MARGIN_BYTES = 102 * MIB
-LIBRARIES_BYTES, LIBRARIES_PARALLEL_BYTES = 307 * MIB, 614 * MIB
-PEAK_BYTES_PER_LOGIT = 40
-PEAK_MARGIN_BYTES = 307 * MIB
-GRAPHS_BYTES = 410 * MIB
-HOST_BYTES, HOST_BYTES_PER_RANK = 4 * GIB, 2 * GIB
 DEFAULT_UTILIZATION = 0.92
 
-_REPLICATED = ("norm", "mlp.gate.weight", "router", "bias", "e_score", "inv_freq")
-_KEY_VALUE = ("k_proj", "v_proj")
+OUTSIDE_BYTES, OUTSIDE_PARALLEL_BYTES = 540 * MIB, 900 * MIB
+"""CUDA context, cuBLAS and NCCL before the budget is measured: logged total - free, 0.41 (A100) to 0.53 GiB (H100) on one."""
+
+DRIVER_BYTES = 480 * MIB
+"""What the driver reports and CUDA does not give: 0.32 to 0.49 GiB on H100, L40, A6000, 3090 and 5090 (0.75 on A100)."""
+
+HOST_BYTES, HOST_BYTES_PER_RANK = 4 * GIB, 2 * GIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constants:
+    """What the shape does not say, on one card. `logit_bytes` for every sequence and entry of the vocabulary."""
+
+    weights: int
+    libraries: int
+    libraries_parallel: int
+    logit_bytes: float
+    peak: int
+    graphs: int
+
+
+CENTRAL = Constants(
+    weights=51 * MIB,
+    libraries=200 * MIB,
+    libraries_parallel=520 * MIB,
+    logit_bytes=38.5,
+    peak=51 * MIB,
+    graphs=256 * MIB,
+)
+SAFE = Constants(
+    weights=102 * MIB,
+    libraries=307 * MIB,
+    libraries_parallel=614 * MIB,
+    logit_bytes=40,
+    peak=307 * MIB,
+    graphs=410 * MIB,
+)
+WIDE_ROWS, NARROW_ROWS = 10, 2
+"""Rows of the hidden width, and of the feed-forward's, that one token of the forward pass holds at its widest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Bytes on one rank besides the pool."""
+
+    weights: int
+    draft: int
+    tower: int
+    peak: int
+    graphs: int
+    libraries: int
+
+    def inside_bytes(self, *, graphs_in_budget: bool) -> int:
+        """What comes out of the budget before the pool."""
+        own = self.weights + self.draft + self.tower + self.peak + self.libraries
+        return own + (self.graphs if graphs_in_budget else 0)
 
 
 def ledger(
     *, shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], host: HostDevice, reserve_bytes: int
 ) -> Ledger:
-    """The memory of exactly these settings; one rank on each of the first `tensor_parallel` devices."""
+    """The memory of exactly these settings: one rank on each card, stage by stage, replica by replica."""
     if not devices:
         raise WrongUsage("vLLM is planned for cards only", hint="`--engine llama.cpp` runs without a card")
-    ranks = settings.tensor_parallel
-    weights = rank_weights_bytes(shape, ranks) + WEIGHTS_MARGIN_BYTES
-    peak = PEAK_BYTES_PER_LOGIT * settings.parallel * shape.vocabulary + PEAK_MARGIN_BYTES
-    libraries = LIBRARIES_BYTES if ranks == 1 else LIBRARIES_PARALLEL_BYTES
-    utilization = settings.gpu_memory_utilization or DEFAULT_UTILIZATION
-    fixed = weights + peak + libraries + GRAPHS_BYTES
-    available = min(math.ceil(device.capacity_bytes * utilization) for device in devices[:ranks]) - fixed
-    pool = _pool(shape, settings, available)
-    taken = pool.num_blocks * pool.bytes_per_block if pool else 0
-    causes = Causes(
-        weights_bytes=weights,
-        kv_cache_bytes=taken,
-        compute_bytes=peak,
-        cuda_graphs_bytes=GRAPHS_BYTES,
-        overhead_bytes=libraries,
-    )
-    confidence = dict.fromkeys(
-        ("weights_bytes", "kv_cache_bytes", "compute_bytes", "cuda_graphs_bytes", "overhead_bytes"), Confidence.LOW
-    )
-    cards = tuple(
-        DeviceLedger(
-            name=device.name,
-            capacity_bytes=device.capacity_bytes,
-            free_bytes=device.free_bytes,
-            causes=causes,
-            reserve_bytes=reserve_bytes,
-            confidence=confidence,
-        )
-        for device in devices[:ranks]
-    )
+    settings = resolved(settings, shape, devices[0])
+    told = settings.pool or PoolSettings()
+    ranks = settings.tensor_parallel * told.pipeline_parallel * told.data_parallel
+    used = tuple(devices[:ranks])
+    notes = list(_notes(shape, settings, ranks, len(devices)))
+    cut = None
+    try:
+        cut = pools(shape, settings, device=devices[0])
+    except UngroupableError as refused:
+        notes.append(f"vLLM refuses to start: {refused}")
+    central = [taken(shape, settings, stage=_stage(at, settings), constants=CENTRAL) for at in range(len(used))]
+    safe = [taken(shape, settings, stage=_stage(at, settings), constants=SAFE) for at in range(len(used))]
+    pool = _pool(shape, settings, used, cut, central, safe) if cut is not None else None
+    confidence = _confidence(shape, settings)
     return Ledger(
         engine=EngineName.VLLM.value,
         engine_build=BUILD,
-        confidence=Confidence.LOW,
-        devices=cards,
+        confidence=confidence,
+        devices=tuple(
+            _card(device, one, pool, cut, _stage(at, settings), settings, reserve_bytes, confidence)
+            for at, (device, one) in enumerate(zip(used, central, strict=True))
+        ),
         host=HostLedger(
-            causes=Causes(overhead_bytes=HOST_BYTES + HOST_BYTES_PER_RANK * ranks),
+            causes=Causes(overhead_bytes=HOST_BYTES + HOST_BYTES_PER_RANK * len(used)),
             limit_bytes=host.memory_bytes,
             confidence={"overhead_bytes": Confidence.LOW},
         ),
         pool=pool,
-        notes=_notes(shape, settings, len(devices)),
+        notes=tuple(notes),
     )
 
 
-def _pool(shape: ModelShape, settings: EngineSettings, available_bytes: int) -> Pool | None:
-    """The pool of blocks; block 0 is never handed out, so one more than a request's must be there."""
-    cut = groups(shape, tensor_parallel=settings.tensor_parallel, kv_cache_type=settings.kv_cache_type_k)
-    if cut is None:
-        return None
-    blocks = max(available_bytes // cut.bytes_per_block, 0)
+def taken(shape: ModelShape, settings: EngineSettings, *, stage: int, constants: Constants) -> Taken:
+    """What one rank of a stage takes besides the pool."""
+    told = settings.pool or PoolSettings()
+    bounds = stage_bounds(len(shape.layers), told.pipeline_parallel)
+    cut = Cut(
+        tensor=settings.tensor_parallel,
+        stages=bounds,
+        replicas=told.data_parallel,
+        by_expert=told.expert_parallel,
+        tower_on_every_rank=told.replicated_tower,
+    )
+    text = rank_weights_bytes(shape, replace(cut, text_only=True), stage=stage)
+    drafted = "mtp" in told.drafter and told.drafted_tokens > 0
+    draft = rank_weights_bytes(shape, replace(cut, text_only=True, with_drafter=drafted), stage=stage) - text
+    tower = 0 if told.text_only else rank_weights_bytes(shape, cut, stage=stage) - text
+    is_last = stage == told.pipeline_parallel - 1
+    parallel = settings.tensor_parallel * told.pipeline_parallel > 1
+    return Taken(
+        weights=text + constants.weights,
+        draft=draft,
+        tower=tower,
+        peak=_peak(shape, settings, told, constants, is_last=is_last),
+        graphs=0 if told.eager else constants.graphs,
+        libraries=constants.libraries_parallel if parallel else constants.libraries,
+    )
+
+
+def _peak(
+    shape: ModelShape, settings: EngineSettings, told: PoolSettings, constants: Constants, *, is_last: bool
+) -> int:
+    """The dummy run's transient peak: the sampler over the whole vocabulary, or the forward pass where that is more."""
+    rows = min(settings.parallel, settings.batch_tokens) * (1 + told.drafted_tokens)
+    sampler = int(constants.logit_bytes * rows * vocabulary_rows(shape)) if is_last else 0
+    width = max((_widest(shape, at, settings.tensor_parallel) for at in range(len(shape.layers))), default=0)
+    forward = settings.batch_tokens * 2 * (WIDE_ROWS * shape.embedding_length + NARROW_ROWS * width)
+    return max(sampler, forward) + constants.peak
+
+
+def _widest(shape: ModelShape, at: int, ranks: int) -> int:
+    layer = shape.layers[at]
+    return max(layer.feed_forward, layer.expert_feed_forward * layer.experts_used) // ranks
+
+
+def budget_bytes(device: Device, utilization: float) -> int:
+    """What vLLM may take, as it is measured after CUDA's context: a share of CUDA's total."""
+    return math.ceil(cuda_bytes(device) * utilization)
+
+
+def cuda_bytes(device: Device) -> int:
+    """What CUDA calls the card's memory. A bare size is that already."""
+    return device.capacity_bytes - (DRIVER_BYTES if device.overhead_bytes is None else device.overhead_bytes)
+
+
+def _outside_bytes(device: Device, settings: EngineSettings) -> int:
+    """Context and buffers beside the budget, and what the driver keeps."""
+    if device.overhead_bytes is not None:
+        return device.overhead_bytes
+    told = settings.pool or PoolSettings()
+    parallel = settings.tensor_parallel * told.pipeline_parallel > 1
+    return DRIVER_BYTES + (OUTSIDE_PARALLEL_BYTES if parallel else OUTSIDE_BYTES)
+
+
+def _pool(
+    shape: ModelShape,
+    settings: EngineSettings,
+    devices: Sequence[Device],
+    cut: Pools,
+    central: Sequence[Taken],
+    safe: Sequence[Taken],
+) -> Pool:
+    """Blocks of the poorest rank; block 0 is never handed out, so one more than a request's must be there."""
+    told = settings.pool or PoolSettings()
+    blocks = _blocks(settings, devices, cut, central)
+    surely = min(_blocks(settings, devices, cut, safe), blocks)
     tokens = settings.context_size or shape.context_length
-    wanted = cut.request_blocks(tokens, batch_tokens=settings.batch_tokens)
-    concurrency = blocks / wanted if blocks > wanted else min(blocks / wanted, 0.9999)
+    needed = cut.request_blocks(tokens)
+    size = max(cut.bytes_per_block(stage) for stage in range(told.pipeline_parallel))
     return Pool(
         num_blocks=blocks,
-        bytes_per_block=cut.bytes_per_block,
-        kv_pool_bytes=blocks * cut.bytes_per_block,
-        kv_pool_tokens=int(concurrency * tokens),
-        max_concurrency=round(concurrency, 4),
+        bytes_per_block=size,
+        kv_pool_bytes=blocks * size,
+        kv_pool_tokens=int(blocks / needed * tokens),
+        max_concurrency=round(blocks / needed, 4),
+        block_tokens=cut.block_tokens,
+        longest_tokens=cut.longest_request(surely, limit_tokens=max(shape.context_length, tokens)),
+        safe_bytes=surely * size,
+        safe_tokens=int(surely / needed * tokens),
+        safe_concurrency=round(surely / needed, 4),
+        holds_one=needed <= surely - 1,
     )
 
 
-def rank_weights_bytes(shape: ModelShape, ranks: int) -> int:
-    """Bytes of one rank: matrices are cut by `ranks`, norms, biases and routers are on every rank, K and V by whole heads."""
-    kv_heads = max((layer.kv_heads for layer in shape.layers), default=1) or 1
-    return sum(_rank_bytes(tensor, ranks, kv_heads) for tensor in shape.tensors)
+def _blocks(settings: EngineSettings, devices: Sequence[Device], cut: Pools, taken_by: Sequence[Taken]) -> int:
+    told = settings.pool or PoolSettings()
+    if told.blocks is not None:
+        return told.blocks
+    counts = []
+    for at, (device, one) in enumerate(zip(devices, taken_by, strict=True)):
+        room = told.pool_bytes
+        if room is None:
+            share = settings.gpu_memory_utilization or DEFAULT_UTILIZATION
+            room = budget_bytes(device, share) - one.inside_bytes(graphs_in_budget=told.graphs_in_budget)
+        counts.append(max(room // cut.bytes_per_block(_stage(at, settings)), 0))
+    return min(counts)
 
 
-def _rank_bytes(tensor: Tensor, ranks: int, kv_heads: int) -> int:
-    if len(tensor.dims) < 2 or any(word in tensor.name for word in _REPLICATED):
-        return tensor.data_bytes()
-    parts = min(ranks, kv_heads) if any(word in tensor.name for word in _KEY_VALUE) else ranks
-    return -(-tensor.data_bytes() // parts)
+def _stage(rank: int, settings: EngineSettings) -> int:
+    told = settings.pool or PoolSettings()
+    return rank // settings.tensor_parallel % told.pipeline_parallel
 
 
-def _notes(shape: ModelShape, settings: EngineSettings, cards: int) -> tuple[str, ...]:
-    notes = ["vLLM is planned at first depth: constants of logged starts; start once and pin the pool it prints"]
-    if any(layer.recurrent is not None for layer in shape.layers):
-        notes.append("the state of linear-attention layers is not counted in the pool")
-    if any(layer.attention is Attention.NONE and layer.recurrent is None for layer in shape.layers):
-        notes.append("layers without a cache are left out of the pool")
-    if settings.tensor_parallel > cards:
-        notes.append(f"tensor parallel {settings.tensor_parallel} needs as many cards, {cards} given")
+def _card(
+    device: Device,
+    one: Taken,
+    pool: Pool | None,
+    cut: Pools | None,
+    stage: int,
+    settings: EngineSettings,
+    reserve_bytes: int,
+    confidence: Confidence,
+) -> DeviceLedger:
+    kept = pool.num_blocks * cut.bytes_per_block(stage) if pool is not None and cut is not None else 0
+    causes = Causes(
+        weights_bytes=one.weights,
+        kv_cache_bytes=kept,
+        compute_bytes=one.peak,
+        cuda_graphs_bytes=one.graphs,
+        projector_bytes=one.tower,
+        draft_bytes=one.draft,
+        overhead_bytes=one.libraries + _outside_bytes(device, settings),
+    )
+    named = ("weights", "kv_cache", "compute", "cuda_graphs", "projector", "draft", "overhead")
+    return DeviceLedger(
+        name=device.name,
+        capacity_bytes=device.capacity_bytes,
+        free_bytes=device.free_bytes,
+        causes=causes,
+        reserve_bytes=reserve_bytes,
+        confidence={f"{name}_bytes": confidence for name in named if getattr(causes, f"{name}_bytes")},
+    )
+
+
+def _confidence(shape: ModelShape, settings: EngineSettings) -> Confidence:
+    """Calibrated where every part is like the logged starts; images, drafts and what is not sized make it an estimate."""
+    told = settings.pool or PoolSettings()
+    has_tower = any(is_tower(tensor.name) for tensor in shape.tensors) and not told.text_only
+    is_drafted = told.drafted_tokens > 0 and told.drafter not in NO_DRAFT_LAYERS
+    if has_tower or is_drafted or shape.not_sized or shape.tensors_confidence is Confidence.LOW:
+        return Confidence.LOW
+    return Confidence.CALIBRATED
+
+
+def _notes(shape: ModelShape, settings: EngineSettings, ranks: int, cards: int) -> list[str]:
+    told = settings.pool or PoolSettings()
+    notes = []
+    if ranks > cards:
+        notes.append(f"needs {ranks} cards, {cards} given")
     heads = max((layer.heads for layer in shape.layers), default=1)
     if heads % settings.tensor_parallel:
         notes.append(
             f"{heads} heads do not divide by tensor parallel {settings.tensor_parallel}: vLLM refuses to start"
         )
-    return (*notes, *(f"not sized: {one}" for one in shape.not_sized))
+    if told.drafted_tokens and told.drafter not in NO_DRAFT_LAYERS and "mtp" not in told.drafter:
+        notes.append("the drafter's weights are not counted, and its cache is taken for one more layer")
+    if any(layer.attention is Attention.NONE and layer.recurrent is None for layer in shape.layers):
+        notes.append("layers without a cache are left out of the pool")
+    return [*notes, *(f"not sized: {one}" for one in shape.not_sized)]

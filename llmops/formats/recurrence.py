@@ -45,11 +45,12 @@ def recurrent_state(architecture: str, keys: ModelKeys, *, heads: int) -> Recurr
         case "shortconv":
             embedding = keys.integer("embedding_length", least=1)
             kept = max(keys.integer("shortconv.l_cache") - 1, 0)
-            return RecurrentState(conv_elements=embedding * kept, state_elements=0)
+            return RecurrentState(conv_elements=embedding * kept, state_elements=0, kept_tokens=kept)
         case "kda":
             length = keys.integer("kda.head_dim")
             kept = max(keys.integer("ssm.conv_kernel") - 1, 0)
-            return RecurrentState(conv_elements=3 * kept * heads * length, state_elements=length * length * heads)
+            conv, state = 3 * kept * heads * length, length * length * heads
+            return RecurrentState(conv_elements=conv, state_elements=state, kept_tokens=kept)
         case _:
             return _ssm_state(keys)
 
@@ -59,4 +60,10 @@ def _ssm_state(keys: ModelKeys) -> RecurrentState:
     inner, state = keys.integer("ssm.inner_size"), keys.integer("ssm.state_size")
     groups = keys.integer("ssm.group_count", 0)
     kept = max(keys.integer("ssm.conv_kernel") - 1, 0)
-    return RecurrentState(conv_elements=kept * (inner + 2 * groups * state), state_elements=state * inner)
+    return RecurrentState(
+        conv_elements=kept * (inner + 2 * groups * state),
+        state_elements=state * inner,
+        kept_tokens=kept,
+        groups=groups,
+        group_width=state,
+    )

@@ -1,0 +1,134 @@
+"""Bytes of the weights on one rank of an engine that cuts matrices by tensor, layers by pipeline, experts by rank.
+
+Source: vLLM 0.33, model_executor/layers/linear.py (column, row and QKV parallel), vocab_parallel_embedding.py (rows padded to
+64), fused_moe/layer.py (experts by rank), models/*.py (which projections are on every rank), fused_moe/oracle/mxfp4.py. Reads
+the names of safetensors and of GGUF files.
+"""
+
+import re
+from dataclasses import dataclass
+
+from llmops.domain.model import ModelShape, Tensor, is_tower
+from llmops.domain.units import padded
+
+VOCABULARY_GRANULE = 64
+PACKED_COLUMNS = 8
+"""Groups of 32 four-bit numbers: rows of MXFP4 experts are padded to whole multiples of 256 numbers."""
+
+_LAYER = re.compile(r"(?:^|\.)(?:layers|blk|h|blocks)\.(\d+)\.")
+_EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|token_embd|wte)\.")
+_HEAD = re.compile(r"(?:^|\.)(?:lm_head|output)\.")
+_KEY_VALUE = re.compile(r"\.(?:[kv]_proj|attn_[kv])\.")
+_FUSED = re.compile(r"\.(?:qkv_proj|attn_qkv|query_key_value)\.")
+_EXPERT = re.compile(r"\.experts\.|_exps\.")
+_REPLICATED = re.compile(
+    r"norm|\.mlp\.gate\.|\.block_sparse_moe\.gate\.|\.router\.|gate_inp|shared_expert_gate|e_score|exp_probs|inv_freq|g_idx"
+    r"|kv_a_proj_with_mqa|q_a_proj|attn_kv_a_mqa|attn_q_a\.|indexer|\.weight_scale_2|\.input_scale"
+)
+_ROW_BIAS = re.compile(r"(?:o_proj|down_proj|attn_output|ffn_down|out_proj)\.bias$")
+_ROW_MATRIX = re.compile(r"(?:o_proj|down_proj|attn_output|ffn_down|out_proj|ssm_out)\b")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """How a model is cut: tensor ranks, pipeline stages, replicas, and whether experts go whole to ranks."""
+
+    tensor: int = 1
+    stages: tuple[tuple[int, int], ...] = ()
+    replicas: int = 1
+    by_expert: bool = False
+    tower_on_every_rank: bool = False
+    text_only: bool = False
+    with_drafter: bool = False
+
+
+def rank_weights_bytes(shape: ModelShape, cut: Cut, *, stage: int = 0) -> int:
+    """Bytes on each rank of one stage. A tied output is one matrix, but a second one where it is on another stage."""
+    stages = cut.stages or ((0, len(shape.layers)),)
+    first, last = stages[stage]
+    is_first, is_last = stage == 0, stage == len(stages) - 1
+    total = 0
+    for tensor in shape.tensors:
+        at = _layer(tensor.name)
+        if is_tower(tensor.name):
+            total += _tower_bytes(tensor, cut) if is_first else 0
+        elif _is_drafted(tensor.name, at, shape):
+            total += _rank_bytes(tensor, cut, shape) if is_last and cut.with_drafter else 0
+        elif at is not None:
+            total += _rank_bytes(tensor, cut, shape) if first <= at < last else 0
+        elif _EMBEDDING.search(tensor.name):
+            total += _vocabulary_bytes(tensor, cut) if is_first or (is_last and shape.has_tied_output()) else 0
+        elif _HEAD.search(tensor.name):
+            total += _vocabulary_bytes(tensor, cut) if is_last else 0
+        else:
+            total += _rank_bytes(tensor, cut, shape) if is_first or is_last else 0
+    return total
+
+
+def vocabulary_rows(shape: ModelShape) -> int:
+    """Rows of embedding and output after padding."""
+    return padded(shape.vocabulary, VOCABULARY_GRANULE)
+
+
+def _layer(name: str) -> int | None:
+    found = None if is_tower(name) else _LAYER.search(name)
+    return int(found[1]) if found else None
+
+
+def _is_drafted(name: str, at: int | None, shape: ModelShape) -> bool:
+    """An MTP block: stored behind the last layer, or under a name of its own. It is loaded for speculation only."""
+    return name.startswith(("mtp.", "model.mtp.")) or (at is not None and at >= len(shape.layers))
+
+
+def _tower_bytes(tensor: Tensor, cut: Cut) -> int:
+    if cut.text_only:
+        return 0
+    is_cut = len(_dims(tensor)) > 1 and not cut.tower_on_every_rank and "norm" not in tensor.name
+    return _part(tensor.data_bytes(), cut.tensor if is_cut else 1)
+
+
+def _vocabulary_bytes(tensor: Tensor, cut: Cut) -> int:
+    """Rows padded to 64, then cut; a GGUF's or quantized matrix as it is stored."""
+    size = tensor.data_bytes()
+    rows = tensor.dims[-1]
+    if len(tensor.dims) == 2 and rows:
+        size = size // rows * padded(rows, VOCABULARY_GRANULE)
+    return _part(size, cut.tensor)
+
+
+def _rank_bytes(tensor: Tensor, cut: Cut, shape: ModelShape) -> int:
+    name, size = tensor.name, _stored_bytes(tensor)
+    if _EXPERT.search(name) and not _REPLICATED.search(name):
+        return _part(size, cut.tensor * cut.replicas if cut.by_expert else cut.tensor)
+    if _REPLICATED.search(name) or _ROW_BIAS.search(name):
+        return size
+    if len(_dims(tensor)) < 2 and _ROW_MATRIX.search(name):
+        return size
+    layer = shape.layers[min(_layer(name) or 0, len(shape.layers) - 1)]
+    if _KEY_VALUE.search(name):
+        return _part(size, min(cut.tensor, max(layer.kv_heads, 1)))
+    if _FUSED.search(name) and layer.kv_heads:
+        heads, kept = layer.heads, layer.kv_heads
+        share = -(-heads // cut.tensor) + 2 * max(1, kept // cut.tensor)
+        return size * share // (heads + 2 * kept)
+    return _part(size, cut.tensor)
+
+
+def _stored_bytes(tensor: Tensor) -> int:
+    """As stored; rows of MXFP4 experts are padded when they are loaded (6.7 % for gpt-oss, as its logs say)."""
+    name = tensor.name
+    if not name.endswith(("_blocks", "_scales", ".blocks", ".scales")) or not _EXPERT.search(name):
+        return tensor.data_bytes()
+    at = 1 if name.endswith("blocks") else 0
+    if tensor.type != "U8" or len(tensor.dims) <= at or not tensor.dims[at]:
+        return tensor.data_bytes()
+    groups = tensor.dims[at]
+    return tensor.data_bytes() // groups * padded(groups, PACKED_COLUMNS)
+
+
+def _dims(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(dim for dim in tensor.dims if dim != 1)
+
+
+def _part(size: int, parts: int) -> int:
+    return -(-size // parts)

@@ -1,0 +1,143 @@
+"""What is to be said of a `vllm serve` line: doors, lengths, cards it cannot run on, and numbers that cost memory.
+
+Source: vLLM 0.33, entrypoints/openai (which paths a key guards), model_executor/layers/quantization (`get_min_capability`),
+config/model.py (`verify_with_parallel_config`), config/scheduler.py.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from llmops.domain.engine import Device, PoolSettings
+from llmops.domain.explained import Meaning
+from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.model import Attention, ModelShape
+from llmops.domain.units import GIB, size_text
+from llmops.engines.llama_cpp_advice import is_loopback
+from llmops.engines.vllm_arguments import PROGRAM
+from llmops.engines.vllm_memory import CENTRAL
+
+SECRETS = frozenset({"--api-key", "--hf-token"})
+DANGEROUS = {
+    "--trust-remote-code": "runs the repository's Python",
+    "--enable-prompt-embeds": "lets a request hand over tensors",
+    "--allowed-local-media-path": "lets a request read files of the host",
+    "--middleware": "runs a class of your own on every request",
+}
+LEAST_CAPABILITY = (7, 5)
+FP8_CAPABILITY, FP8_LEAST = (8, 9), (8, 0)
+COSTLY_SEQUENCES = 512
+COSTLY_PART = 16
+"""A dummy run that takes more than one part in 16 of the card is worth a word."""
+
+
+def line_advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence[Device]) -> Iterator[Finding]:
+    """Everything that the words, the model and the cards in use give rise to."""
+    yield from _doors(meaning)
+    yield from _length(meaning, shape)
+    yield from _cards(meaning, devices)
+    if shape is not None:
+        yield from _cut(meaning, shape)
+        yield from _costs(meaning, shape, devices)
+
+
+def said(code: str, status: Status, word: str, message: str, fix: str | None) -> Finding:
+    """A finding about a word of the line."""
+    return Finding(code=code, status=status, message=message, fix=fix, where=Where(file=PROGRAM, key=word[:60] or None))
+
+
+def _doors(meaning: Meaning) -> Iterator[Finding]:
+    key = meaning.gives("--api-key") or bool(meaning.environment.get("VLLM_API_KEY"))
+    host = meaning.value("--host", "all interfaces")
+    if not key and not is_loopback(host) and not meaning.gives("--uds"):
+        message = f"listens on {host[:60]} without a key: whoever reaches the port uses the model"
+        yield said("EXP020", Status.WARN, "--host", message, "`--host 127.0.0.1`, or VLLM_API_KEY in the environment")
+    for flag in meaning.flags:
+        if flag.name in SECRETS:
+            message = f"`{flag.written}` is in the command line, where every local user can read it (`ps`)"
+            yield said("EXP021", Status.WARN, flag.written, message, "VLLM_API_KEY in the environment, from a file")
+        elif flag.name in DANGEROUS and flag.value != "off":
+            message = f"`{flag.name}` {DANGEROUS[flag.name]}"
+            fix = "leave it out, or pin `--revision`" if flag.name == "--trust-remote-code" else "leave it out"
+            yield said("EXP024", Status.WARN, flag.name, message, fix)
+
+
+def _length(meaning: Meaning, shape: ModelShape | None) -> Iterator[Finding]:
+    length = meaning.settings.context_size
+    trained = _trained(shape) if shape is not None else 0
+    if shape is not None and length > trained > 0:
+        message = f"`--max-model-len {length}` is more than the {trained} of the model: vLLM refuses to start"
+        yield said("EXP042", Status.FAIL, "--max-model-len", message, f"`--max-model-len {trained}`")
+    if not length and not meaning.gives("--max-model-len"):
+        message = "`--max-model-len` is not given: a request may take the whole trained length, and the start fails without room"
+        yield said("EXP042", Status.WARN, "--max-model-len", message, "`--max-model-len TOKENS`, or `auto`")
+
+
+def _trained(shape: ModelShape) -> int:
+    """With what its rope scaling makes of it."""
+    return max(shape.context_length, shape.rope.effective_length if shape.rope is not None else 0)
+
+
+def _cards(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
+    kind = meaning.settings.kv_cache_type_k
+    for device in devices:
+        capability = _capability(device)
+        if capability is None:
+            continue
+        if capability < LEAST_CAPABILITY:
+            message = f"`{device.name}` has compute capability {device.compute_capability}: vLLM from 0.20 on needs 7.5"
+            yield said("EXP051", Status.FAIL, "", message, "vLLM 0.19.1 or llama.cpp")
+        elif kind.startswith("fp8") and capability < FP8_LEAST:
+            message = f"`--kv-cache-dtype {kind}` does not run on `{device.name}` ({device.compute_capability})"
+            yield said("EXP052", Status.FAIL, "--kv-cache-dtype", message, "leave it out: 16 bit")
+        elif kind.startswith("fp8") and capability < FP8_CAPABILITY:
+            message = (
+                f"`--kv-cache-dtype {kind}` has slow kernels at best on `{device.name}` ({device.compute_capability})"
+            )
+            yield said("EXP052", Status.WARN, "--kv-cache-dtype", message, "leave it out: 16 bit")
+        else:
+            continue
+        return
+
+
+def _capability(device: Device) -> tuple[int, int] | None:
+    major, _, minor = (device.compute_capability or "").partition(".")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+
+
+def _cut(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
+    """Ranks that the model cannot be cut into."""
+    settings, told = meaning.settings, meaning.settings.pool or PoolSettings()
+    ranks = settings.tensor_parallel
+    heads = {layer.heads for layer in shape.layers if layer.attention is not Attention.NONE and layer.heads}
+    odd = next((count for count in sorted(heads) if count % ranks), None)
+    if odd is not None:
+        message = f"{odd} heads do not divide by `--tensor-parallel-size {ranks}`: vLLM refuses to start"
+        best = max(one for one in range(1, ranks + 1) if all(count % one == 0 for count in heads))
+        yield said(
+            "EXP053", Status.FAIL, "--tensor-parallel-size", message, f"`--tensor-parallel-size {best}`, or replicas"
+        )
+    kept = max((layer.kv_heads for layer in shape.layers), default=1)
+    most = 1 if kept == 0 else max(1, ranks // kept)
+    if told.context_parallel > most:
+        message = (
+            f"{ranks} ranks over {kept} KV heads allow no `--decode-context-parallel-size {told.context_parallel}`"
+        )
+        yield said("EXP053", Status.FAIL, "--decode-context-parallel-size", message, f"at most {most}")
+    has_windows = any(layer.attention in (Attention.SLIDING, Attention.CHUNKED) for layer in shape.layers)
+    if has_windows and not told.window_groups:
+        message = "`--disable-hybrid-kv-cache-manager` keeps every token of layers that only look back a window"
+        yield said("EXP054", Status.WARN, "--disable-hybrid-kv-cache-manager", message, "leave it out")
+
+
+def _costs(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -> Iterator[Finding]:
+    settings = meaning.settings
+    rows = min(settings.parallel, settings.batch_tokens)
+    peak = int(CENTRAL.logit_bytes * rows * shape.vocabulary)
+    card = min((device.capacity_bytes for device in devices), default=0)
+    if rows >= COSTLY_SEQUENCES and card and peak > card // COSTLY_PART and peak > GIB:
+        message = (
+            f"{settings.parallel} requests at a time make the start's dummy run take {size_text(peak)} of every card"
+        )
+        yield said("EXP055", Status.WARN, "--max-num-seqs", message, "`--max-num-seqs 128`")
+    if settings.batch_tokens < settings.parallel:
+        message = f"`--max-num-batched-tokens {settings.batch_tokens}` for {settings.parallel} requests: vLLM refuses to start"
+        yield said("EXP056", Status.FAIL, "--max-num-batched-tokens", message, f"at least {settings.parallel}")

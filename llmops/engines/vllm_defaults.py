@@ -1,0 +1,51 @@
+"""What `vllm serve` 0.33 takes for the numbers it is not told: they depend on the card, and on the model's length.
+
+Source: vLLM 0.33, engine/arg_utils.py (`get_batch_defaults`, `_set_default_max_num_seqs_and_batched_tokens_args`).
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from llmops.domain.engine import Device, EngineSettings
+from llmops.domain.model import ModelShape
+from llmops.domain.units import GIB
+
+LARGEST_GIB, LARGE_GIB = 160, 70
+SPARK = "12.1"
+"""GB10 has the memory of a large card, not its speed."""
+
+
+class Defaults(NamedTuple):
+    """Of a server; the offline class takes more tokens."""
+
+    batch_tokens: int
+    sequences: int
+
+
+SMALL, LARGE, LARGEST = Defaults(2048, 256), Defaults(8192, 1024), Defaults(16_384, 1024)
+
+
+def defaults(device: Device | None) -> Defaults:
+    """By the card's memory, but for the A100 and GB10. Without a card the small ones."""
+    if device is None or device.capacity_bytes < LARGE_GIB * GIB:
+        return SMALL
+    if device.capacity_bytes >= LARGEST_GIB * GIB:
+        return LARGEST
+    is_small = "a100" in device.name.lower() or device.compute_capability == SPARK
+    return SMALL if is_small else LARGE
+
+
+def resolved(settings: EngineSettings, shape: ModelShape, device: Device | None) -> EngineSettings:
+    """The settings with the card's defaults for what was not given."""
+    told = settings.pool
+    if told is None or (told.parallel_given and told.batch_given):
+        return settings
+    own, factor = defaults(device), 2 if told.throughput_mode else 1
+    sequences = settings.parallel if told.parallel_given else own.sequences * factor
+    batch = settings.batch_tokens
+    if not told.batch_given:
+        batch = min(own.batch_tokens * factor, sequences * (settings.context_size or shape.context_length))
+    if not told.parallel_given:
+        sequences = min(sequences, batch)
+    done = replace(told, parallel_given=True, batch_given=True)
+    return replace(settings, parallel=max(sequences, 1), batch_tokens=max(batch, 1), pool=done)

@@ -1,0 +1,152 @@
+"""What every layer of a model keeps in a block of vLLM 0.33's pool, on one rank.
+
+Source: vLLM 0.33, platforms/interface.py (`_align_hybrid_block_size`), platforms/cuda.py (`_get_backend_priorities`), the block
+sizes in v1/attention/backends, layers/mamba/abstract.py and mamba_mixer2.py, layers/mamba/gdn/qwen_gdn_linear_attn.py.
+"""
+
+from math import ceil, lcm
+
+from llmops.domain.engine import Device, EngineSettings, PoolSettings
+from llmops.domain.model import Attention, Layer, ModelShape, RecurrentState
+from llmops.engines.cache_width import (
+    WIDE_STATES,
+    heads_on_rank,
+    index_bytes,
+    state_bytes,
+    state_kind,
+    token_bytes,
+    type_bytes,
+)
+from llmops.engines.pool_groups import LayerPage, Page, PageKind
+
+BLOCK_TOKENS = 16
+INDEX_BLOCK_TOKENS = 64
+FLASHINFER_LATENT_TOKENS, FLASHMLA_TOKENS = 32, 64
+LATENT_ALIGNMENT_TOKENS = 128
+"""Blocks of models with latents and states are whole multiples of this."""
+
+CHECKPOINT_TOKENS = 64
+"""FlashInfer's gated delta net keeps checkpoints at multiples of this."""
+
+NO_DRAFT_LAYERS = frozenset({"", "ngram", "ngram_gpu", "suffix", "medusa", "mlp_speculator"})
+
+
+class LayerPages:
+    """The pages of one model under one set of settings on one kind of card."""
+
+    def __init__(self, shape: ModelShape, settings: EngineSettings, device: Device | None) -> None:
+        self.shape = shape
+        self.told = settings.pool or PoolSettings()
+        self.ranks = settings.tensor_parallel
+        self.kind = settings.kv_cache_type_k
+        self.major = _major(device)
+        self.attention = tuple(layer for layer in shape.layers if keeps_tokens(layer))
+        self.states = tuple(layer.recurrent for layer in shape.layers if layer.recurrent is not None)
+        self.block_tokens = self._block_tokens()
+        self.width = self._width(self.attention[0]) if self.attention else 0
+
+    def pages(self) -> list[LayerPage]:
+        """Layer by layer; a layer with a state and a cache has two, a sparse one its indexer's beside its own."""
+        found = []
+        for at, layer in enumerate(self.shape.layers):
+            if layer.recurrent is not None:
+                found.append(LayerPage(layer=at, page=self._state_page(layer.recurrent)))
+            if keeps_tokens(layer):
+                found += [LayerPage(layer=at, page=one) for one in self._token_pages(layer)]
+        return [*found, *self._drafted()]
+
+    def _drafted(self) -> list[LayerPage]:
+        """A drafter's layers: the model's own MTP blocks, else one layer like the model's last (an EAGLE head)."""
+        if not self.told.drafted_tokens or self.told.drafter in NO_DRAFT_LAYERS or not self.attention:
+            return []
+        count = max(self.shape.mtp_layers, 1) if "mtp" in self.told.drafter else 1
+        whole = [layer for layer in self.attention if layer.attention in (Attention.FULL, Attention.LATENT)]
+        template = (whole or list(self.attention))[-1]
+        return [LayerPage(layer=-1 - at, page=page) for at in range(count) for page in self._token_pages(template)]
+
+    def _width(self, layer: Layer) -> int:
+        return token_bytes(layer, ranks=self.ranks, kind=self.kind)
+
+    def _token_pages(self, layer: Layer) -> list[Page]:
+        block, window = self.block_tokens, self.shape.window_tokens or 0
+        size = block * self._width(layer)
+        if layer.attention is Attention.LATENT:
+            pages = [Page(kind=PageKind.LATENT, block_tokens=block, page_bytes=size, form=(layer.key_length,))]
+            extra = block * index_bytes(layer)
+            return [*pages, Page(kind=PageKind.LATENT, block_tokens=block, page_bytes=extra)] if extra else pages
+        kind = {Attention.SLIDING: PageKind.WINDOW, Attention.CHUNKED: PageKind.CHUNK}.get(layer.attention)
+        if kind is None or not window:
+            kind, window = PageKind.FULL, 0
+        form = (heads_on_rank(layer.kv_heads, self.ranks), layer.key_length, layer.value_length)
+        return [Page(kind=kind, block_tokens=block, page_bytes=size, window_tokens=window, form=form)]
+
+    def _state_page(self, state: RecurrentState) -> Page:
+        """As large as an attention layer's page, which was made long enough for it."""
+        own, page = self._state_bytes(state), self.block_tokens * self.width
+        keeps_prefixes = self.told.prefix_caching and bool(self.attention)
+        states = 1 + self.told.drafted_tokens + (1 + self._checkpoints(state) if keeps_prefixes else 0)
+        return Page(kind=PageKind.STATE, block_tokens=0, page_bytes=max(own, page), states=states, is_padded=page > own)
+
+    def _state_bytes(self, state: RecurrentState) -> int:
+        kind = state_kind(state, self.shape.architecture)
+        conv = type_bytes(self.told.conv_state_type, 2)
+        wanted = self.told.state_type if self.told.state_type != "auto" else self.shape.recurrent_dtype or "auto"
+        if wanted == "auto" and (kind == "kda" or self.shape.architecture in WIDE_STATES):
+            wanted = "float32"
+        return state_bytes(
+            state,
+            kind=kind,
+            ranks=self.ranks,
+            conv_bytes=conv,
+            element_width=type_bytes(wanted, conv),
+            drafted_tokens=self.told.drafted_tokens,
+        )
+
+    def _checkpoints(self, state: RecurrentState) -> int:
+        """One more state a request where one of the middle of a prompt is kept for the prefix cache."""
+        kind = state_kind(state, self.shape.architecture)
+        return int(kind == "mamba2" or (kind == "gated-delta" and self._has_flashinfer_gated_delta()))
+
+    def _has_flashinfer_gated_delta(self) -> bool:
+        """Hopper and Blackwell; others run Triton's kernels, which keep no state of the middle."""
+        return self.major in (9, 10, 12)
+
+    def _block_tokens(self) -> int:
+        """What was asked, else the back end's; longer where a state must fit into an attention layer's page."""
+        kernel = self._kernel_tokens()
+        block = self.told.block_tokens or kernel
+        if not self.attention or not self.states:
+            return block
+        granule = max(kernel, block)
+        if self.attention[0].attention is Attention.LATENT:
+            granule = max(granule, LATENT_ALIGNMENT_TOKENS)
+        kinds = {state_kind(state, self.shape.architecture) for state in self.states}
+        if self.told.prefix_caching and kinds == {"gated-delta"} and self._has_flashinfer_gated_delta():
+            granule = lcm(granule, CHECKPOINT_TOKENS)
+        largest = max(self._state_bytes(state) for state in self.states)
+        aligned = granule * ceil(largest / (granule * self._width(self.attention[0])))
+        return max(block, kernel * ceil(aligned / kernel))
+
+    def _kernel_tokens(self) -> int:
+        """The block of the attention kernels that are chosen on this card."""
+        latent = next((layer for layer in self.attention if layer.attention is Attention.LATENT), None)
+        if latent is None:
+            return BLOCK_TOKENS
+        if latent.indexer is not None:
+            return INDEX_BLOCK_TOKENS
+        if self.major == 10:
+            return FLASHINFER_LATENT_TOKENS
+        if self.major == 9 and self.kind.startswith("fp8"):
+            return FLASHMLA_TOKENS
+        return BLOCK_TOKENS
+
+
+def keeps_tokens(layer: Layer) -> bool:
+    """Whether the layer has a cache of its own."""
+    return layer.attention is not Attention.NONE and layer.owns_kv_cache and layer.kv_heads > 0
+
+
+def _major(device: Device | None) -> int | None:
+    text = (device.compute_capability if device is not None else None) or ""
+    major = text.partition(".")[0]
+    return int(major) if major.isdigit() else None
