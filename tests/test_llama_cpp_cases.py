@@ -90,20 +90,18 @@ def test_every_buffer_of_a_family_comes_out(family: str) -> None:
                 assert causes.compute_bytes <= max(rest * compute, compute + largest), row
 
 
-def test_only_partly_offloaded_sparse_attention_is_not_exact() -> None:
+def test_only_sparse_attention_is_not_exact() -> None:
     found: Counter[str] = Counter()
     for row in (one for one in measured()["rows"] if one["family"] in ("deepseek32", "glm-dsa", "llama", "jamba")):
         settings = llama_cpp.settings(["llama-server", *row["flags"].split()])
         said = ledger(shape_of(row["family"], row["numbers"]), settings, row["cards"])
-        is_partial = row["cards"] == 0 or any(flag in row["flags"] for flag in PARTIAL)
         everywhere: list[DeviceLedger | HostLedger] = [*said.devices, said.host]
         for device in everywhere:
             kind = device.confidence["compute_bytes"].value
             found[kind] += 1
             if kind != "exact":
-                assert is_partial, row
                 assert row["family"] in ("deepseek32", "glm-dsa"), row
-    assert found["exact"] > 3 * found["calibrated"]
+    assert found["exact"] > 2 * found["calibrated"]
 
 
 def _largest_matrix(family: str, numbers: Numbers) -> int:

@@ -72,7 +72,8 @@ class NamedModel:
 class Meaning:
     """What a command line means: effective settings, every option that counts, and what is wrong with the words.
 
-    `uncounted` names, in words, what takes memory and is not in the ledger.
+    `uncounted` names, in words, what takes memory and is not in the ledger. `written` is every occurrence of every option, in
+    the order the engine reads them: some options add up.
     """
 
     engine: EngineName
@@ -82,6 +83,7 @@ class Meaning:
     findings: tuple[Finding, ...] = ()
     uncounted: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    written: tuple[GivenFlag, ...] = ()
 
     def value(self, name: str, default: str = "") -> str:
         """The value of an option by its long name."""

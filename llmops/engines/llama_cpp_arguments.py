@@ -18,6 +18,8 @@ from llmops.engines.llama_cpp_flags import FLAGS, TWO_VALUES, VARIABLES
 PROGRAM = "llama-server"
 TRUE, FALSE = ("on", "enabled", "true", "1"), ("off", "disabled", "false", "0")
 SECRETS = frozenset({"--api-key", "--hf-token", "--mcp-servers-json"})
+ADDED_UP = frozenset({"--override-tensor", "--override-kv", "--lora", "--lora-scaled", "--control-vector"})
+"""Options of which every occurrence counts."""
 INT_LIMIT = 1 << 31
 
 _NUMBER = re.compile(r"[ \t\n\v\f\r]*([+-]?[0-9]+)(.*)", re.ASCII | re.DOTALL)
@@ -86,7 +88,7 @@ def _repeated(given: Sequence[GivenFlag]) -> list[Finding]:
     return [
         unwise("EXP004", name, text.format(name, names.count(name)), "leave the others out")
         for name in twice
-        if len({one.value for one in given if one.name == name}) > 1
+        if name not in ADDED_UP and len({one.value for one in given if one.name == name}) > 1
     ]
 
 

@@ -41,7 +41,7 @@ class Compute:
 def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     """The compute buffers of a start: simulated where the graph is known, else by closed forms and bounds."""
     if is_simulated(case):
-        copies = PIPELINE_COPIES if is_pipelined(case, placement) else 1
+        copies = PIPELINE_COPIES if is_pipelined(placement) else 1
         try:
             cards, ram = simulate(case, placement, copies=copies)
         except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
@@ -56,10 +56,10 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     if sure is Confidence.LOW:
         return _bounded(case, placement, placed, notes)
     slack = _slack_bytes(case) if sure is Confidence.CALIBRATED else 0
-    if placement.cards > 1 and is_pipelined(case, placement):
+    if placement.cards > 1 and is_pipelined(placement):
         return _pipelined(case, placement, sure)
     card = one_card_bytes(case) + slack
-    if placement.is_whole() and placement.kv_offload and not case.settings.cpu_moe_layers and placement.cards == 1:
+    if not placement.is_mixed() and placement.cards == 1:
         return Compute(cards=(card,), host=one_card_host_bytes(case), confidence=sure, host_confidence=Confidence.EXACT)
     fused = _fused_product_bytes(case) + (_slack_bytes(case) if case.shape.latent is not None else 0)
     card += _copies_bytes(case, placement, placed) + fused
@@ -86,9 +86,9 @@ def _fused_product_bytes(case: Case) -> int:
     return 4 * case.rows() * widest
 
 
-def is_pipelined(case: Case, placement: Placement) -> bool:
+def is_pipelined(placement: Placement) -> bool:
     """Several cards, all layers and the output on them, the cache too, and no tensor moved: four copies of the inputs."""
-    return placement.cards > 1 and placement.is_whole() and placement.kv_offload and not case.settings.cpu_moe_layers
+    return placement.cards > 1 and placement.is_whole() and placement.kv_offload and not placement.is_overridden
 
 
 def _host_only_confidence(case: Case) -> Confidence:
@@ -150,7 +150,7 @@ def _pipelined(case: Case, placement: Placement, sure: Confidence) -> Compute:
 def _bounded(case: Case, placement: Placement, placed: Weights, notes: tuple[str, ...]) -> Compute:
     bound = upper_bound_bytes(case) + _copies_bytes(case, placement, placed)
     host = one_card_host_bytes(case)
-    if is_pipelined(case, placement):
+    if is_pipelined(placement):
         bound += 3 * device_inputs_bytes(case) + 64 * case.rows() * case.shape.embedding_length
         host = PIPELINE_COPIES * host_inputs_bytes(case) + 40 * case.rows() * case.shape.embedding_length
     return Compute(

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from llmops.domain.engine import Device
 from llmops.domain.explained import Meaning
 from llmops.domain.finding import Finding
-from llmops.engines.llama_cpp_arguments import refused, unwise
+from llmops.engines.llama_cpp_arguments import refused, unwise, whole_number
 
-_NUMBERED = re.compile(r"(?:CUDA|ROCm|Vulkan|SYCL)([0-9]{1,3})", re.ASCII)
+_NUMBERED = re.compile(r"(?:CUDA|ROCm|Vulkan|SYCL|MTL)([0-9]{1,3})", re.ASCII | re.IGNORECASE)
+_BUFFERS = re.compile(r"=CUDA([0-9]{1,3})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cards:
-    """The cards the ledger is for, in the engine's order, and what was found on the way."""
+    """The cards the ledger is for, in the engine's order, by its names (`CUDA1`), and what was found on the way."""
 
     devices: tuple[Device, ...]
+    names: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -24,23 +26,34 @@ def cards_of(meaning: Meaning, devices: Sequence[Device]) -> Cards:
     """The cards of the host that take part."""
     findings: list[Finding] = []
     seen = visible(meaning.environment.get("CUDA_VISIBLE_DEVICES"), tuple(devices), findings)
-    seen = _named(meaning, seen, findings)
+    numbers = _named(meaning, seen, findings)
     settings = meaning.settings
-    if settings.split_mode == "none" and seen:
-        return Cards(devices=_main(meaning, seen, findings), findings=tuple(findings))
+    if settings.split_mode == "none" and numbers:
+        numbers = _main(meaning, numbers, findings)
     shares = len(settings.tensor_split)
-    if shares and settings.split_mode == "layer" and shares < len(seen):
+    if shares and settings.split_mode == "layer" and shares < len(numbers):
         message = (
-            f"`-ts` has {shares} parts for {len(seen)} cards: the others take no layer and are left out here, "
+            f"`-ts` has {shares} parts for {len(numbers)} cards: the others take no layer and are left out here, "
             "but each holds a CUDA context while they are visible"
         )
         fix = f"`CUDA_VISIBLE_DEVICES={','.join(str(at) for at in range(shares))}` hides them"
         findings.append(unwise("EXP047", "-ts", message, fix))
-        seen = seen[:shares]
-    elif shares > len(seen) and seen:
-        message = f"`-ts` has {shares} parts for {len(seen)} cards: the last ones count for nothing"
-        findings.append(unwise("EXP047", "-ts", message, f"{len(seen)} parts"))
-    return Cards(devices=seen, findings=tuple(findings))
+        named = [
+            int(number)
+            for number in _BUFFERS.findall(
+                ",".join(one.value for one in meaning.written if one.name == "--override-tensor")
+            )
+        ]
+        furthest = max((numbers.index(one) for one in named if one in numbers), default=0)
+        numbers = numbers[: max(shares, 2, furthest + 1)]  # a second card, though empty, makes the server pipeline
+    elif shares > len(numbers) and numbers and settings.split_mode == "layer":
+        message = f"`-ts` has {shares} parts for {len(numbers)} cards: the last ones count for nothing"
+        findings.append(unwise("EXP047", "-ts", message, f"{len(numbers)} parts"))
+    return Cards(
+        devices=tuple(seen[at] for at in numbers),
+        names=tuple(f"CUDA{at}" for at in numbers),
+        findings=tuple(findings),
+    )
 
 
 def visible(text: str | None, devices: tuple[Device, ...], findings: list[Finding]) -> tuple[Device, ...]:
@@ -78,28 +91,35 @@ def _card(word: str, devices: tuple[Device, ...]) -> Device | None:
     return devices[int(word)] if not known and int(word) < len(devices) else None
 
 
-def _named(meaning: Meaning, devices: tuple[Device, ...], findings: list[Finding]) -> tuple[Device, ...]:
+def _named(meaning: Meaning, devices: tuple[Device, ...], findings: list[Finding]) -> tuple[int, ...]:
     """`--device CUDA1,CUDA0`: the engine's own numbers, counted over the visible cards."""
     text = meaning.value("--device")
+    everyone = tuple(range(len(devices)))
     if not text or text == "none" or not devices:
-        return devices
-    chosen: list[Device] = []
+        return everyone
+    chosen: list[int] = []
     for word in text.split(","):
         match = _NUMBERED.fullmatch(word.strip())
         if match is None or int(match[1]) >= len(devices):
             message = f"`--device {word[:40]}` is none of the {len(devices)} cards: the server would not start"
             findings.append(refused("EXP003", "--device", message, "`llama-server --list-devices` names them"))
-            return devices
-        chosen.append(devices[int(match[1])])
+            return everyone
+        if int(match[1]) in chosen:
+            message = f"`--device` names {word.strip()[:40]} twice: it is counted once here"
+            findings.append(unwise("EXP047", "--device", message, "name each card once"))
+            continue
+        chosen.append(int(match[1]))
     return tuple(chosen)
 
 
-def _main(meaning: Meaning, devices: tuple[Device, ...], findings: list[Finding]) -> tuple[Device, ...]:
-    """`-sm none`: one card, the first or `-mg`."""
-    text = meaning.value("--main-gpu", "0")
-    at = int(text) if text.isdigit() and len(text) < 4 else 0
-    if at >= len(devices):
-        message = f"`-mg {at}`: there are {len(devices)} cards, counted from 0; the server would not start"
-        findings.append(refused("EXP003", "--main-gpu", message, f"`-mg {len(devices) - 1}` is the last one"))
+def _main(meaning: Meaning, numbers: tuple[int, ...], findings: list[Finding]) -> tuple[int, ...]:
+    """`-sm none`: one card, the first or `-mg`; below zero no card at all."""
+    read = whole_number(meaning.value("--main-gpu", "0"))
+    at = 0 if read is None else read[0]
+    if at < 0:
+        return ()
+    if at >= len(numbers):
+        message = f"`-mg {at}`: there are {len(numbers)} cards, counted from 0; the server would not start"
+        findings.append(refused("EXP003", "--main-gpu", message, f"`-mg {len(numbers) - 1}` is the last one"))
         at = 0
-    return (devices[at],)
+    return (numbers[at],)

@@ -20,7 +20,8 @@ SEQUENCES_LIMIT = 256
 class Context:
     """Context lengths in tokens: the pool, one sequence's part; `streams` caches side by side; batch rows of the graph.
 
-    `graph_rows` is the ubatch rounded up to a multiple of the slots, `output_rows` the rows that get logits.
+    `graph_rows` is the ubatch rounded up to a multiple of the slots, `output_rows` the rows that get logits: one a slot, also
+    where the ubatch is smaller, with speculation the drafted ones as well.
     """
 
     pool_tokens: int
@@ -65,7 +66,15 @@ def context(settings: EngineSettings, *, trained_tokens: int) -> Context:
         slots=slots,
         ubatch_tokens=ubatch,
         graph_rows=padded(ubatch, slots),
-        output_rows=min(ubatch, slots),
+        output_rows=min(padded(ubatch, slots), max(slots, _results(settings))),
         unified=settings.kv_unified,
         swa_full=settings.swa_full,
     )
+
+
+def _results(settings: EngineSettings) -> int:
+    """`n_outputs_max`: one row a slot, with speculation the drafted ones as well; of embeddings the whole batch."""
+    if settings.embeddings:
+        return settings.batch_tokens
+    drafted = settings.speculation.tokens if settings.speculation is not None else 0
+    return min(settings.parallel * (1 + drafted), settings.batch_tokens)

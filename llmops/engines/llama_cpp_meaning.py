@@ -32,7 +32,6 @@ _UNCOUNTED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
     "--embedding": ("the output rows of embeddings (the whole batch, not one a slot)", lambda text: text == "on"),
     "--reranking": ("the output rows of reranking (the whole batch, not one a slot)", lambda text: text == "on"),
     "--moe-cache-mib": ("the card's cache of experts", lambda text: text != "0"),
-    "--n-cpu-ffn": ("feed-forward weights that are kept in RAM (the cards hold less than is shown)", lambda text: text != "0"),
     "--override-kv": ("changed metadata of the model", _ANY),
     "--split-mode": ("how this split mode shares out the buffers", lambda text: text in ("row", "tensor")),
     **{name: ("the model and the settings a preset brings", lambda text: text == "on") for name in PRESETS},
@@ -65,6 +64,7 @@ def meaning(process: EngineProcess) -> Meaning:
         findings=tuple(findings),
         uncounted=uncounted,
         environment=process.environment,
+        written=(*variables.given, *words.given),
     )
 
 

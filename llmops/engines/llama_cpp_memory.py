@@ -10,7 +10,17 @@ from llmops.domain.units import GIB, MIB
 from llmops.engines.llama_cpp_buffers import Compute, compute
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
-from llmops.engines.llama_cpp_placement import HOST, Placement, Weights, cache_bytes, place, state_bytes, weights
+from llmops.engines.llama_cpp_placement import (
+    HOST,
+    PLAIN,
+    Loading,
+    Placement,
+    Weights,
+    cache_bytes,
+    place,
+    state_bytes,
+    weights,
+)
 
 BUILD = "b11669"
 
@@ -41,13 +51,19 @@ class Caches:
 
 
 def ledger(
-    *, shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], host: HostDevice, reserve_bytes: int
+    *,
+    shape: ModelShape,
+    settings: EngineSettings,
+    devices: Sequence[Device],
+    host: HostDevice,
+    reserve_bytes: int,
+    loading: Loading = PLAIN,
 ) -> Ledger:
-    """The memory of exactly these settings on these devices."""
+    """The memory of exactly these settings on these devices; `loading`: what else a command line says of the placement."""
     used = _used_devices(settings, devices)
     case = Case(shape=shape, settings=settings, context=context(settings, trained_tokens=shape.context_length))
-    placement = place(shape, settings, used)
-    placed = weights(shape, settings, placement)
+    placement = place(shape, settings, used, loading)
+    placed = weights(shape, placement)
     caches = _caches(case, placement)
     graph = compute(case, placement, placed)
     cards = tuple(
@@ -60,7 +76,7 @@ def ledger(
         confidence=_overall(cards, ram),
         devices=cards,
         host=ram,
-        buffers=_buffers(placement, placed, caches, graph),
+        buffers=_buffers(placement, placed, caches, graph, loading),
         notes=_notes(case, placement, graph, used),
     )
 
@@ -180,14 +196,16 @@ def _overall(cards: Sequence[DeviceLedger], host: HostLedger) -> Confidence:
     return overall
 
 
-def _buffers(placement: Placement, placed: Weights, caches: Caches, graph: Compute) -> Mapping[str, Buffer]:
+def _buffers(
+    placement: Placement, placed: Weights, caches: Caches, graph: Compute, loading: Loading
+) -> Mapping[str, Buffer]:
     """By llama.cpp's buffer names.
 
     Host weights are the sum of their tensors: the log of a mapped start prints the file's range from the first to the last
     of them (`CPU_Mapped`), which is more where tensors of a card lie between.
     """
     buffers = {
-        f"CUDA{card}": Buffer(
+        loading.name(card): Buffer(
             model=placed.cards[card],
             context=caches.kv_cards[card] + caches.state_cards[card],
             compute=graph.cards[card],

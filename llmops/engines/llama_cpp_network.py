@@ -64,7 +64,7 @@ class Network:
         """A weight by its name, `.weight` understood; `at`: the layer that reads one of many copies."""
         full = name if name in self.tensors else f"{name}.weight"
         tensor = self.tensors[full]
-        place = self.placement.output if output else weight_place(full, self.case.settings, self.placement, at=at)
+        place = weight_place(full, self.placement, at=at, output=output)
         key = (full, place)
         if key not in self.weights:
             self.weights[key] = stored(tensor.type, *tensor.dims, home=self.device(place), name=full)
@@ -121,8 +121,9 @@ class Network:
         tokens = self.input("tokens", "I32", self.tokens)
         found = rows(table, tokens)
         self.graph.expand(found)
-        self.graph.expand(given("F32", self.width, self.tokens, name="embedded"))
         mixed = rows(table, given("I32", self.tokens, name="mixed tokens"))
+        self.graph.expand(mixed.sources[1])
+        self.graph.expand(given("F32", self.width, self.tokens, name="embedded"))
         base = same("dup", given("F32", self.width, self.tokens, name="mixed embedded"))
         self.graph.expand(write_rows(base, mixed, given("I64", self.tokens, name="mixed slots")))
         if scaled:

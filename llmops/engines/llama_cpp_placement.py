@@ -6,13 +6,14 @@ Source: llama.cpp b11434 src/llama-model.cpp (`load_tensors`, `get_layer_buft_li
 
 import re
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from llmops.domain.engine import Device, EngineSettings
 from llmops.domain.model import Attention, Layer, ModelShape, Tensor
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
+from llmops.engines.llama_cpp_overrides import CPU, Override, from_settings, moved
 
 HOST = -1
 """The place of what stays in RAM; a card is its position among the devices."""
@@ -23,21 +24,63 @@ MATRIX_ROW_PADDING = 512
 """CUDA pads a quantized tensor whose rows are not whole multiples of 512 elements, once at its end."""
 
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
-_EXPERTS = re.compile(r"ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
 _FIRST = ("per_layer_model_proj", "per_layer_proj_norm")
 """Weights of the model as a whole that lie with its first block."""
 _INPUTS = ("token_embd", "token_types", "position_embd", "per_layer_token_embd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """What of a command line bears on where weights lie and work is done, beside `EngineSettings`.
+
+    `overrides` None: those of the settings. `names` are the engine's own names of the cards (`CUDA1`), empty: in their order.
+    `host_buffers` False: weights in RAM are not pinned, so that the processor's own arrangement (`repack`) is used for them.
+    """
+
+    overrides: tuple[Override, ...] | None = None
+    op_offload: bool = True
+    repack: bool = True
+    host_buffers: bool = True
+    names: tuple[str, ...] = ()
+
+    def name(self, card: int) -> str:
+        """What the engine calls a card."""
+        return self.names[card] if card < len(self.names) else f"CUDA{card}"
+
+
+PLAIN = Loading()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """The place of every layer, and of the output (`HOST` or a card's position)."""
+    """The place of every layer, and of the output (`HOST` or a card's position); `moves`: tensors an override puts elsewhere.
+
+    `is_overridden`: there is a pattern, whether or not it finds anything. `repacked`: matrices in RAM are rearranged where
+    the processor can, and then no card can take their work over.
+    """
 
     layers: tuple[int, ...]
     output: int
     offloaded_layers: int
     cards: int
     kv_offload: bool
+    moves: Mapping[str, int] = field(default_factory=dict)
+    is_overridden: bool = False
+    op_offload: bool = True
+    repacked: bool = False
+
+    def crosses(self) -> bool:
+        """Whether a block's weight lies on a card that is not its block's."""
+        for name, to in self.moves.items():
+            match = _BLOCK.match(name)
+            layer = len(self.layers) if match is None else int(match[1])
+            if to != HOST and layer < len(self.layers) and self.layers[layer] != to:
+                return True
+        return False
+
+    def is_mixed(self) -> bool:
+        """Whether part of the work's data is in RAM: layers, caches or moved weights."""
+        return not self.is_whole() or not self.kv_offload or HOST in self.moves.values()
 
     def is_whole(self) -> bool:
         """Whether every layer and the output are on cards."""
@@ -48,7 +91,9 @@ class Placement:
         return self.layers[layer] if self.kv_offload else HOST
 
 
-def place(shape: ModelShape, settings: EngineSettings, devices: Sequence[Device]) -> Placement:
+def place(
+    shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], loading: Loading = PLAIN
+) -> Placement:
     """Layers and output over the cards: the last layers go to the cards first, in the proportions of `-ts`.
 
     `start = max(L + 1 - ngl, 0)`; layer i ≥ start goes to the first card with `(i - start) / n < cumulative share`,
@@ -58,18 +103,29 @@ def place(shape: ModelShape, settings: EngineSettings, devices: Sequence[Device]
     blocks = count + shape.mtp_layers
     if not devices or not settings.use_gpu:
         return Placement(
-            layers=(HOST,) * count, output=HOST, offloaded_layers=0, cards=0, kv_offload=settings.kv_offload
+            layers=(HOST,) * count,
+            output=HOST,
+            offloaded_layers=0,
+            cards=0,
+            kv_offload=settings.kv_offload,
+            repacked=loading.repack,
         )
     wanted = blocks + 1 if settings.gpu_layers is None else min(settings.gpu_layers, blocks + 1)
     start = blocks + 1 - wanted
     shares = _cumulative_shares(settings.tensor_split or tuple(float(one.free_bytes) for one in devices), len(devices))
     places = [HOST if at < start else _card(at - start, wanted, shares) for at in range(blocks + 1)]
+    overrides = from_settings(settings) if loading.overrides is None else loading.overrides
+    buffers = {CPU: HOST} | {loading.name(card): card for card in range(len(devices))}
     return Placement(
         layers=tuple(places[:count]),
         output=places[blocks],
         offloaded_layers=wanted,
         cards=len(devices),
         kv_offload=settings.kv_offload,
+        moves={name: buffers.get(buffer, HOST) for name, buffer in moved(shape, overrides).items()},
+        is_overridden=bool(overrides),
+        op_offload=loading.op_offload,
+        repacked=loading.repack and not loading.host_buffers,
     )
 
 
@@ -118,13 +174,13 @@ class Weights:
     host_matrices: tuple[int, ...]
 
 
-def weights(shape: ModelShape, settings: EngineSettings, placement: Placement) -> Weights:
+def weights(shape: ModelShape, placement: Placement) -> Weights:
     """Where the weights go. The token embedding stays in RAM; a tied one is copied to the output's card as well."""
     cards = [0] * placement.cards
     host = 0
     blocks: dict[int, list[int]] = {}
     for tensor in shape.tensors:
-        for where in _places(tensor.name, shape, settings, placement):
+        for where in _places(tensor.name, shape, placement):
             if where == HOST:
                 host += host_tensor_bytes(tensor)
                 _note_matrix(blocks, tensor)
@@ -140,38 +196,44 @@ def _note_matrix(blocks: dict[int, list[int]], tensor: Tensor) -> None:
         blocks.setdefault(int(match[1]), []).append(cuda_tensor_bytes(tensor))
 
 
-def _places(name: str, shape: ModelShape, settings: EngineSettings, placement: Placement) -> tuple[int, ...]:
+def _places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ...]:
     """Every place that holds a copy of the tensor; none for blocks the graph does not create (MTP without speculation)."""
     match = _BLOCK.match(name)
     if match is not None:
         layer = int(match[1])
         if layer >= len(shape.layers):
             return ()
-        moved = layer < settings.cpu_moe_layers and _EXPERTS.match(match[2]) is not None
-        return (HOST,) if moved else (placement.layers[layer],)
+        return (placement.moves.get(name, placement.layers[layer]),)
+    if name in placement.moves:
+        twice = name.startswith("token_embd.") and _has_second_table(shape)
+        return (placement.moves[name],) * (2 if twice else 1)
     if name.startswith("rope_"):  # one in the file, one in every buffer whose layers read it
         return tuple(
             sorted({placement.layers[at] for at, one in enumerate(shape.layers) if _reads_factors(shape, one)})
         )
     if name.startswith("token_embd.") and shape.has_tied_output():
-        if placement.output != HOST:
-            return (HOST, placement.output)
-        is_second = _has_layer_table(shape) or (not placement.cards and is_repacked(shape, name))
-        return (HOST, HOST) if is_second else (HOST,)
+        return _tied_places(name, shape, placement)
     if name.startswith(_FIRST):
         return (placement.layers[0],)
-    if name.startswith("token_embd_norm.") and any(one.name.startswith("output_norm.") for one in shape.tensors):
-        return (placement.layers[0],)
-    if name.startswith("token_embd_norm.") and not any(one.name.startswith("output_norm.") for one in shape.tensors):
-        return (placement.output,)
+    if name.startswith("token_embd_norm."):
+        has_own = any(one.name.startswith("output_norm.") for one in shape.tensors)
+        return (placement.layers[0] if has_own else placement.output,)
     if name.startswith(_INPUTS):
         return (HOST,)
     return (placement.output,)
 
 
-def _has_layer_table(shape: ModelShape) -> bool:
-    """gemma3n and gemma4 with embeddings a layer keep the tied output as a tensor of its own even in RAM."""
-    return any(tensor.name == "per_layer_token_embd.weight" for tensor in shape.tensors)
+def _tied_places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ...]:
+    """The embedding that is the output as well: in RAM, and once more where the output is or wants another arrangement."""
+    if placement.output != HOST:
+        return (HOST, placement.output)
+    is_second = _has_second_table(shape) or (placement.repacked and is_repacked(shape, name))
+    return (HOST, HOST) if is_second else (HOST,)
+
+
+def _has_second_table(shape: ModelShape) -> bool:
+    """gemma3n and gemma4 keep the tied output as a tensor of its own even where the embedding lies."""
+    return shape.architecture in ("gemma3n", "gemma4") and shape.has_tied_output()
 
 
 def _reads_factors(shape: ModelShape, layer: Layer) -> bool:
@@ -182,24 +244,28 @@ def _reads_factors(shape: ModelShape, layer: Layer) -> bool:
 REPACKED_TYPES = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
 """What a processor with AVX2 rearranges, eight rows at a time (ggml/src/ggml-cpu/repack.cpp)."""
 
+REPACKED_ROWS = 8
+
 
 def is_repacked(shape: ModelShape, name: str) -> bool:
     """Without cards, matrices of these types are rearranged in memory of their own: a tied output becomes a second copy."""
     tensor = next(one for one in shape.tensors if one.name == name)
-    return tensor.type in REPACKED_TYPES and tensor.dims[1] % 8 == 0
+    return tensor.type in REPACKED_TYPES and tensor.dims[1] % REPACKED_ROWS == 0
 
 
-def weight_place(name: str, settings: EngineSettings, placement: Placement, *, at: int | None) -> int:
-    """Where the graph reads a weight that is no tied output.
+def weight_place(name: str, placement: Placement, *, at: int | None, output: bool = False) -> int:
+    """Where the graph reads a weight (`output`: as the output layer's).
 
-    A block's lies with its block (experts kept in RAM excepted), one that every block has a copy of (`at`) with that block,
+    Where an override puts it; else a block's lies with its block, one that every block has a copy of (`at`) with that block,
     the inputs in RAM, the rest with the output.
     """
+    if name in placement.moves:
+        return placement.moves[name]
+    if output:
+        return placement.output
     match = _BLOCK.match(name)
     if match is not None:
-        layer = int(match[1])
-        moved = layer < settings.cpu_moe_layers and _EXPERTS.match(match[2]) is not None
-        return HOST if moved else placement.layers[layer]
+        return placement.layers[int(match[1])]
     if at is not None:
         return placement.layers[at]
     if name.startswith((*_FIRST, "token_embd_norm.")):

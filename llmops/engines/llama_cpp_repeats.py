@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llmops.domain.engine import EngineSettings
 from llmops.domain.model import ModelShape, Tensor
 from llmops.engines.llama_cpp_placement import Placement
 
@@ -23,17 +22,16 @@ BY_NUMBER = frozenset({"gemma3n", "gemma4", "smollm3"})
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
 
 
-def with_fewer_layers(
-    shape: ModelShape, placement: Placement, settings: EngineSettings
-) -> tuple[ModelShape, Placement, EngineSettings]:
-    """The shape, the placement and the settings without the repeats. Where weights are copied, their types count as well."""
-    same = shape, placement, settings
-    if shape.architecture in BY_NUMBER:
+def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelShape, Placement]:
+    """The shape and the placement without the repeats. Where weights are copied, their types count as well."""
+    same = shape, placement
+    adapted = shape.companions is not None and shape.companions.adapters
+    if shape.architecture in BY_NUMBER or adapted:
         return same
     if any(layer.recurrent is not None or layer.indexer is not None for layer in shape.layers):
         return same
-    moved = settings.cpu_moe_layers
-    typed = not placement.is_whole() or moved > 0
+    moves = placement.moves
+    typed = not placement.is_whole() or bool(moves)
     blocks: list[list[tuple[str, Tensor]]] = [[] for _ in shape.layers]
     rest: list[Tensor] = []
     for tensor in shape.tensors:
@@ -48,8 +46,10 @@ def with_fewer_layers(
             (
                 layer,
                 placement.layers[at],
-                at < moved,
-                tuple((name, tensor.dims, tensor.type if typed else "") for name, tensor in blocks[at]),
+                tuple(
+                    (name, tensor.dims, tensor.type if typed else "", moves.get(tensor.name))
+                    for name, tensor in blocks[at]
+                ),
             ),
             len(numbers),
         )
@@ -64,8 +64,15 @@ def with_fewer_layers(
         for name, tensor in blocks[at]
     ]
     fewer = replace(shape, layers=tuple(shape.layers[at] for at in kept), tensors=tuple(tensors))
-    left = replace(placement, layers=tuple(placement.layers[at] for at in kept))
-    return fewer, left, replace(settings, cpu_moe_layers=sum(at < moved for at in kept))
+    renamed = {
+        f"blk.{new}.{name}": moves[tensor.name]
+        for new, at in enumerate(kept)
+        for name, tensor in blocks[at]
+        if tensor.name in moves
+    }
+    elsewhere = {name: to for name, to in moves.items() if _BLOCK.match(name) is None}
+    layers = tuple(placement.layers[at] for at in kept)
+    return fewer, replace(placement, layers=layers, moves=elsewhere | renamed)
 
 
 def kept_layers(kinds: Sequence[int]) -> tuple[int, ...]:

@@ -15,12 +15,16 @@ OFFLOAD_ROWS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """`devices` cards and the host. `runs(device, node)`: whether a card has a kernel; the host runs everything."""
+    """`cards` cards and the host. `runs(device, node)`: whether a card has a kernel; the host runs everything.
+
+    `op_offload`: cards take over the host's work on many rows; not on weights that are `is_arranged` for the host alone.
+    """
 
     cards: int
     runs: Callable[[int, Node], bool]
     copies: int = 1
     op_offload: bool = True
+    is_arranged: Callable[[Node], bool] | None = None
 
     def host(self) -> int:
         """The host's number."""
@@ -83,7 +87,8 @@ def _from_current(node: Node, machine: Machine) -> int:
         if not source.is_weight:
             continue
         at = _from_buffer(machine, source, node)
-        if machine.op_offload and at == machine.cards and rows_of_batch(node) >= OFFLOAD_ROWS:
+        copied = machine.op_offload and not (machine.is_arranged is not None and machine.is_arranged(source))
+        if copied and at == machine.cards and rows_of_batch(node) >= OFFLOAD_ROWS:
             for card in range(machine.cards):
                 if _supports(machine, card, node):
                     return card
