@@ -182,6 +182,29 @@ class GenerationDefaults:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraphKeys:
+    """What a file says of how its graph is computed, beyond widths. None: not known, as its family does.
+
+    `expert_gating` is GGUF's number: 1 softmax, 2 sigmoid, 3 softmax of the chosen ones' weights.
+    """
+
+    expert_gating: int | None = None
+    expert_weights_norm: bool | None = None
+    expert_weights_scale: float | None = None
+    expert_groups: int = 0
+    expert_groups_used: int = 0
+    logit_scale: float | None = None
+    residual_scale: float | None = None
+    embedding_scale: float | None = None
+    attention_cap: float | None = None
+    logit_cap: float | None = None
+    clamp_kqv: float | None = None
+    temperature_scale: float | None = None
+    parallel_residual: bool | None = None
+    rms_norm: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
     """All that sizing needs of a model.
 
@@ -209,6 +232,7 @@ class ModelShape:
     mtp_layers: int = 0
     has_chat_template: bool = False
     not_sized: tuple[str, ...] = ()
+    graph: GraphKeys = GraphKeys()
     model_type: str | None = None
     rope: RopeScaling | None = None
     scheme: QuantizationScheme | None = None

@@ -27,8 +27,13 @@ PIPELINED_ARCHITECTURES = frozenset({"llama", "mistral3", "qwen2", "qwen3", "qwe
 
 NO_WINDOW_OUTPUT_IDS = frozenset({"gpt-oss", "olmo2", "gemma2"})
 SLOT_IDS = frozenset({"qwen3next", "qwen35", "qwen35moe", "lfm2", "lfm2moe"})
-WIDE_POSITIONS = frozenset({"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"})
+WIDE_POSITIONS = frozenset(
+    {"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "paddleocr", "qwen3tts", "hunyuan_vl"}
+)
 
+
+NO_FLASH = frozenset({"grok"})
+"""Architectures for which llama.cpp turns flash attention off whatever is asked (src/llama-context.cpp)."""
 
 WINDOWED = (Attention.SLIDING, Attention.CHUNKED)
 """What has a cache of its own beside the full one."""
@@ -48,7 +53,7 @@ class Case:
 
     def flash(self) -> bool:
         """Whether flash attention is on; `auto` is on wherever the card has the kernel."""
-        return self.settings.flash_attention is not FlashAttention.OFF
+        return self.settings.flash_attention is not FlashAttention.OFF and self.shape.architecture not in NO_FLASH
 
     def is_quantized(self, kind: str) -> bool:
         """Whether a cache type is a block type."""

@@ -5,8 +5,10 @@ Source: llama.cpp b11669, src/llama-graph.cpp (`build_inp_embd`, `build_norm`, `
 graphs of the running server.
 """
 
+from collections.abc import Callable
+
 from llmops.domain.model import Attention, LatentAttention, Layer
-from llmops.engines.llama_cpp_compute import Case
+from llmops.engines.llama_cpp_compute import WIDE_POSITIONS, Case
 from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
@@ -90,7 +92,7 @@ class Network:
 
     def positions_per_token(self) -> int:
         """Four with M-RoPE."""
-        return 4 if self.shape.architecture in {"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"} else 1
+        return 4 if self.shape.architecture in WIDE_POSITIONS else 1
 
     def output_ids(self) -> Node:
         """Which rows get logits."""
@@ -142,6 +144,11 @@ class Network:
         node = same("mul", node, self.weight(full, output=output))
         return same("add", node, self.weight(f"{full}.bias", output=output)) if f"{full}.bias" in self.tensors else node
 
+    def pin(self, node: Node, at: int) -> None:
+        """A layer's norm without weights is computed where the layer is."""
+        if self.pins:
+            node.backend = self.device(self.placement.layers[at])
+
     def chosen_rows(self, at: int, *values: Node) -> tuple[Node, ...]:
         """In the last layer only the rows that get logits go on."""
         if at != self.count - 1:
@@ -150,8 +157,8 @@ class Network:
 
     def finish(self, values: Node, *, kind: str = "rms_norm", scaled: bool = False, capped: bool = False) -> Graph:
         """The output norm and the logits."""
-        name = "output_norm" if self.has("output_norm") else "token_embd_norm"
-        node = self.norm(values, name, kind=kind, output=True)
+        name = next((name for name in ("output_norm", "token_embd_norm") if self.has(name)), "")
+        node = self.norm(values, name, kind=kind, output=True) if name else same(kind, values)
         tied = not self.has("output")
         node = product(self.weight("token_embd" if tied else "output", output=True), node)
         if "output.bias" in self.tensors:
@@ -171,15 +178,17 @@ class Network:
         bias = f"blk.{at}.{name}.bias"
         return same("add", node, self.weight(bias)) if bias in self.tensors else node
 
-    def heads(self, at: int, name: str, values: Node, heads: int, length: int) -> Node:
+    def heads(self, at: int, name: str, values: Node, heads: int, length: int, *, clamped: bool = False) -> Node:
         """A projection, seen head by head."""
-        return reshape(self.linear(at, name, values), length, heads, self.tokens)
+        flat = self.linear(at, name, values)
+        return reshape(same("clamp", flat) if clamped else flat, length, heads, self.tokens)
 
-    def queries_keys_values(self, at: int, values: Node) -> tuple[Node, Node, Node]:
-        """`build_qkv`: three products, or one whose parts are views."""
+    def queries_keys_values(self, at: int, values: Node, *, clamped: bool = False) -> tuple[Node, Node, Node]:
+        """`build_qkv`: three products, or one whose parts are views; `clamped`: before they are seen head by head."""
         one = self.shape.layers[at]
         if self.has_in(at, "attn_qkv"):
             fused = self.linear(at, "attn_qkv", values)
+            fused = same("clamp", fused) if clamped else fused
             parts = ((one.heads, one.key_length), (one.kv_heads, one.key_length), (one.kv_heads, one.value_length))
             made = [
                 view(
@@ -195,9 +204,9 @@ class Network:
             ]
             return made[0], made[1], made[2]
         return (
-            self.heads(at, "attn_q", values, one.heads, one.key_length),
-            self.heads(at, "attn_k", values, one.kv_heads, one.key_length),
-            self.heads(at, "attn_v", values, one.kv_heads, one.value_length),
+            self.heads(at, "attn_q", values, one.heads, one.key_length, clamped=clamped),
+            self.heads(at, "attn_k", values, one.kv_heads, one.key_length, clamped=clamped),
+            self.heads(at, "attn_v", values, one.kv_heads, one.value_length, clamped=clamped),
         )
 
     def rotated(self, at: int, values: Node, factors: str | None = None) -> Node:
@@ -215,8 +224,12 @@ class Network:
         """The rotation of a quantized cache (`llama_mul_mat_hadamard`)."""
         wide = values.dims[0] * values.dims[1] * values.dims[2] * values.dims[3]
         matrix = self.input(f"rotation {part}", "F32", side, side)
-        flat = reshape(values, side, wide // side)
+        flat = reshape(self.packed(values), side, wide // side)
         return reshape(product(matrix, flat), *values.dims)
+
+    def packed(self, values: Node) -> Node:
+        """Copied where it is a part of wider rows: what is seen in other dimensions has to be contiguous."""
+        return continuous(values) if values.strides is not None and self.tokens > 1 else values
 
     def attend(
         self,
@@ -293,6 +306,8 @@ class Network:
         flat = view(values, width, self.tokens)
         wide, cells, streams = cache.dims[0], cache.dims[1], cache.dims[2]
         if transposed:
+            values = self.packed(values)
+            flat = view(values, width, self.tokens)
             index = self.input(f"{part} value indices", "I64", self.tokens * wide)
             if width < wide:
                 flat = Node("pad", "F32", (wide, self.tokens, 1, 1), (flat,))
@@ -324,6 +339,8 @@ class Network:
             node = same("unary", up)
             if act == "relu²":
                 node = same("sqr", node)
+        if self.has_in(at, f"ffn_sub_norm{suffix}"):
+            node = self.norm(node, f"ffn_sub_norm{suffix}", at)
         return self.linear(at, f"ffn_down{suffix}", node)
 
     def experts(
@@ -337,16 +354,19 @@ class Network:
         first: bool = False,
         act: str = "silu",
         suffix: str = "_exps",
+        logits: Node | None = None,
     ) -> Node:
         """`build_moe_ffn`. `first`: the weights go onto the values before the experts (llama4), not after."""
         used, tokens = self.shape.layers[at].experts_used, values.dims[1]
-        logits = self.linear(at, "ffn_gate_inp", values)
+        if logits is None:
+            logits = self.linear(at, "ffn_gate_inp", values)
         probabilities = {"softmax": "softmax", "sigmoid": "unary"}.get(gating)
         chances = logits if probabilities is None else same(probabilities, logits)
         judged = (
             same("add", chances, self.layer(at, "exp_probs_b.bias")) if self.has_in(at, "exp_probs_b.bias") else chances
         )
-        sorted_ = Node("argsort", "I32", (logits if first else judged).dims, (logits if first else judged,))
+        judged = self.best_groups(logits if first else judged)
+        sorted_ = Node("argsort", "I32", judged.dims, (judged,))
         chosen = view(sorted_, used, tokens, strides="top", size=4 * ((tokens - 1) * logits.dims[0] + used))
         weights = rows(reshape(chances, 1, logits.dims[0], tokens), chosen)
         if probabilities is None:
@@ -361,11 +381,20 @@ class Network:
         node = reshape(values, values.dims[0], 1, tokens)
         if first:
             node = same("mul", Node("repeat", "F32", (values.dims[0], used, tokens, 1), (node,)), weights)
-        up = self.expert_linear(at, f"ffn_up{suffix}", node, chosen)
-        if self.has_in(at, f"ffn_gate{suffix}"):
+        if self.has_in(at, f"ffn_gate_up{suffix}"):
+            both = self.expert_linear(at, f"ffn_gate_up{suffix}", node, chosen)
+            wide = both.dims[0] // 2
+            size = both.size - 4 * wide
+            halves = [
+                view(both, wide, used, tokens, shifted=second, strides=("half", wide), size=size)
+                for second in (False, True)
+            ]
+            node = Node("glu", "F32", (wide, used, tokens, 1), halves)
+        elif self.has_in(at, f"ffn_gate{suffix}"):
+            up = self.expert_linear(at, f"ffn_up{suffix}", node, chosen)
             node = gated(self.expert_linear(at, f"ffn_gate{suffix}", node, chosen), up)
         else:
-            node = same("unary", up)
+            node = same("unary", self.expert_linear(at, f"ffn_up{suffix}", node, chosen))
             if act == "relu²":
                 node = same("sqr", node)
         node = self.expert_linear(at, f"ffn_down{suffix}", node, chosen)
@@ -373,6 +402,25 @@ class Network:
             node = same("mul", node, weights)
         self.graph.expand(node)
         return self.summed(node, used, tokens)
+
+    def best_groups(self, judged: Node) -> Node:
+        """Only the experts of the best groups are left to choose from; a group counts by its two best."""
+        groups, used = self.shape.graph.expert_groups, self.shape.graph.expert_groups_used
+        if groups <= 1:
+            return judged
+        count, tokens = judged.dims[0], judged.dims[1]
+        each = count // groups
+        grouped = reshape(judged, each, groups, tokens)
+        best = Node("argsort", "I32", grouped.dims, (grouped,))
+        best = view(best, 2, groups, tokens, strides="top", size=best.size - 4 * (each - 2))
+        scores = rows(reshape(judged, 1, each, groups, tokens), best)
+        scores = Node("sum_rows", "F32", (1, groups, tokens, 1), (reshape(scores, 2, groups, tokens),))
+        scores = reshape(scores, groups, tokens)
+        order = Node("argsort", "I32", scores.dims, (scores,))
+        chosen = view(order, used, tokens, strides="top", size=order.size - 4 * (groups - used))
+        kept = rows(grouped, chosen)
+        empty = Node("fill", "F32", grouped.dims, (grouped,))
+        return reshape(write_rows(empty, kept, chosen), count, tokens)
 
     def expert_linear(self, at: int, name: str, values: Node, chosen: Node) -> Node:
         """A product with each chosen expert's matrix, and their biases."""
@@ -407,3 +455,7 @@ class Network:
             open_ = same("div", same("unary", gate), gate) if silu_gate else same("unary", gate)
             beside = same("mul", beside, open_)
         return same("add", node, beside)
+
+
+Build = Callable[[Network], Graph]
+"""A family: from a network without nodes to its graph."""

@@ -1,442 +1,231 @@
-"""Graphs of llama.cpp's transformers, family by family.
+"""Graphs of llama.cpp's transformers: one builder for the families `llama_cpp_recipes.py` describes, and Llama 4.
 
-Source: llama.cpp b11669, src/models/<family>.cpp; each checked node by node against graphs of the running server.
+Source: llama.cpp b11669, src/models/<family>.cpp; checked node by node against graphs of the running server.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
-from llmops.domain.model import Attention, Indexer
-from llmops.domain.tensor_types import TENSOR_TYPES
-from llmops.engines.llama_cpp_graph import (
-    Graph,
-    Node,
-    continuous,
-    flash_attention,
-    given,
-    joined,
-    permute,
-    product,
-    reshape,
-    rows,
-    same,
-    transpose,
-    view,
-    write_rows,
-)
-from llmops.engines.llama_cpp_network import Network
+from llmops.domain.model import Attention, Layer
+from llmops.engines.llama_cpp_gemma import gemma3n, gemma4
+from llmops.engines.llama_cpp_graph import Graph, Node, product, reshape, rows, same
+from llmops.engines.llama_cpp_latent import deepseek2
+from llmops.engines.llama_cpp_network import Build, Network
+from llmops.engines.llama_cpp_recipes import RECIPES, Beside, Chosen, HeadNorm, Recipe, Turning
 
-Build = Callable[[Network], Graph]
+SMALLTHINKER_STEP = 4
+"""smallthinker turns every layer but one in four, and all of as many."""
+BAICHUAN_7B_LAYERS = 32
+"""baichuan's 7B size has RoPE; its 13B has ALiBi."""
 
 
-def _plain(
-    net: Network,
-    *,
-    kind: str = "rms_norm",
-    norm: str = "attn_norm",
-    forward_norm: str = "ffn_norm",
-    factors: str | None = None,
-    head_norm: str | None = None,
-    residual: bool = False,
-    embedding: bool = False,
-    logits: bool = False,
-    gating: str = "softmax",
-    normed: bool = True,
-    first: bool = False,
-    act: str = "silu",
-    sinks: bool = False,
-    silu_gate: bool = False,
-    scaled_queries: bool = False,
-    unrotated_every: int = 0,
-    stream_first: bool = False,
-) -> Graph:
-    """Norm, attention, sum, norm, feed-forward, sum. `head_norm`: before (`head`), over the whole width, or after RoPE."""
-    stream = net.embedded(factor=embedding)
+def plain(recipe: Recipe, net: Network) -> Graph:
+    """A transformer from its family's recipe."""
+    keys = net.shape.graph
+    if recipe.norm == "by key":
+        recipe = replace(recipe, norm="norm" if keys.rms_norm is False else "rms_norm")
+    has_factor = recipe.embedding == "factor" and (recipe.scales_always or keys.embedding_scale != 0)
+    stream = net.embedded(factor=has_factor, scaled=recipe.embedding == "rows")
+    if net.has("position_embd"):
+        stream = same("add", stream, rows(net.weight("position_embd"), net.positions()))
+    if recipe.embedding_norm:
+        stream = net.norm(stream, "token_embd_norm", kind=recipe.norm)
+        net.pin(stream, 0)
     for at, one in enumerate(net.shape.layers):
-        before = stream
-        node = net.norm(stream, norm, at, kind=kind) if norm else stream
-        query, keys, values = net.queries_keys_values(at, node)
-        if head_norm == "head" and net.has_in(at, "attn_q_norm"):
-            query, keys = net.norm(query, "attn_q_norm", at), net.norm(keys, "attn_k_norm", at)
-        if not unrotated_every or (at + 1) % unrotated_every:
-            query, keys = net.rotated(at, query, factors), net.rotated(at, keys, factors)
-        if scaled_queries:
-            query = same("scale", query)
-        node = net.attend(at, query, keys, values, sinks=sinks)
-        node, before = net.chosen_rows(at, node, before)
-        if residual:
-            node = same("scale", node)
-        between = same("add", node, before)
-        node = net.norm(between, forward_norm, at, kind=kind)
-        if one.experts:
-            node = net.mixed(at, node, gating=gating, normed=normed, first=first, silu_gate=silu_gate)
-        else:
-            node = net.feed_forward(at, node, act=act)
-        if residual:
-            node = same("scale", node)
-        stream = same("add", between, node) if stream_first else same("add", node, between)
-    return net.finish(stream, kind=kind, scaled=logits)
+        stream = _block(net, recipe, at, one, stream)
+    return _finish(net, recipe, stream)
 
 
-def _llama(net: Network) -> Graph:
-    return _plain(net, factors="rope_freqs")
+def _finish(net: Network, recipe: Recipe, stream: Node) -> Graph:
+    keys = net.shape.graph
+    return net.finish(
+        stream,
+        kind=recipe.norm,
+        scaled=recipe.logits == "grok"
+        or (recipe.logits == "scale" and (recipe.scales_always or keys.logit_scale != 0)),
+        capped=recipe.logits == "capped" or (recipe.logits in ("grok", "capped by key") and bool(keys.logit_cap)),
+    )
 
 
-def _phi3(net: Network) -> Graph:
-    return _plain(net, factors="rope_factors_short", scaled_queries=True, stream_first=True)
-
-
-def _qwen3(net: Network) -> Graph:
-    return _plain(net, head_norm="head")
-
-
-def _smollm3(net: Network) -> Graph:
-    return _plain(net, unrotated_every=4)
-
-
-def _granite(net: Network) -> Graph:
-    return _plain(net, residual=True, embedding=True, logits=True)
-
-
-def _minicpm(net: Network) -> Graph:
-    return _plain(net, residual=True, embedding=True, logits=True)
-
-
-def _arcee(net: Network) -> Graph:
-    return _plain(net, act="relu²")
-
-
-def _seed_oss(net: Network) -> Graph:
-    return _plain(net, forward_norm="post_attention_norm")
-
-
-def _starcoder2(net: Network) -> Graph:
-    return _plain(net, kind="norm")
-
-
-def _qwen2moe(net: Network) -> Graph:
-    return _plain(net, normed=False, silu_gate=True)
-
-
-def _glm4moe(net: Network) -> Graph:
-    return _plain(net, forward_norm="post_attention_norm", head_norm="head", gating="sigmoid", normed=False)
-
-
-def _gpt_oss(net: Network) -> Graph:
-    return _plain(net, forward_norm="post_attention_norm", gating="weights", normed=False, sinks=True)
-
-
-def _wide_norms(net: Network, *, gating: str, normed: bool) -> Graph:
-    """olmoe, minimax-m2: queries and keys are normed over their whole width, before they are seen head by head."""
-    stream = net.embedded()
-    for at, one in enumerate(net.shape.layers):
-        before = stream
-        node = net.norm(stream, "attn_norm", at)
-        query = net.norm(net.linear(at, "attn_q", node), "attn_q_norm", at)
-        keys = net.norm(net.linear(at, "attn_k", node), "attn_k_norm", at)
-        values = net.heads(at, "attn_v", node, one.kv_heads, one.value_length)
-        query = net.rotated(at, reshape(query, one.key_length, one.heads, net.tokens))
-        keys = net.rotated(at, reshape(keys, one.key_length, one.kv_heads, net.tokens))
-        node = net.attend(at, query, keys, values)
-        node, before = net.chosen_rows(at, node, before)
-        between = same("add", node, before)
-        node = net.mixed(at, net.norm(between, "ffn_norm", at), gating=gating, normed=normed)
-        stream = same("add", node, between)
-    return net.finish(stream)
-
-
-def _olmoe(net: Network) -> Graph:
-    return _wide_norms(net, gating="softmax", normed=False)
-
-
-def _minimax_m2(net: Network) -> Graph:
-    return _wide_norms(net, gating="sigmoid", normed=True)
-
-
-def _olmo2(net: Network) -> Graph:
-    """No norm before, one after attention and after feed-forward; windows have RoPE of their own."""
-    stream = net.embedded()
-    for at, one in enumerate(net.shape.layers):
-        before = stream
-        query = net.norm(net.linear(at, "attn_q", stream), "attn_q_norm", at)
-        keys = net.norm(net.linear(at, "attn_k", stream), "attn_k_norm", at)
-        values = net.heads(at, "attn_v", stream, one.kv_heads, one.value_length)
-        query = net.rotated(at, reshape(query, one.key_length, one.heads, net.tokens))
-        keys = net.rotated(at, reshape(keys, one.key_length, one.kv_heads, net.tokens))
-        node = net.attend(at, query, keys, values)
-        stream = _normed_after(net, at, node, before, "post_attention_norm", "post_ffw_norm")
-    return net.finish(stream)
-
-
-def _normed_after(net: Network, at: int, node: Node, before: Node, attention: str, forward: str) -> Node:
-    node, before = net.chosen_rows(at, node, before)
-    between = same("add", net.norm(node, attention, at), before)
-    node = net.norm(net.feed_forward(at, between), f"blk.{at}.{forward}")
-    return same("add", node, between)
-
-
-def _exaone4(net: Network) -> Graph:
-    stream = net.embedded()
-    windows = net.case.is_windowed()
-    for at, one in enumerate(net.shape.layers):
-        before = stream
-        query, keys, values = net.queries_keys_values(at, stream)
-        query, keys = net.norm(query, "attn_q_norm", at), net.norm(keys, "attn_k_norm", at)
-        if not windows or one.attention is Attention.SLIDING:
-            query, keys = net.rotated(at, query, "rope_freqs"), net.rotated(at, keys, "rope_freqs")
-        node = net.attend(at, query, keys, values)
-        stream = _normed_after(net, at, node, before, "post_attention_norm", "post_ffw_norm")
-    return net.finish(stream)
-
-
-def _glm4(net: Network) -> Graph:
-    stream = net.embedded()
-    for at in range(net.count):
-        before = stream
-        node = net.norm(stream, "attn_norm", at)
-        query, keys, values = net.queries_keys_values(at, node)
-        node = net.attend(at, net.rotated(at, query), net.rotated(at, keys), values)
-        node, before = net.chosen_rows(at, node, before)
-        between = same("add", net.norm(node, "post_attention_norm", at), before)
-        node = net.feed_forward(at, net.norm(between, "ffn_norm", at))
-        stream = same("add", net.norm(node, "post_ffw_norm", at), between)
-    return net.finish(stream)
-
-
-def _command_r(net: Network) -> Graph:
-    return _side_by_side(net, always_rotated=True)
-
-
-def _cohere2(net: Network) -> Graph:
-    return _side_by_side(net, always_rotated=False)
-
-
-def _side_by_side(net: Network, *, always_rotated: bool) -> Graph:
-    """Attention and feed-forward read the same norm and are added to the stream together."""
-    stream = net.embedded()
-    for at, one in enumerate(net.shape.layers):
-        before = stream
-        normed = net.norm(stream, "attn_norm", at, kind="norm")
-        query, keys, values = net.queries_keys_values(at, normed)
-        if always_rotated or one.attention is Attention.SLIDING:
-            query, keys = net.rotated(at, query), net.rotated(at, keys)
-        node = net.attend(at, query, keys, values)
-        node, before, normed = net.chosen_rows(at, node, before, normed)
-        beside = net.feed_forward(at, normed)
-        stream = same("add", same("add", beside, before), node)
-    return net.finish(stream, kind="norm", scaled=True)
-
-
-def _gemma2(net: Network) -> Graph:
-    return _gemma(net, capped=True)
-
-
-def _gemma3(net: Network) -> Graph:
-    return _gemma(net, capped=False)
-
-
-def _gemma(net: Network, *, capped: bool) -> Graph:
-    """Norms on both sides of attention and feed-forward; queries are scaled. Only gemma2 caps scores and logits."""
-    stream = net.embedded(factor=capped, scaled=not capped)
-    for at in range(net.count):
-        before = stream
-        node = net.norm(stream, "attn_norm", at)
-        query, keys, values = net.queries_keys_values(at, node)
-        if net.has_in(at, "attn_q_norm"):
-            query, keys = net.norm(query, "attn_q_norm", at), net.norm(keys, "attn_k_norm", at)
-        query, keys = same("scale", net.rotated(at, query)), net.rotated(at, keys)
-        node = net.attend(at, query, keys, values, capped=capped)
-        node, before = net.chosen_rows(at, node, before)
-        between = same("add", net.norm(node, "post_attention_norm", at), before)
-        node = net.feed_forward(at, net.norm(between, "ffn_norm", at))
-        stream = same("add", net.norm(node, f"blk.{at}.post_ffw_norm"), between)
-    return net.finish(stream, capped=capped)
-
-
-def _gemma4(net: Network) -> Graph:
-    """Values are normed too; layers without a cache read an earlier one's; a small embedding enters each layer."""
-    layers, tokens = net.shape.layers, net.tokens
-    small = net.tensors["per_layer_proj_norm.weight"].dims[0] if net.has("per_layer_proj_norm") else 0
-    stream = embedded = net.embedded(scaled=True)
-    selected = None
-    if small:
-        selected = rows(net.weight("per_layer_token_embd"), given("I32", tokens, name="layer tokens"))
-        net.graph.nodes.insert(0, selected)
-        selected.visited = True
-        net.graph.leafs[:0] = [*selected.sources]
-        for source_ in selected.sources:
-            source_.visited = True
-    extra: Node | None = None
-    owners = [at for at, one in enumerate(layers) if one.owns_kv_cache]
-    for at, one in enumerate(layers):
-        before = stream
-        node = net.norm(stream, "attn_norm", at)
-        sliding = net.is_sliding(one)
-        factors = None if sliding else "rope_freqs"
-        query = net.heads(at, "attn_q", node, one.heads, one.key_length)
-        query = net.rotated(at, net.norm(query, "attn_q_norm", at), factors)
-        keys = values = None
-        source = None
-        if one.owns_kv_cache:
-            keys = net.heads(at, "attn_k", node, one.kv_heads, one.key_length)
-            values = same(
-                "rms_norm",
-                net.heads(at, "attn_v", node, one.kv_heads, one.value_length) if net.has_in(at, "attn_v") else keys,
-            )
-            keys = net.rotated(at, net.norm(keys, "attn_k_norm", at), factors)
-        else:
-            source = max(own for own in owners if net.is_sliding(layers[own]) == sliding)
-        node = net.attend(at, query, keys, values, source=source)
-        node, before = net.chosen_rows(at, node, before)
-        between = same("add", net.norm(node, "post_attention_norm", at), before)
-        node = net.feed_forward(at, net.norm(between, "ffn_norm", at))
-        stream = same("add", net.norm(node, f"blk.{at}.post_ffw_norm"), between)
-        if small and selected is not None:
-            if extra is None:
-                extra = _layer_inputs(net, selected, small, embedded)
-            stream = _small_embedding(net, at, stream, extra, small)
-        if net.has_in(at, "layer_output_scale"):
-            stream = same("mul", stream, net.layer(at, "layer_output_scale"))
-    return net.finish(stream, capped=True)
-
-
-def _gemma3n(net: Network) -> Graph:
-    """Four streams (altup) of which one is computed and all are corrected; a low-rank detour (laurel); small embeddings."""
-    layers, tokens = net.shape.layers, net.tokens
-    streams = net.tensors["altup_proj.weight"].dims[2] + 1
-    small = net.tensors["per_layer_proj_norm.weight"].dims[0]
-    embedded = net.embedded(scaled=True)
-    selected = rows(net.weight("per_layer_token_embd"), given("I32", tokens, name="layer tokens"))
-    selected = same("scale", reshape(selected, small, net.count, tokens))
-    net.graph.expand(selected)
-    more = product(net.weight("altup_proj"), Node("repeat", "F32", (net.width, tokens, streams - 1, 1), (embedded,)))
-    stacked = joined(embedded, _as_large(more, embedded), 2)
-    owners = [at for at, one in enumerate(layers) if one.owns_kv_cache]
-    extra: Node | None = None
-    for at, one in enumerate(layers):
-        predicted = _predicted(net, at, stacked, streams)
-        active = _stream(predicted, net.width, tokens, 0)
-        normed = net.norm(active, "attn_norm", at)
-        detour = net.norm(
-            product(net.layer(at, "laurel_r"), product(net.layer(at, "laurel_l"), normed)), "laurel_post_norm", at
+def _block(net: Network, recipe: Recipe, at: int, one: Layer, stream: Node) -> Node:
+    before = stream
+    normed = _before(net, recipe, at, recipe.before, stream)
+    node = _attention(net, recipe, at, one, normed)
+    if _is_beside(net, recipe, at):
+        return _side_by_side(net, recipe, at, node, before, normed)
+    logits = product(net.layer(at, "ffn_gate_inp"), before) if recipe.routed_early and one.experts else None
+    node, before, logits = _chosen(net, recipe, at, node, before, logits)
+    if _scales_residual(net, recipe):
+        node = same("scale", node)
+    between = same("add", before, node) if recipe.chosen is Chosen.STREAM_FIRST else same("add", node, before)
+    node = _before(net, recipe, at, recipe.forward, between)
+    node = _forward(net, recipe, at, one, node, logits)
+    if recipe.forward_after:
+        pinned = recipe.pinned_forward_after
+        node = (
+            net.norm(node, recipe.forward_after, at) if pinned else net.norm(node, f"blk.{at}.{recipe.forward_after}")
         )
-        detour = same("add", detour, normed)
-        query = net.rotated(at, net.norm(net.heads(at, "attn_q", normed, one.heads, one.key_length), "attn_q_norm", at))
-        keys = values = None
-        source = None
-        if one.owns_kv_cache:
-            keys = net.heads(at, "attn_k", normed, one.kv_heads, one.key_length)
-            keys = net.rotated(at, net.norm(keys, "attn_k_norm", at))
-            values = same("rms_norm", net.heads(at, "attn_v", normed, one.kv_heads, one.value_length))
-        else:
-            source = max(own for own in owners if net.is_sliding(layers[own]) == net.is_sliding(one))
-        node = net.attend(at, query, keys, values, source=source)
-        gated_ = same("add", net.norm(node, "post_attention_norm", at), active)
-        between = same("scale", same("add", gated_, detour))
-        node = _sparse_forward(net, at, net.norm(between, "ffn_norm", at), sparse=at < GEMMA3N_SPARSE_LAYERS)
-        activated = same("add", net.norm(node, f"blk.{at}.post_ffw_norm"), between)
-        corrected = _corrected(net, at, predicted, activated, streams)
-        if extra is None:
-            extra = _layer_inputs(net, selected, small, embedded)
-        stacked = _with_small_embedding(net, at, corrected, extra, small, streams)
-    return net.finish(_merged(net, stacked, streams), capped=True)
+    if _scales_residual(net, recipe):
+        node = same("scale", node)
+    return same("add", between, node) if recipe.stream_first else same("add", node, between)
 
 
-GEMMA3N_SPARSE_LAYERS = 10
-"""The first ten feed-forwards of gemma3n keep only large gate values (src/models/gemma3n.cpp)."""
+def _chosen(
+    net: Network, recipe: Recipe, at: int, node: Node, before: Node, logits: Node | None
+) -> tuple[Node, Node, Node | None]:
+    """What goes on after attention: in the last layer only the rows that get logits; normed where the family does it."""
+    match recipe.chosen:
+        case Chosen.ATTENTION_FIRST:
+            node, before = net.chosen_rows(at, node, before)
+        case Chosen.STREAM_FIRST:
+            before, node = net.chosen_rows(at, before, node)
+            net.graph.expand(before)
+        case Chosen.NORMED:
+            pass
+    if logits is not None:
+        (logits,) = net.chosen_rows(at, logits)
+    if recipe.after:
+        node = net.norm(node, recipe.after, at)
+    if recipe.chosen is Chosen.NORMED:
+        node, before = net.chosen_rows(at, node, before)
+    return node, before, logits
 
 
-def _stream(stacked: Node, width: int, tokens: int, number: int) -> Node:
-    return view(stacked, width, tokens, shifted=number > 0)
+def _scales_residual(net: Network, recipe: Recipe) -> bool:
+    return recipe.residual and (recipe.scales_always or net.shape.graph.residual_scale != 0)
 
 
-def _length(values: Node) -> Node:
-    squares = same("sqr", values)
-    return same("sqrt", Node("sum_rows", "F32", (1, *values.dims[1:]), (squares,)))
+def _before(net: Network, recipe: Recipe, at: int, name: str, values: Node) -> Node:
+    if recipe.bare:
+        return same(recipe.norm, values)
+    return net.norm(values, name, at, kind=recipe.norm) if name else values
 
 
-def _as_large(values: Node, like: Node) -> Node:
-    """Scaled to the length of another stream's rows."""
-    target = _length(like)
-    return same("div", same("mul", values, target), _length(values))
+def _attention(net: Network, recipe: Recipe, at: int, one: Layer, normed: Node) -> Node:
+    query, keys, values = _heads(net, recipe, at, one, normed)
+    if _turns(net, recipe, at, one):
+        query, keys = net.rotated(at, query, recipe.factors), net.rotated(at, keys, recipe.factors)
+    if recipe.head_norm is HeadNorm.AFTER and net.has_in(at, "attn_q_norm"):
+        query, keys = net.norm(query, "attn_q_norm", at), net.norm(keys, "attn_k_norm", at)
+    if recipe.tempered and net.shape.graph.temperature_scale:
+        query = same("mul", query, net.input("attention scales", "F32", 1, 1, net.tokens))
+    if recipe.scaled_queries:
+        query = same("scale", query)
+    inner = recipe.gate or recipe.inner_norm
+    node = net.attend(
+        at,
+        query,
+        keys,
+        values,
+        sinks=recipe.sinks,
+        capped=recipe.capped_scores,
+        output=None if inner else "attn_output",
+    )
+    if recipe.gate:
+        node = same("mul", node, same("unary", product(net.layer(at, recipe.gate), normed)))
+    if recipe.inner_norm:
+        node = net.norm(node, recipe.inner_norm, at)
+    return net.linear(at, "attn_output", node) if inner else node
 
 
-def _modalities(net: Network, at: int, values: Node) -> Node:
-    """Four weights a token: the router's opinion of the active stream."""
-    node = same("scale", net.norm(values, "altup_router_norm", at))
-    return same("unary", product(net.layer(at, "altup_router"), node))
+def _heads(net: Network, recipe: Recipe, at: int, one: Layer, normed: Node) -> tuple[Node, Node, Node]:
+    """Queries, keys and values head by head, normed where the family norms them before RoPE."""
+    if recipe.head_norm is HeadNorm.WHOLE:
+        query = net.norm(net.linear(at, "attn_q", normed), "attn_q_norm", at)
+        keys = net.norm(net.linear(at, "attn_k", normed), "attn_k_norm", at)
+        values = net.heads(at, "attn_v", normed, one.kv_heads, one.value_length)
+        query = reshape(query, one.key_length, one.heads, net.tokens)
+        return query, reshape(keys, one.key_length, one.kv_heads, net.tokens), values
+    clamped = recipe.clamped and bool(net.shape.graph.clamp_kqv)
+    query, keys, values = net.queries_keys_values(at, normed, clamped=clamped)
+    if recipe.head_norm is HeadNorm.BEFORE and net.has_in(at, "attn_q_norm"):
+        kind = recipe.head_norm_kind
+        query, keys = net.norm(query, "attn_q_norm", at, kind=kind), net.norm(keys, "attn_k_norm", at, kind=kind)
+    return query, keys, values
 
 
-def _predicted(net: Network, at: int, stacked: Node, streams: int) -> Node:
-    tokens = net.tokens
-    active = _stream(stacked, net.width, tokens, 0)
-    factors = product(net.layer(at, "altup_predict_coef"), _modalities(net, at, active))
-    factors = reshape(factors, streams, streams, tokens)
-    turned = continuous(permute(stacked, 1, 2, 0, 3))
-    node = product(turned, factors)
-    return same("add", continuous(permute(node, 0, 2, 1, 3)), stacked)
+def _turns(net: Network, recipe: Recipe, at: int, one: Layer) -> bool:
+    slides = one.attention is Attention.SLIDING
+    match recipe.turning:
+        case Turning.ALL:
+            return True
+        case Turning.NONE:
+            return False
+        case Turning.WINDOWS:
+            return slides
+        case Turning.WINDOWS_IF_ANY:
+            return slides or not net.case.is_windowed()
+        case Turning.WINDOWS_OR_FOUR:
+            return slides or not net.case.is_windowed() or net.count == SMALLTHINKER_STEP
+        case Turning.WINDOWS_AND_DENSE:
+            return slides or not one.experts
+        case Turning.THREE_OF_FOUR:
+            return bool((at + 1) % 4)
+        case Turning.THIRTY_TWO:
+            return net.count == BAICHUAN_7B_LAYERS
 
 
-def _sparse_forward(net: Network, at: int, values: Node, *, sparse: bool) -> Node:
-    up, gate = product(net.layer(at, "ffn_up"), values), product(net.layer(at, "ffn_gate"), values)
-    if sparse:
-        row = (1, *gate.dims[1:])
-        mean = Node("mean", "F32", row, (gate,))
-        spread = Node("sum_rows", "F32", row, (same("sqr", same("sub", gate, mean)),))
-        cutoff = same("add", mean, same("scale", same("sqrt", same("scale", spread))))
-        gate = same("unary", same("sub", gate, cutoff))
-    return product(net.layer(at, "ffn_down"), same("mul", up, same("unary", gate)))
+def _forward(net: Network, recipe: Recipe, at: int, one: Layer, node: Node, logits: Node | None = None) -> Node:
+    if not one.experts:
+        return net.feed_forward(at, node, act=recipe.act)
+    keys = net.shape.graph
+    gating, normed, scaled = recipe.gating, recipe.normed, False
+    if "gating" in recipe.from_file:
+        gating = GATINGS.get(keys.expert_gating or 0, gating)
+    if "norm" in recipe.from_file and keys.expert_weights_norm is not None:
+        normed = keys.expert_weights_norm
+    if "scale" in recipe.from_file:
+        scaled = keys.expert_weights_scale not in (None, 0.0, 1.0)
+    node = net.mixed(
+        at, node, gating=gating, normed=normed, scaled=scaled, silu_gate=recipe.silu_gate, act=recipe.act, logits=logits
+    )
+    return same("scale", node) if recipe.shared_mean and net.has_in(at, "ffn_up_shexp") else node
 
 
-def _corrected(net: Network, at: int, predicted: Node, activated: Node, streams: int) -> Node:
-    tokens = net.tokens
-    active = _stream(predicted, net.width, tokens, 0)
-    new = same("sub", activated, active)
-    new = Node("repeat", "F32", (net.width, tokens, streams, 1), (new,))
-    factors = same("scale", product(net.layer(at, "altup_correct_coef"), _modalities(net, at, activated)))
-    factors = continuous(transpose(factors), 1, tokens, streams)
-    return same("add", same("mul", new, factors), predicted)
+GATINGS = {1: "softmax", 2: "sigmoid", 3: "weights"}
+"""`expert_gating_func` of a file."""
 
 
-def _with_small_embedding(net: Network, at: int, corrected: Node, extra: Node, small: int, streams: int) -> Node:
-    tokens = net.tokens
-    first = _stream(corrected, net.width, tokens, 0)
-    scaled = same("mul", _stream(corrected, net.width, tokens, 0), net.layer(at, "altup_correct_scale"))
-    node = same("unary", product(net.layer(at, "inp_gate"), scaled))
-    node = same("mul", node, view(extra, small, tokens, shifted=at > 0))
-    node = net.norm(product(net.layer(at, "proj"), node), "post_norm", at)
-    rest = view(corrected, net.width, tokens, streams - 1, shifted=True)
-    return joined(first, same("add", rest, node), 2)
+def _is_beside(net: Network, recipe: Recipe, at: int) -> bool:
+    if recipe.beside is Beside.NO:
+        return False
+    if recipe.beside is Beside.FORWARD_SUM:
+        return not net.has_in(at, "ffn_norm")
+    return net.shape.graph.parallel_residual is not False
 
 
-def _merged(net: Network, stacked: Node, streams: int) -> Node:
-    tokens = net.tokens
-    target = _stream(stacked, net.width, tokens, 0)
-    rest = view(stacked, net.width, tokens, streams - 1, shifted=True)
-    rest = product(net.weight("altup_unembd_proj"), rest)
-    rest = _as_large(rest, target)
-    total = _stream(stacked, net.width, tokens, 0)
-    for number in range(streams - 1):
-        total = same("add", total, view(rest, net.width, tokens, shifted=number > 0))
-    return rows(same("scale", total), net.output_ids())
+def _side_by_side(net: Network, recipe: Recipe, at: int, node: Node, before: Node, normed: Node) -> Node:
+    one = net.shape.layers[at]
+    if net.has_in(at, "ffn_norm"):  # gptneox norms the stream a second time
+        node, before = net.chosen_rows(at, node, before)
+        normed = net.norm(before, "ffn_norm", at, kind=recipe.norm)
+    else:
+        node, before, normed = net.chosen_rows(at, node, before, normed)
+    match recipe.beside:
+        case Beside.FORWARD_STREAM_ATTENTION:
+            return same("add", same("add", _forward(net, recipe, at, one, normed), before), node)
+        case Beside.FORWARD_ATTENTION_STREAM:
+            return same("add", same("add", _forward(net, recipe, at, one, normed), node), before)
+        case Beside.ATTENTION_FORWARD_STREAM:
+            return same("add", same("add", node, _forward(net, recipe, at, one, normed)), before)
+        case _:
+            between = same("add", node, before)
+            return same("add", _forward(net, recipe, at, one, normed), between)
 
 
-def _layer_inputs(net: Network, selected: Node, small: int, stream: Node) -> Node:
-    """gemma3n, gemma4: the small embeddings of all layers, from the stream and from their own table, layer by layer."""
-    tokens = net.tokens
-    made = same("scale", product(net.weight("per_layer_model_proj"), stream))
-    made = net.norm(reshape(made, small, net.count, tokens), "per_layer_proj_norm")
-    if selected.op != "scale":
-        selected = reshape(same("scale", selected), small, net.count, tokens)
-    made = same("scale", same("add", made, selected))
-    return continuous(permute(made, 0, 2, 1, 3))
-
-
-def _small_embedding(net: Network, at: int, stream: Node, extra: Node, small: int) -> Node:
-    node = same("unary", product(net.layer(at, "inp_gate"), stream))
-    own = view(extra, small, net.tokens, shifted=at > 0)
-    (own,) = net.chosen_rows(at, own)
-    node = product(net.layer(at, "proj"), same("mul", node, own))
-    return same("add", stream, net.norm(node, "post_norm", at))
+def _arctic(net: Network) -> Graph:
+    """Experts read the stream before attention, a small dense feed-forward the one after it."""
+    stream = net.embedded()
+    for at, one in enumerate(net.shape.layers):
+        before = stream
+        query, keys, values = net.queries_keys_values(at, net.norm(stream, "attn_norm", at))
+        node = net.attend(at, net.rotated(at, query), net.rotated(at, keys), values)
+        del one
+        node, before = net.chosen_rows(at, node, before)
+        between = same("add", node, before)
+        dense = same("add", net.feed_forward(at, net.norm(between, "ffn_norm", at)), between)
+        stream = same("add", net.experts(at, net.norm(before, "ffn_norm_exps", at)), dense)
+    return net.finish(stream)
 
 
 def _llama4(net: Network) -> Graph:
@@ -460,156 +249,12 @@ def _llama4(net: Network) -> Graph:
     return net.finish(stream)
 
 
-def _deepseek2(net: Network) -> Graph:
-    """MLA: one latent row a token is key and value of all heads; K and V are unfolded around attention."""
-    stream = net.embedded()
-    for at in range(net.count):
-        before = stream
-        node = net.norm(stream, "attn_norm", at)
-        node = _latent_attention(net, at, node)
-        node, before = net.chosen_rows(at, node, before)
-        between = same("add", node, before)
-        node = net.mixed(at, net.norm(between, "ffn_norm", at), gating="sigmoid", normed=False)
-        stream = same("add", node, between)
-    return net.finish(stream)
-
-
-def _indexer_keys(net: Network, at: int, node: Node, indexer: Indexer) -> None:
-    """The indexer's own keys of this batch, normed, turned and spread, into their cache."""
-    keys = net.norm(product(net.layer(at, "indexer.attn_k"), node), "indexer.k_norm", at, kind="norm")
-    keys = net.rotated(at, reshape(keys, indexer.key_length, 1, net.tokens))
-    keys = product(net.input("indexer rotation", "F32", indexer.key_length, indexer.key_length), keys)
-    cells = net.case.cells(net.shape.layers[at])
-    cache = net.cache(at, "indexer keys", net.case.settings.kv_cache_type_k, indexer.key_length, cells)
-    net.write(cache, keys, indexer.key_length, "indexer", transposed=False)
-
-
-def _chosen_cells(net: Network, at: int, node: Node, low_query: Node, indexer: Indexer) -> Node:
-    """The mask of the cells the indexer scores highest, over the usual one (`lightning_indexer`)."""
-    tokens, streams = net.tokens, net.case.context.streams
-    rows_, cells = tokens // streams, net.case.cells(net.shape.layers[at])
-    top = min(indexer.top, cells)
-    zero = Node("fill", "F32", (1, top, rows_, streams), (Node("none", "F32", (1, top, rows_, streams), name="zeros"),))
-    query = product(net.layer(at, "indexer.attn_q_b"), low_query)
-    query = net.rotated(at, reshape(query, indexer.key_length, indexer.heads, tokens))
-    query = product(net.input("indexer rotation", "F32", indexer.key_length, indexer.key_length), query)
-    query = view(query, indexer.key_length, indexer.heads, rows_, streams)
-    cache = net.cache(at, "indexer keys", net.case.settings.kv_cache_type_k, indexer.key_length, cells)
-    keys = view(cache, indexer.key_length, 1, cells, streams)
-    weights = same("scale", view(product(net.layer(at, "indexer.proj"), node), indexer.heads, rows_, 1, streams))
-    mask = net.mask("full", cells)
-    scores = Node(
-        "lightning_indexer", "F32", (cells, rows_, 1, streams), (query, keys, weights, net.mask("indexer", cells))
-    )
-    best = Node("top_k", "I32", (top, rows_, 1, streams), (scores,))
-    best = view(continuous(best), top, rows_, streams)
-    empty = Node("fill", mask.kind, mask.dims, (mask,))
-    chosen = write_rows(view(empty, 1, cells, rows_, streams), zero, best)
-    return same("add", view(chosen, cells, rows_, 1, streams), mask)
-
-
-def _latent_attention(net: Network, at: int, node: Node) -> Node:
-    indexer = net.shape.layers[at].indexer
-    if indexer is not None:
-        _indexer_keys(net, at, node, indexer)
-    latent = net.latent()
-    one, tokens = net.shape.layers[at], net.tokens
-    rank, turned = latent.rank, latent.rope_length
-    plain = latent.key_length - turned
-    if net.has_in(at, "attn_q_a"):
-        low_query = net.norm(product(net.layer(at, "attn_q_a"), node), "attn_q_a_norm", at)
-        query = product(net.layer(at, "attn_q_b"), low_query)
-    else:
-        low_query = query = product(net.layer(at, "attn_q"), node)
-    if indexer is None:
-        query = reshape(query, latent.key_length, one.heads, tokens)
-    span = 4 * (tokens * one.heads * latent.key_length)
-    unturned = view(query, plain, one.heads, tokens, strides=("head", latent.key_length), size=span - 4 * turned)
-    turning = view(
-        query, turned, one.heads, tokens, shifted=True, strides=("head", latent.key_length), size=span - 4 * plain
-    )
-    compressed = product(net.layer(at, "attn_kv_a_mqa"), node)
-    span = 4 * tokens * (rank + turned)
-    key_part = view(compressed, turned, 1, tokens, shifted=True, strides=("latent", rank), size=span - 4 * rank)
-    turning = net.rotated(at, turning)
-    key_part = net.rotated(at, key_part)
-    low = net.norm(
-        view(compressed, rank, tokens, strides=("latent", rank), size=span - 4 * turned), "attn_kv_a_norm", at
-    )
-    absorbed = product(net.layer(at, "attn_k_b"), permute(unturned, 0, 2, 1, 3))
-    query = joined(permute(absorbed, 0, 2, 1, 3), turning, 0)
-    low = reshape(low, rank, 1, tokens)
-    keys = joined(low, key_part, 0)
-    chosen = None if indexer is None else (node, low_query, indexer)
-    return _attend_latent(net, at, query, keys, low, rank, chosen)
-
-
-def _attend_latent(
-    net: Network, at: int, query: Node, keys: Node, low: Node, rank: int, chosen: tuple[Node, Node, Indexer] | None
-) -> Node:
-    case, graph = net.case, net.graph
-    one, tokens, streams = net.shape.layers[at], net.tokens, net.case.context.streams
-    for node in (query, low, keys):
-        graph.expand(node)
-    cells = case.cells(one)
-    cache = net.cache(at, "full keys", case.settings.kv_cache_type_k, one.key_width(), cells)
-    net.write(cache, keys, one.key_width(), "full", transposed=False)
-    query = permute(view(query, one.key_length, one.heads, tokens // streams, streams), 0, 2, 1, 3)
-    stored_rows = view(cache, one.key_length, 1, cells, streams)
-    read_k = permute(stored_rows, 0, 2, 1, 3)
-    left = one.key_length - rank
-    behind = TENSOR_TYPES[cache.kind].row_bytes(left) if left % TENSOR_TYPES[cache.kind].block_elements == 0 else 0
-    read_v = view(stored_rows, rank, 1, cells, streams, strides=("latent", rank), size=cache.size - behind)
-    read_v = permute(read_v, 0, 2, 1, 3)
-    mask = net.mask("full", cells) if chosen is None else _chosen_cells(net, at, *chosen)
-    unfold = net.layer(at, "attn_v_b")
-    if case.flash():
-        node = flash_attention(query, read_k, read_v, mask)
-        node = permute(product(unfold, permute(node, 0, 2, 1, 3)), 0, 2, 1, 3)
-        node = continuous(node)
-        node = reshape(node, node.dims[0] * node.dims[1], node.dims[2] * node.dims[3])
-    else:
-        scores = same("softmax", product(read_k, query), mask)
-        turned = permute(read_v, 1, 0, 2, 3)
-        node = product(unfold, product(continuous(turned), scores))
-        node = permute(node, 0, 2, 1, 3)
-        node = continuous(node, node.dims[0] * node.dims[1], node.dims[2] * node.dims[3])
-        if not net.placement.kv_offload:
-            node.backend = net.placement.cards
-    graph.expand(node)
-    return product(net.layer(at, "attn_output"), node)
-
-
-TRANSFORMERS: dict[str, Build] = {
-    "llama": _llama,
-    "mistral3": _llama,
-    "qwen2": _llama,
-    "qwen3": _qwen3,
-    "qwen3moe": _qwen3,
-    "qwen2moe": _qwen2moe,
-    "gemma2": _gemma2,
-    "gemma3": _gemma3,
-    "gemma3n": _gemma3n,
-    "gemma4": _gemma4,
-    "gpt-oss": _gpt_oss,
-    "cohere2": _cohere2,
-    "command-r": _command_r,
-    "phi3": _phi3,
-    "deepseek2": _deepseek2,
-    "deepseek32": _deepseek2,
-    "glm-dsa": _deepseek2,
-    "glm4": _glm4,
-    "glm4moe": _glm4moe,
+TRANSFORMERS: dict[str, Build] = {name: partial(plain, recipe) for name, recipe in RECIPES.items()} | {
+    "gemma3n": gemma3n,
+    "gemma4": gemma4,
+    "deepseek2": deepseek2,
+    "deepseek32": deepseek2,
+    "glm-dsa": deepseek2,
     "llama4": _llama4,
-    "olmo2": _olmo2,
-    "exaone4": _exaone4,
-    "granite": _granite,
-    "minicpm": _minicpm,
-    "arcee": _arcee,
-    "ernie4_5": _llama,
-    "smollm3": _smollm3,
-    "seed_oss": _seed_oss,
-    "starcoder2": _starcoder2,
-    "olmoe": _olmoe,
-    "minimax-m2": _minimax_m2,
+    "arctic": _arctic,
 }

@@ -15,6 +15,7 @@ from llmops.domain.tensor_types import FILE_TYPES
 from llmops.formats.architectures import INDEXED, INDEXER, KNOWN, NOT_SERVABLE, NOT_SIZED, is_covered
 from llmops.formats.gguf import GgufHeader, split_parts
 from llmops.formats.gguf_values import GgufValue, Skipped
+from llmops.formats.graph_keys import graph_keys
 from llmops.formats.layers import LAYERS_LIMIT, FeedForward, stack
 from llmops.formats.model_keys import ModelKeys
 from llmops.formats.refusal import refusal
@@ -71,6 +72,7 @@ def model_shape(headers: Sequence[GgufHeader], *, name: str) -> ModelShape:
         mtp_layers=mtp,
         has_chat_template="tokenizer.chat_template" in metadata,
         not_sized=_not_sized(architecture, keys, tensors),
+        graph=graph_keys(keys),
     )
 
 

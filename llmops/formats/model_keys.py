@@ -51,6 +51,20 @@ class ModelKeys:
         self._check_length(key, len(value), layers)
         return tuple(bool(item) for item in value[:layers])
 
+    def number(self, key: str, default: float = 0.0) -> float:
+        """A number of any kind."""
+        value = self._values.get(key, default)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self._wrong(key, f"is not a number: {ascii(value)[:60]}")
+        return float(value)
+
+    def flag(self, key: str, *, default: bool | None) -> bool | None:
+        """Yes or no."""
+        value = self._values.get(key, default)
+        if value is not None and not isinstance(value, bool):
+            raise self._wrong(key, f"is not true or false: {ascii(value)[:60]}")
+        return value
+
     def _check_length(self, key: str, length: int, layers: int) -> None:
         if length < layers:
             raise self._wrong(key, f"has {length} elements for {layers} layers")

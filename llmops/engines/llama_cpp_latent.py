@@ -1,0 +1,143 @@
+"""Graphs with latent attention (MLA): DeepSeek 2 and 3, Kimi, GLM, and the sparse ones with an indexer.
+
+Source: llama.cpp b11669, src/models/deepseek2.cpp, deepseek32.cpp, glm-dsa.cpp;
+checked node by node against graphs of the running server.
+"""
+
+from llmops.domain.model import Indexer
+from llmops.domain.tensor_types import TENSOR_TYPES
+from llmops.engines.llama_cpp_graph import (
+    Graph,
+    Node,
+    continuous,
+    flash_attention,
+    joined,
+    permute,
+    product,
+    reshape,
+    same,
+    view,
+    write_rows,
+)
+from llmops.engines.llama_cpp_network import Network
+
+
+def deepseek2(net: Network) -> Graph:
+    """MLA: one latent row a token is key and value of all heads; K and V are unfolded around attention."""
+    stream = net.embedded()
+    for at in range(net.count):
+        before = stream
+        node = net.norm(stream, "attn_norm", at)
+        node = latent_attention(net, at, node)
+        node, before = net.chosen_rows(at, node, before)
+        between = same("add", node, before)
+        node = net.mixed(at, net.norm(between, "ffn_norm", at), gating="sigmoid", normed=False)
+        stream = same("add", node, between)
+    return net.finish(stream)
+
+
+def _indexer_keys(net: Network, at: int, node: Node, indexer: Indexer) -> None:
+    """The indexer's own keys of this batch, normed, turned and spread, into their cache."""
+    keys = net.norm(product(net.layer(at, "indexer.attn_k"), node), "indexer.k_norm", at, kind="norm")
+    keys = net.rotated(at, reshape(keys, indexer.key_length, 1, net.tokens))
+    keys = product(net.input("indexer rotation", "F32", indexer.key_length, indexer.key_length), keys)
+    cells = net.case.cells(net.shape.layers[at])
+    cache = net.cache(at, "indexer keys", net.case.settings.kv_cache_type_k, indexer.key_length, cells)
+    net.write(cache, keys, indexer.key_length, "indexer", transposed=False)
+
+
+def _chosen_cells(net: Network, at: int, node: Node, low_query: Node, indexer: Indexer) -> Node:
+    """The mask of the cells the indexer scores highest, over the usual one (`lightning_indexer`)."""
+    tokens, streams = net.tokens, net.case.context.streams
+    rows_, cells = tokens // streams, net.case.cells(net.shape.layers[at])
+    top = min(indexer.top, cells)
+    zero = Node("fill", "F32", (1, top, rows_, streams), (Node("none", "F32", (1, top, rows_, streams), name="zeros"),))
+    query = product(net.layer(at, "indexer.attn_q_b"), low_query)
+    query = net.rotated(at, reshape(query, indexer.key_length, indexer.heads, tokens))
+    query = product(net.input("indexer rotation", "F32", indexer.key_length, indexer.key_length), query)
+    query = view(query, indexer.key_length, indexer.heads, rows_, streams)
+    cache = net.cache(at, "indexer keys", net.case.settings.kv_cache_type_k, indexer.key_length, cells)
+    keys = view(cache, indexer.key_length, 1, cells, streams)
+    weights = same("scale", view(product(net.layer(at, "indexer.proj"), node), indexer.heads, rows_, 1, streams))
+    mask = net.mask("full", cells)
+    scores = Node(
+        "lightning_indexer", "F32", (cells, rows_, 1, streams), (query, keys, weights, net.mask("indexer", cells))
+    )
+    best = Node("top_k", "I32", (top, rows_, 1, streams), (scores,))
+    best = view(continuous(best), top, rows_, streams)
+    empty = Node("fill", mask.kind, mask.dims, (mask,))
+    chosen = write_rows(view(empty, 1, cells, rows_, streams), zero, best)
+    return same("add", view(chosen, cells, rows_, 1, streams), mask)
+
+
+def latent_attention(net: Network, at: int, node: Node) -> Node:
+    """Low-rank queries, one latent row a token as key and value, and where there is an indexer the cells it chose."""
+    indexer = net.shape.layers[at].indexer
+    if indexer is not None:
+        _indexer_keys(net, at, node, indexer)
+    latent = net.latent()
+    one, tokens = net.shape.layers[at], net.tokens
+    rank, turned = latent.rank, latent.rope_length
+    plain = latent.key_length - turned
+    if net.has_in(at, "attn_q_a"):
+        low_query = net.norm(product(net.layer(at, "attn_q_a"), node), "attn_q_a_norm", at)
+        query = product(net.layer(at, "attn_q_b"), low_query)
+    else:
+        low_query = query = product(net.layer(at, "attn_q"), node)
+    if indexer is None:
+        query = reshape(query, latent.key_length, one.heads, tokens)
+    span = 4 * (tokens * one.heads * latent.key_length)
+    unturned = view(query, plain, one.heads, tokens, strides=("head", latent.key_length), size=span - 4 * turned)
+    turning = view(
+        query, turned, one.heads, tokens, shifted=True, strides=("head", latent.key_length), size=span - 4 * plain
+    )
+    compressed = product(net.layer(at, "attn_kv_a_mqa"), node)
+    span = 4 * tokens * (rank + turned)
+    key_part = view(compressed, turned, 1, tokens, shifted=True, strides=("latent", rank), size=span - 4 * rank)
+    turning = net.rotated(at, turning)
+    key_part = net.rotated(at, key_part)
+    low = net.norm(
+        view(compressed, rank, tokens, strides=("latent", rank), size=span - 4 * turned), "attn_kv_a_norm", at
+    )
+    absorbed = product(net.layer(at, "attn_k_b"), permute(unturned, 0, 2, 1, 3))
+    query = joined(permute(absorbed, 0, 2, 1, 3), turning, 0)
+    low = reshape(low, rank, 1, tokens)
+    keys = joined(low, key_part, 0)
+    chosen = None if indexer is None else (node, low_query, indexer)
+    return _attend_latent(net, at, query, keys, low, rank, chosen)
+
+
+def _attend_latent(
+    net: Network, at: int, query: Node, keys: Node, low: Node, rank: int, chosen: tuple[Node, Node, Indexer] | None
+) -> Node:
+    case, graph = net.case, net.graph
+    one, tokens, streams = net.shape.layers[at], net.tokens, net.case.context.streams
+    for node in (query, low, keys):
+        graph.expand(node)
+    cells = case.cells(one)
+    cache = net.cache(at, "full keys", case.settings.kv_cache_type_k, one.key_width(), cells)
+    net.write(cache, keys, one.key_width(), "full", transposed=False)
+    query = permute(view(query, one.key_length, one.heads, tokens // streams, streams), 0, 2, 1, 3)
+    stored_rows = view(cache, one.key_length, 1, cells, streams)
+    read_k = permute(stored_rows, 0, 2, 1, 3)
+    left = one.key_length - rank
+    behind = TENSOR_TYPES[cache.kind].row_bytes(left) if left % TENSOR_TYPES[cache.kind].block_elements == 0 else 0
+    read_v = view(stored_rows, rank, 1, cells, streams, strides=("latent", rank), size=cache.size - behind)
+    read_v = permute(read_v, 0, 2, 1, 3)
+    mask = net.mask("full", cells) if chosen is None else _chosen_cells(net, at, *chosen)
+    unfold = net.layer(at, "attn_v_b")
+    if case.flash():
+        node = flash_attention(query, read_k, read_v, mask)
+        node = permute(product(unfold, permute(node, 0, 2, 1, 3)), 0, 2, 1, 3)
+        node = continuous(node)
+        node = reshape(node, node.dims[0] * node.dims[1], node.dims[2] * node.dims[3])
+    else:
+        scores = same("softmax", product(read_k, query), mask)
+        turned = permute(read_v, 1, 0, 2, 3)
+        node = product(unfold, product(continuous(turned), scores))
+        node = permute(node, 0, 2, 1, 3)
+        node = continuous(node, node.dims[0] * node.dims[1], node.dims[2] * node.dims[3])
+        if not net.placement.kv_offload:
+            node.backend = net.placement.cards
+    graph.expand(node)
+    return product(net.layer(at, "attn_output"), node)

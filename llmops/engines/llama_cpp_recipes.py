@@ -1,0 +1,247 @@
+"""What tells llama.cpp's plain transformers apart: one description a family, read by one builder.
+
+Source: llama.cpp b11669, src/models/<family>.cpp; checked node by node against graphs of the running server. What follows from
+the tensors alone is not here: biases, fused projections, gates, head norms that a file may lack.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class HeadNorm(StrEnum):
+    """Where queries and keys are normed: head by head before RoPE or after it, or over their whole width before."""
+
+    NONE = "none"
+    BEFORE = "before"
+    AFTER = "after"
+    WHOLE = "whole"
+
+
+class Turning(StrEnum):
+    """Which layers have RoPE. `WINDOWS`: only those that slide, `CHUNKED`: all, where nothing slides."""
+
+    ALL = "all"
+    NONE = "none"
+    WINDOWS = "windows"
+    WINDOWS_IF_ANY = "windows, or all where nothing slides"
+    WINDOWS_OR_FOUR = "windows, or all where nothing slides or there are four layers"
+    WINDOWS_AND_DENSE = "windows, and layers without experts"
+    THREE_OF_FOUR = "three of four"
+    THIRTY_TWO = "all, in a model of 32 layers"
+
+
+class Beside(StrEnum):
+    """Attention and feed-forward that both read the stream, and the order in which the three are added."""
+
+    NO = "one after the other"
+    FORWARD_STREAM_ATTENTION = "(feed-forward + stream) + attention"
+    FORWARD_ATTENTION_STREAM = "(feed-forward + attention) + stream"
+    ATTENTION_FORWARD_STREAM = "(attention + feed-forward) + stream"
+    FORWARD_SUM = "feed-forward + (attention + stream)"
+
+
+class Chosen(StrEnum):
+    """Where in the last layer only the rows that get logits go on, and which tensor first."""
+
+    ATTENTION_FIRST = "after attention, then the stream"
+    STREAM_FIRST = "after attention, the stream first"
+    NORMED = "after the norm that follows attention"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One family. Names are those of a block's tensors, "" where there is no such norm; `bare`: norms without weights.
+
+    `from_file`: which of the experts' keys its loader reads (gating, norm, scale); the others are constants of the family.
+    `scales_always`: its loader has values of its own for scales that a file lacks. `pinned_forward_after`: the norm after
+    the feed-forward is pinned to the layer's card as those before are.
+    """
+
+    norm: str = "rms_norm"
+    before: str = "attn_norm"
+    after: str = ""
+    forward: str = "ffn_norm"
+    forward_after: str = ""
+    pinned_forward_after: bool = True
+    bare: bool = False
+    head_norm: HeadNorm = HeadNorm.BEFORE
+    head_norm_kind: str = "rms_norm"
+    turning: Turning = Turning.ALL
+    factors: str | None = None
+    scaled_queries: bool = False
+    clamped: bool = False
+    sinks: bool = False
+    capped_scores: bool = False
+    gate: str = ""
+    inner_norm: str = ""
+    beside: Beside = Beside.NO
+    residual: bool = False
+    scales_always: bool = False
+    embedding: str = ""
+    embedding_norm: bool = False
+    logits: str = ""
+    gating: str = "softmax"
+    normed: bool = True
+    from_file: frozenset[str] = frozenset()
+    act: str = "silu"
+    silu_gate: bool = False
+    stream_first: bool = False
+    routed_early: bool = False
+    tempered: bool = False
+    shared_mean: bool = False
+    chosen: Chosen = Chosen.ATTENTION_FIRST
+
+
+_ALL_KEYS = frozenset({"gating", "norm", "scale"})
+_LN = "norm"
+
+RECIPES: dict[str, Recipe] = {
+    # one after the other, RMS norms, RoPE
+    "llama": Recipe(factors="rope_freqs", head_norm=HeadNorm.NONE),
+    "mistral3": Recipe(factors="rope_freqs", tempered=True, head_norm=HeadNorm.NONE),
+    "deci": Recipe(factors="rope_freqs", head_norm=HeadNorm.NONE),
+    "nanbeige": Recipe(factors="rope_freqs", head_norm=HeadNorm.NONE),
+    "exaone": Recipe(factors="rope_freqs"),
+    "ernie4_5": Recipe(),
+    "ernie4_5-moe": Recipe(),
+    "internlm2": Recipe(),
+    "xverse": Recipe(),
+    "qwen": Recipe(),
+    "qwen2": Recipe(),
+    "qwen2vl": Recipe(),
+    "qwen3": Recipe(),
+    "qwen3moe": Recipe(),
+    "qwen3vl": Recipe(),
+    "qwen3vlmoe": Recipe(),
+    "qwen3tts": Recipe(),
+    "paddleocr": Recipe(),
+    "chatglm": Recipe(),
+    "pangu-embedded": Recipe(),
+    "baichuan": Recipe(turning=Turning.THIRTY_TWO),
+    "refact": Recipe(turning=Turning.NONE),
+    "openelm": Recipe(chosen=Chosen.STREAM_FIRST),
+    "bitnet": Recipe(inner_norm="attn_sub_norm"),
+    "smollm3": Recipe(turning=Turning.THREE_OF_FOUR),
+    "seed_oss": Recipe(forward="post_attention_norm"),
+    "arcee": Recipe(act="relu²", factors="rope_freqs"),
+    "apertus": Recipe(act="xielu", factors="rope_freqs"),
+    "granite": Recipe(residual=True, embedding="factor", logits="scale", factors="rope_freqs"),
+    "granitemoe": Recipe(residual=True, embedding="factor", logits="scale", factors="rope_freqs"),
+    "minicpm": Recipe(scales_always=True, residual=True, embedding="factor", logits="scale", factors="rope_freqs"),
+    "phi3": Recipe(factors="rope_factors_short", scaled_queries=True, stream_first=True),
+    "phimoe": Recipe(factors="rope_factors_short", scaled_queries=True, stream_first=True),
+    "hunyuan-dense": Recipe(head_norm=HeadNorm.AFTER),
+    "hunyuan-moe": Recipe(head_norm=HeadNorm.AFTER),
+    "hunyuan_vl": Recipe(head_norm=HeadNorm.AFTER),
+    "maincoder": Recipe(head_norm=HeadNorm.AFTER),
+    "hy_v3": Recipe(gating="sigmoid", from_file=_ALL_KEYS),
+    "gemma": Recipe(scales_always=True, embedding="factor", scaled_queries=True),
+    # experts
+    "qwen2moe": Recipe(normed=False, silu_gate=True),
+    "glm4moe": Recipe(forward="post_attention_norm", gating="sigmoid", normed=False, from_file=_ALL_KEYS),
+    "gpt-oss": Recipe(forward="post_attention_norm", gating="weights", normed=False, sinks=True),
+    "olmoe": Recipe(head_norm=HeadNorm.WHOLE, normed=False, from_file=frozenset({"scale"})),
+    "minimax-m2": Recipe(head_norm=HeadNorm.WHOLE, gating="sigmoid", from_file=frozenset({"gating"})),
+    "bailingmoe": Recipe(normed=False, from_file=frozenset({"norm", "scale"})),
+    "bailingmoe2": Recipe(gating="sigmoid", normed=False, from_file=_ALL_KEYS),
+    "deepseek": Recipe(normed=False, from_file=frozenset({"scale"})),
+    "dots1": Recipe(gating="sigmoid", normed=False, from_file=_ALL_KEYS),
+    "exaone-moe": Recipe(
+        turning=Turning.WINDOWS_IF_ANY, factors="rope_freqs", gating="sigmoid", normed=False, from_file=_ALL_KEYS
+    ),
+    "mellum": Recipe(from_file=frozenset({"gating", "norm"})),
+    "maple": Recipe(),
+    "smallthinker": Recipe(
+        turning=Turning.WINDOWS_OR_FOUR, gating="sigmoid", routed_early=True, from_file=frozenset({"gating"})
+    ),
+    "afmoe": Recipe(
+        after="post_attention_norm",
+        forward_after="post_ffw_norm",
+        turning=Turning.WINDOWS,
+        embedding="factor",
+        scales_always=True,
+        gate="attn_gate",
+        chosen=Chosen.NORMED,
+        gating="sigmoid",
+        normed=False,
+        from_file=_ALL_KEYS,
+    ),
+    "grok": Recipe(
+        after="attn_output_norm",
+        forward_after="post_ffw_norm",
+        capped_scores=True,
+        embedding="factor",
+        scales_always=True,
+        logits="grok",
+    ),
+    # norms after attention and feed-forward
+    "olmo2": Recipe(
+        before="",
+        after="post_attention_norm",
+        forward="",
+        forward_after="post_ffw_norm",
+        head_norm=HeadNorm.WHOLE,
+        pinned_forward_after=False,
+    ),
+    "exaone4": Recipe(
+        before="",
+        after="post_attention_norm",
+        forward="",
+        forward_after="post_ffw_norm",
+        turning=Turning.WINDOWS_IF_ANY,
+        factors="rope_freqs",
+        pinned_forward_after=False,
+    ),
+    "glm4": Recipe(after="post_attention_norm", forward_after="post_ffw_norm"),
+    "plamo3": Recipe(after="post_attention_norm", forward_after="post_ffw_norm"),
+    "gemma2": Recipe(
+        after="post_attention_norm",
+        forward_after="post_ffw_norm",
+        pinned_forward_after=False,
+        embedding="factor",
+        scales_always=True,
+        scaled_queries=True,
+        capped_scores=True,
+        logits="capped",
+    ),
+    "gemma3": Recipe(
+        after="post_attention_norm",
+        forward_after="post_ffw_norm",
+        pinned_forward_after=False,
+        embedding="rows",
+        logits="capped by key",
+        scaled_queries=True,
+    ),
+    # layer norms
+    "starcoder2": Recipe(norm=_LN),
+    "orion": Recipe(norm=_LN),
+    "nemotron": Recipe(norm=_LN, act="relu²"),
+    "jais2": Recipe(norm=_LN, act="relu²"),
+    "olmo": Recipe(norm=_LN, bare=True, clamped=True),
+    "codeshell": Recipe(norm=_LN),
+    "jais": Recipe(norm=_LN, turning=Turning.NONE),
+    "gpt2": Recipe(norm=_LN, turning=Turning.NONE),
+    "starcoder": Recipe(norm=_LN, turning=Turning.NONE),
+    "mpt": Recipe(norm=_LN, turning=Turning.NONE, clamped=True),
+    "bloom": Recipe(norm=_LN, turning=Turning.NONE, embedding_norm=True),
+    "dbrx": Recipe(norm=_LN, clamped=True, forward="attn_output_norm"),
+    # attention and feed-forward beside each other
+    "command-r": Recipe(norm=_LN, beside=Beside.FORWARD_STREAM_ATTENTION, logits="scale", head_norm_kind=_LN),
+    "cohere2": Recipe(norm=_LN, beside=Beside.FORWARD_STREAM_ATTENTION, logits="scale", turning=Turning.WINDOWS),
+    "cohere2moe": Recipe(
+        norm="by key",
+        turning=Turning.WINDOWS_AND_DENSE,
+        shared_mean=True,
+        beside=Beside.FORWARD_STREAM_ATTENTION,
+        logits="scale",
+        gating="sigmoid",
+        normed=False,
+        from_file=_ALL_KEYS,
+    ),
+    "falcon": Recipe(norm=_LN, beside=Beside.FORWARD_ATTENTION_STREAM),
+    "plamo": Recipe(beside=Beside.FORWARD_ATTENTION_STREAM),
+    "phi2": Recipe(norm=_LN, beside=Beside.ATTENTION_FORWARD_STREAM, scaled_queries=True),
+    "gptneox": Recipe(norm=_LN, beside=Beside.FORWARD_STREAM_ATTENTION),
+    "stablelm": Recipe(norm=_LN, beside=Beside.FORWARD_SUM, head_norm_kind=_LN),
+}
+"""Families that the one builder of `llama_cpp_transformers.py` makes."""

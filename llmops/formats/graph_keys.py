@@ -1,0 +1,27 @@
+"""The keys of a GGUF file that say how its graph is computed: routing of experts, scales, caps.
+
+Source: llama.cpp b11669, src/llama-model.cpp and the loaders in src/models/*.cpp; a key that is not there counts as 0 in them.
+"""
+
+from llmops.domain.model import GraphKeys
+from llmops.formats.model_keys import ModelKeys
+
+
+def graph_keys(keys: ModelKeys) -> GraphKeys:
+    """What the file says, a missing number as 0."""
+    return GraphKeys(
+        expert_gating=keys.integer("expert_gating_func", 0),
+        expert_weights_norm=keys.flag("expert_weights_norm", default=False),
+        expert_weights_scale=keys.number("expert_weights_scale"),
+        expert_groups=keys.integer("expert_group_count", 0),
+        expert_groups_used=keys.integer("expert_group_used_count", 0),
+        logit_scale=keys.number("logit_scale"),
+        residual_scale=keys.number("residual_scale"),
+        embedding_scale=keys.number("embedding_scale"),
+        attention_cap=keys.number("attn_logit_softcapping"),
+        logit_cap=keys.number("final_logit_softcapping"),
+        clamp_kqv=keys.number("attention.clamp_kqv"),
+        temperature_scale=keys.number("attention.temperature_scale"),
+        parallel_residual=keys.flag("use_parallel_residual", default=None),
+        rms_norm=keys.has("attention.layer_norm_rms_epsilon"),
+    )
