@@ -272,6 +272,14 @@ def test_a_lock_of_a_plan_that_does_not_fit_is_not_offered_as_the_next_step(tiny
     assert finding["fix"]
 
 
+def test_a_plan_nobody_forced_that_does_not_fit_leaves_an_earlier_lock_as_it_was(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "llmops.lock").write_text("earlier\n")
+    done = llmops("plan", str(tiny), "--gpu", "64MiB", "--out", "llmops.lock", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "llmops.lock was not written: the plan does not fit" in done.stdout
+    assert (tmp_path / "llmops.lock").read_text() == "earlier\n"
+
+
 def test_a_card_of_this_host_that_the_catalogue_does_not_have_is_planned_for_without_a_speed(tmp_path: Path) -> None:
     gpu = replace(workstation.GPU, name=Known("NVIDIA Foo 9000"))
     facts = replace(workstation.FACTS, nvidia=replace(workstation.FACTS.nvidia, gpus=(gpu, replace(gpu, index=1))))

@@ -1,17 +1,22 @@
 """plan = explain of plan's command line = the real engine."""
 
+import json
 import re
 import socket
 import subprocess
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+import workstation
 from explaining import codes, document
 from headers import measured_model
 
+from llmops.domain.forms import dump
+from llmops.domain.reading import Known
 from llmops.domain.units import MIB
 from llmops.formats.tiny_model import TINY_NAME, tiny_model
 from llmops.hub.loopback import LoopbackHub
@@ -195,3 +200,38 @@ def test_the_buffers_a_real_server_prints_are_the_ledgers(line: str, llama_serve
     assert {kind: f"{count / MIB:.2f}" for kind, count in said.items()} == {
         kind: f"{mebibytes:.2f}" for kind, mebibytes in printed.items()
     }
+
+
+@pytest.mark.parametrize("known_by", ["number", "UUID"])
+def test_the_cards_a_plan_takes_of_several_unlike_ones_are_said_beside_its_command_line(
+    known_by: str, tmp_path: Path
+) -> None:
+    """Not the first of the cards is taken: the command line alone would mean another one."""
+    measured = measured_model("llama3-8b")
+    path = tmp_path / "model.gguf"
+    with path.open("wb") as file:
+        file.write(measured.header)
+        file.truncate(measured.file_bytes)
+    cards: tuple[str, ...] = ("--gpu", "4GiB", "--gpu", "24GiB")
+    if known_by == "UUID":
+        small = replace(workstation.GPU, memory_bytes=Known(4 << 30), free_bytes=Known(4 << 30))
+        large = replace(workstation.GPU, index=1, uuid=Known("GPU-00000000-1111-2222-3333-444444444444"))
+        facts = replace(workstation.FACTS, nvidia=replace(workstation.FACTS.nvidia, gpus=(small, large)))
+        (tmp_path / "facts.json").write_text(json.dumps(dump(facts)))
+        cards = ("--facts", str(tmp_path / "facts.json"))
+    _, planned = document("plan", str(path), *cards)
+    chosen = planned["result"]["plan"]
+    taken = "1" if known_by == "number" else "GPU-00000000-1111-2222-3333-444444444444"
+    assert chosen["environment"] == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": taken}
+
+    said = [f"{name}={value}" for name, value in chosen["environment"].items()]
+    argv = [word.replace("{model}", str(path)) for word in chosen["argv"]]
+    code, explained = document("explain", *cards, "--", *said, *argv)
+    assert (code, explained["result"]["ledger"]) == (0, planned["result"]["ledger"])
+    _, alone = document("explain", *cards, "--", *argv)
+    assert alone["result"]["ledger"] != planned["result"]["ledger"]
+
+
+def test_a_plan_that_takes_all_cards_says_nothing_of_the_environment() -> None:
+    _, planned = document("plan", "qwen3-8b:Q4_K_M", "--gpu", "24GiB")
+    assert planned["result"]["plan"]["environment"] == {}

@@ -9,7 +9,8 @@ from hub_models import GGUF, QUICK, repository
 
 from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.model import ModelFile, ModelRef
-from llmops.hub.reading import RemoteReader, local_reader, open_file
+from llmops.hub.reader import local_reader
+from llmops.hub.reading import RemoteReader, open_file
 from llmops.hub.repository import list_files
 
 SIZE = 6 << 20

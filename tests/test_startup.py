@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from headers import measured_model
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {
@@ -64,3 +65,26 @@ def test_help_takes_less_than_half_the_time_of_the_hubs_own_command() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| `llmops --help` |" in done.stdout
+
+
+def test_a_plan_of_a_local_file_reads_no_catalogue_and_loads_nothing_of_the_hub_the_host_or_the_lock(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(measured_model("llama3-8b").header)
+    with path.open("r+b") as file:
+        file.truncate(measured_model("llama3-8b").file_bytes)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "llmops", "plan", str(path), "--gpu", "24GB", "--json"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    modules = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert {name.partition(".")[0] for name in modules} & (HEAVY | {"ssl", "http", "email"}) == set()
+    assert {name for name in modules if name.startswith(("llmops.hub", "llmops.probe", "llmops.formats"))} <= {
+        "llmops.hub", "llmops.hub.account", "llmops.hub.headers", "llmops.hub.reader", "llmops.formats",
+        *(f"llmops.formats.{name}" for name in (
+            "architectures", "beginning", "devices", "gguf", "gguf_cursor", "gguf_shape", "gguf_tensors", "gguf_values",
+            "layers", "lookalike", "model_keys", "model_source", "recurrence", "refusal",
+        )),
+    }  # fmt: skip
+    assert not modules & {"llmops.domain.catalogue", "llmops.domain.host", "llmops.domain.lock"}

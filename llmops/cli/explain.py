@@ -12,6 +12,7 @@ from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Sty
 from llmops.cli.explaining import Question, assumed, locked, open_named, proposal, shape_that_fits, sized_from
 from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
+from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
 from llmops.cli.starting import from_file, is_file_name, typed
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.explained import EngineProcess, FlagSource, Meaning
@@ -20,7 +21,6 @@ from llmops.domain.programs import Runner
 from llmops.domain.units import size_bytes
 from llmops.engines.explainers import EXPLAINERS
 from llmops.engines.process import engine_process
-from llmops.probe.programs import Programs
 from llmops.views.explain import Explained, explain_result, show_explained
 from llmops.views.ledger import what_is_missing
 
@@ -41,7 +41,7 @@ class Options:
     gpu_memory_reserve: str = RESERVE
 
 
-def run(options: Options, *, runner: Runner, sources: Sources, environment: Mapping[str, str]) -> Answer:
+def run(options: Options, *, runner: Runner | None = None, sources: Sources, environment: Mapping[str, str]) -> Answer:
     """Words or file → the engine's process → what it means → the model's header → the ledger and what is to be said of it."""
     reserve = size_bytes(options.gpu_memory_reserve)
     if reserve is None:
@@ -162,25 +162,14 @@ def command(
     ] = None,
     *,
     service: Annotated[str | None, typer.Option(help="Which service of a compose file.")] = None,
-    gpu: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="NAME[:COUNT], a size such as 24GB, or none; repeatable. Default: this host.", envvar="LLMOPS_GPU"
-        ),
-    ] = None,
-    facts: Annotated[
-        str | None, typer.Option(help="Weigh for the host of this facts file.", envvar="LLMOPS_FACTS")
-    ] = None,
+    gpu: GpuOption = None,
+    facts: FactsOption = None,
     model: Annotated[
         str | None, typer.Option(help="MODEL that stands in for a file that is not here.", envvar="LLMOPS_MODEL")
     ] = None,
     lock: Annotated[str | None, typer.Option(help="Lock whose model stands in for a file that is not here.")] = None,
-    quantization: Annotated[
-        str | None, typer.Option(help="Which one of the stand-in, such as Q4_K_M.", envvar="LLMOPS_QUANTIZATION")
-    ] = None,
-    gpu_memory_reserve: Annotated[
-        str, typer.Option(help="Left free on each card.", envvar="LLMOPS_GPU_MEMORY_RESERVE")
-    ] = RESERVE,
+    quantization: QuantizationOption = None,
+    gpu_memory_reserve: ReserveOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -195,8 +184,8 @@ def command(
         model=model,
         lock=lock,
         quantization=quantization,
-        gpu_memory_reserve=gpu_memory_reserve,
+        gpu_memory_reserve=gpu_memory_reserve or RESERVE,
     )
     context.params["words"] = f"{len(options.words)} words"  # may hold a key, and `--verbose` prints parameters
-    answer = run(options, runner=Programs(os.environ), sources=Sources(), environment=os.environ)
+    answer = run(options, sources=Sources(), environment=os.environ)
     return give("explain", answer, Style(json=as_json, quiet=quiet, verbose=verbose, strict=strict))

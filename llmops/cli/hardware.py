@@ -5,16 +5,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from llmops.domain.catalogue import GpuRow
 from llmops.domain.engine import Device, HostDevice
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
-from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
-from llmops.formats import catalogue, devices
-from llmops.formats.facts import parse_facts
-from llmops.library import files, shipped
+from llmops.formats import devices
+from llmops.library import files
+
+if TYPE_CHECKING:
+    from llmops.domain.catalogue import GpuRow
+    from llmops.domain.host import HostFacts
 
 STDIN = "<stdin>"
 
@@ -25,7 +27,7 @@ class Hardware:
 
     cards: tuple[Device, ...]
     host: HostDevice
-    facts: HostFacts | None
+    facts: "HostFacts | None"
     notes: tuple[str, ...]
 
     def rooms_bytes(self) -> tuple[int, ...]:
@@ -35,13 +37,18 @@ class Hardware:
         return (cards, both) if self.cards else (both,)
 
 
-def gpu_rows() -> tuple[GpuRow, ...]:
+def gpu_rows() -> "tuple[GpuRow, ...]":
     """The catalogue's cards."""
+    from llmops.formats import catalogue
+    from llmops.library import shipped
+
     return catalogue.gpus(shipped.text("catalogue", "gpus.json"))
 
 
-def facts_of(path: str) -> HostFacts:
+def facts_of(path: str) -> "HostFacts":
     """A facts file, or `-` for standard input."""
+    from llmops.formats.facts import parse_facts
+
     if path != "-":
         hint = "`llmops doctor --json > facts.json` writes one"
         return parse_facts(files.read_text(Path(path), hint=hint), file=path)
@@ -52,23 +59,26 @@ def facts_of(path: str) -> HostFacts:
     return parse_facts(text, file=STDIN)
 
 
-def this_host(runner: Runner) -> HostFacts:
-    """Ask this host."""
+def this_host(runner: Runner | None) -> "HostFacts":
+    """Ask this host, with the program runner given or the real one."""
     from llmops.probe import examine
+    from llmops.probe.programs import Programs
 
-    return examine(runner=runner, disk_paths=(Path.cwd(),), environment=os.environ)
+    return examine(runner=runner or Programs(os.environ), disk_paths=(Path.cwd(),), environment=os.environ)
 
 
-def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner) -> Hardware:
-    """`--gpu` before `--facts` before this host. `--gpu none` is this host (or `--facts`) without its cards."""
-    rows = gpu_rows()
-    named, notes = devices.from_options(gpus, rows) if gpus else ((), ())
+def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner | None = None) -> Hardware:
+    """`--gpu` before `--facts` before this host. `--gpu none` is this host (or `--facts`) without its cards.
+
+    Without a runner this host is asked by the real one. The catalogue is read only for a card that has a name.
+    """
+    named, notes = devices.from_options(gpus, gpu_rows() if devices.name_a_card(gpus) else ()) if gpus else ((), ())
     if named:
         unknown = HostDevice(memory_bytes=None, physical_cores=None)
         note = "the host of these cards is not known: its memory is not judged"
         return Hardware(cards=named, host=unknown, facts=None, notes=(*notes, note))
     known = facts_of(facts) if facts is not None else this_host(runner)
-    cards, host = devices.from_facts(known, rows)
+    cards, host = devices.from_facts(known, gpu_rows())
     if gpus:
         return Hardware(cards=(), host=host, facts=known, notes=("CPU only, as `--gpu none` asks",))
     unknown_names = dict.fromkeys(card.name for card in cards if card.bandwidth_gb_s is None)

@@ -1,6 +1,5 @@
 """`llmops plan`."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,14 +9,13 @@ import typer
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
+from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
 from llmops.cli.planning import (
-    DOES_NOT_FIT,
     FIRST_PORT,
     Options,
     Planned,
     chosen_cards,
     findings_of,
-    lock_of,
     plan_all,
     read_profile,
     said_by_profile,
@@ -27,27 +25,33 @@ from llmops.domain.finding import Finding
 from llmops.domain.forms import Json
 from llmops.domain.profile import EngineChoice
 from llmops.domain.programs import Runner
-from llmops.formats.lock import dump_lock
 from llmops.library import files
-from llmops.probe.programs import Programs
+from llmops.sizing.findings import DOES_NOT_FIT
 from llmops.views.plan import plan_result, show_plan
 from llmops.views.screen import Screen, Tone, show_findings
 
+NOT_LOCKED = "the plan does not fit; a setting that is typed (`--context 8192`) is locked also when it does not"
 
-def run(options: Options, *, runner: Runner, sources: Sources) -> Answer:
+
+def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> Answer:
     """Profile and host → the model's own headers → the search over the engine's ledger → plans, and the lock with `--out`."""
     profile = read_profile(options)
     place = chosen_cards(hardware(gpus=options.gpus, facts=options.facts or profile.host.facts, runner=runner), profile)
     planned = plan_all(profile, place, options, sources)
     # What is true of the whole profile is found once for each deployment.
     findings = list(dict.fromkeys(finding for one in planned for finding in findings_of(one, profile)))
-    if options.out is not None:
+    fits = all(one.plan.ledger.fits() for one in planned)
+    locks = options.out is not None and (fits or options.forces_a_setting())
+    if options.out is not None and locks:
+        from llmops.cli.locking import lock_of
+        from llmops.formats.lock import dump_lock
+
         files.write_atomically(Path(options.out), dump_lock(lock_of(profile, planned, place)))
     return Answer(
         result=result_of(planned),
-        show=lambda to: _show(to, planned, findings, out=options.out),
+        show=lambda to: _show(to, planned, findings, out=options.out, locks=locks),
         findings=tuple(findings),
-        ok=all(one.plan.ledger.fits() for one in planned),
+        ok=fits,
         elsewhere=said_by_profile(options, profile),
     )
 
@@ -60,7 +64,7 @@ def result_of(planned: Sequence[Planned]) -> Json:
     return deployments | only if isinstance(only, dict) else deployments
 
 
-def _show(to: Screen, planned: Sequence[Planned], findings: Sequence[Finding], *, out: str | None) -> None:
+def _show(to: Screen, planned: Sequence[Planned], findings: Sequence[Finding], *, out: str | None, locks: bool) -> None:
     for one in planned:
         if len(planned) > 1:
             to.line(one.name, tone=Tone.TITLE)
@@ -73,8 +77,10 @@ def _show(to: Screen, planned: Sequence[Planned], findings: Sequence[Finding], *
     fits = all(one.plan.ledger.fits() for one in planned)
     if out is not None and fits:
         to.line(f"wrote {out}; next: `llmops pull --lock {out}`", tone=Tone.GOOD)
-    elif out is not None:
+    elif locks:
         to.line(f"wrote {out}, of a plan that does not fit", tone=Tone.WARN)
+    elif out is not None:
+        to.line(f"{out} was not written: {NOT_LOCKED}", tone=Tone.WARN)
     else:
         to.line("nothing was written; `--out llmops.lock` pins this plan" if fits else "nothing was written")
 
@@ -90,20 +96,13 @@ def command(
     profile: Annotated[
         str | None, typer.Option(help="The intent (default ./llmops.yaml).", envvar="LLMOPS_PROFILE")
     ] = None,
-    gpu: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="NAME[:COUNT], a size such as 24GB, or none; repeatable. Default: this host.", envvar="LLMOPS_GPU"
-        ),
-    ] = None,
-    facts: Annotated[
-        str | None, typer.Option(help="Plan for the host of this facts file.", envvar="LLMOPS_FACTS")
-    ] = None,
+    gpu: GpuOption = None,
+    facts: FactsOption = None,
     out: Annotated[
         str | None, typer.Option(help="Write the lock here (files are hashed now).", envvar="LLMOPS_OUT")
     ] = None,
     engine: Annotated[EngineChoice | None, typer.Option(help="Which server.", envvar="LLMOPS_ENGINE")] = None,
-    quantization: Annotated[str | None, typer.Option(help="Such as Q4_K_M.", envvar="LLMOPS_QUANTIZATION")] = None,
+    quantization: QuantizationOption = None,
     context: Annotated[
         int | None, typer.Option(min=1, help="Tokens one request may use, prompt and answer.", envvar="LLMOPS_CONTEXT")
     ] = None,
@@ -131,9 +130,7 @@ def command(
         float | None,
         typer.Option(min=0.01, max=1.0, help="Share of the card vLLM takes.", envvar="LLMOPS_GPU_MEMORY_UTILIZATION"),
     ] = None,
-    gpu_memory_reserve: Annotated[
-        str | None, typer.Option(help="Left free on each card, such as 1GiB.", envvar="LLMOPS_GPU_MEMORY_RESERVE")
-    ] = None,
+    gpu_memory_reserve: ReserveOption = None,
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="The engine's port on loopback.", envvar="LLMOPS_PORT")
     ] = FIRST_PORT,
@@ -164,5 +161,5 @@ def command(
         gpu_memory_reserve=gpu_memory_reserve,
         port=port,
     )
-    answer = run(options, runner=Programs(os.environ), sources=Sources())
+    answer = run(options, sources=Sources())
     return give("plan", answer, Style(json=as_json, quiet=quiet, verbose=verbose, strict=strict))

@@ -1,26 +1,21 @@
 """From a profile and a host to plans and a lock: what `plan` and `quickstart` share."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from llmops import __version__
 from llmops.cli.hardware import Hardware
 from llmops.cli.opening import Opened, Sources, open_model
-from llmops.domain.engine import Engine, EngineName, EngineSettings, FlashAttention, Wishes
+from llmops.domain.engine import EngineName, EngineSettings, FlashAttention, Wishes
 from llmops.domain.errors import WrongUsage
-from llmops.domain.finding import Finding, Status
-from llmops.domain.lock import Lock, LockedDeployment, LockedDevice, LockedEngine
-from llmops.domain.model import ModelRef, ModelShape
+from llmops.domain.finding import Finding
+from llmops.domain.model import ModelShape
 from llmops.domain.places import deployment_name
 from llmops.domain.plan import Plan, Speed
 from llmops.domain.profile import AllGpus, Auto, EngineChoice, Intent, Profile
 from llmops.domain.units import size_bytes
 from llmops.engines import ENGINES
-from llmops.formats.facts import facts_digest
-from llmops.formats.profile import parse_profile, profile_digest
 from llmops.library import files
-from llmops.sizing.numbers import numbers
+from llmops.sizing.findings import findings, unused
 from llmops.sizing.search import search
 from llmops.sizing.speed import speed
 from llmops.views.ledger import what_is_missing
@@ -28,7 +23,11 @@ from llmops.views.plan import way_out
 
 PROFILE = "llmops.yaml"
 FIRST_PORT = 8080
-DOES_NOT_FIT = "PLN001"
+SIZING = (
+    *("quantization", "context", "parallel", "kv_cache_type", "kv_unified", "batch", "ubatch", "flash_attention"),
+    *("gpu_layers", "tensor_parallel", "gpu_memory_utilization", "gpu_memory_reserve"),
+)
+"""Options that force a setting the planner would choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +54,11 @@ class Options:
     gpu_memory_reserve: str | None = None
     port: int = FIRST_PORT
 
+    def forces_a_setting(self) -> bool:
+        """Whether anything that sizes was typed: the ledger is then for exactly that, and locked also where it does not fit."""
+        blank = Options()
+        return any(getattr(self, name) != getattr(blank, name) for name in SIZING)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -78,6 +82,8 @@ def read_profile(options: Options) -> Profile:
             "no MODEL given, and no `llmops.yaml` here",
             hint="`llmops plan qwen3-8b` sizes a model; `llmops init` writes a profile",
         )
+    from llmops.formats.profile import parse_profile
+
     profile = parse_profile(files.read_text(Path(path), hint="`llmops init` writes one"), file=path)
     if options.model is None:
         return profile
@@ -214,87 +220,13 @@ def wishes(options: Options, intent: Intent) -> Wishes:
 
 def findings_of(planned: Planned, profile: Profile) -> list[Finding]:
     """What a person should know of this plan before using it."""
-    found: list[Finding] = []
-    ledger = planned.plan.ledger
-    if not ledger.fits():
-        found.append(
-            Finding(
-                code=DOES_NOT_FIT,
-                status=Status.FAIL,
-                message=f"`{planned.name}` does not fit: {'; '.join(what_is_missing(ledger))}",
-                fix=way_out(planned.plan),
-            )
-        )
-    found += [
-        Finding(code="PLN002", status=Status.WARN, message=f"not sized: {words}") for words in planned.shape.not_sized
-    ]
-    if (
-        not planned.shape.has_chat_template
-        and planned.opened.engine is EngineName.LLAMA_CPP
-        and planned.opened.has_header
-    ):
-        message = "the file has no chat template: the server falls back to ChatML, wrong for most models"
-        found.append(Finding(code="PLN003", status=Status.WARN, message=message))
-    unused = _unused(planned.intent, profile)
-    if unused:
-        message = f"read and kept in the profile, not used by this version's plan: {', '.join(unused)}"
-        found.append(Finding(code="PLN004", status=Status.WARN, message=message))
-    return found
-
-
-def _unused(intent: Intent, profile: Profile) -> list[str]:
-    """Keys that are part of the profile but that nothing here reads yet, when they differ from their default."""
-    default = Intent(model="")
-    unused = [
-        name
-        for name in ("slo", "objective", "features", "fallback", "engine_args")
-        if getattr(intent, name) != getattr(default, name)
-    ]
-    unused += [f"workload.{name}" for name in ("traces", "arrival_rps") if getattr(intent.workload, name) is not None]
-    blank = Profile(deployments={})
-    unused += [
-        f"serve.{name}"
-        for name in ("gateway", "fallback_api")
-        if getattr(profile.serve, name) != getattr(blank.serve, name)
-    ]
-    unused += [name for name in ("observe", "change", "cost") if getattr(profile, name) != getattr(blank, name)]
-    return unused
-
-
-def lock_of(profile: Profile, planned: Sequence[Planned], place: Hardware) -> Lock:
-    """The hand-over to every later command."""
-    return Lock(
-        made_by=f"llmops {__version__}",
-        profile_digest=profile_digest(profile),
-        facts_digest=facts_digest(place.facts) if place.facts is not None else None,
-        host=replace(profile.host, facts=None),
-        serve=profile.serve,
-        observe=profile.observe,
-        targets=profile.targets,
-        change=profile.change,
-        deployments={one.name: _locked(one, profile, place) for one in planned},
+    plan, opened = planned.plan, planned.opened
+    of_plan = findings(
+        planned.name,
+        plan,
+        shape=planned.shape,
+        is_header=opened.has_header and opened.engine is EngineName.LLAMA_CPP,
+        missing=tuple(what_is_missing(plan.ledger)),
+        way_out=way_out(plan),
     )
-
-
-def _locked(planned: Planned, profile: Profile, place: Hardware) -> LockedDeployment:
-    plan = planned.plan
-    engine: Engine = ENGINES[planned.opened.engine]
-    model: ModelRef = planned.opened.pin(plan.quantization)
-    return LockedDeployment(
-        model=model,
-        quantization=plan.quantization,
-        engine=LockedEngine(name=engine.NAME, build=engine.BUILD, versions=engine.VERSIONS),
-        settings=plan.settings,
-        argv=plan.argv,
-        devices=tuple(
-            LockedDevice(name=card.name, capacity_bytes=card.capacity_bytes, uuid=card.uuid, index=card.index)
-            for card in (place.cards[at] for at in plan.cards)
-        ),
-        ledger=plan.ledger,
-        speed=plan.speed,
-        numbers=numbers(
-            settings=plan.settings, ledger=plan.ledger, speed=plan.speed, serve=profile.serve, port=planned.port
-        ),
-        features=planned.intent.features,
-        fallback=planned.intent.fallback,
-    )
+    return [*of_plan, *unused(planned.intent, profile)]

@@ -1,5 +1,6 @@
 """A process to look at: words on the command line, a systemd unit with its drop-ins, or a service of a compose file."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ UNITS, COMPOSE = (".service",), (".yaml", ".yml")
 SHELL_NAMES = ("LLAMA_", "GGML_", "AIP_")
 """What a server started from this shell would read of its environment."""
 
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII | re.DOTALL)
+
 
 def is_file_name(words: Sequence[str]) -> bool:
     """Whether the words are one file to read, and not a command line."""
@@ -27,7 +30,13 @@ def typed(words: Sequence[str], environment: Mapping[str, str], *, here: bool) -
     kept = {name: value for name, value in environment.items() if name.startswith(SHELL_NAMES)}
     if here and "CUDA_VISIBLE_DEVICES" in environment:
         kept["CUDA_VISIBLE_DEVICES"] = environment["CUDA_VISIBLE_DEVICES"]
-    return Started(name=words[0] if words else "", argv=tuple(words), environment=kept)
+    rest = list(words)
+    while (
+        rest and (assignment := _ASSIGNMENT.fullmatch(rest[0])) is not None
+    ):  # `NAME=VALUE … PROGRAM`, as a shell takes it
+        kept[assignment[1]] = assignment[2]
+        rest.pop(0)
+    return Started(name=rest[0] if rest else "", argv=tuple(rest), environment=kept)
 
 
 def from_file(path: str, *, service: str | None, environment: Mapping[str, str]) -> tuple[EngineProcess, Started]:

@@ -54,7 +54,8 @@ class Plan:
     """The decision for one deployment.
 
     `cards` are the positions of the devices it uses, in the order they were given; the ledger's devices are these.
-    `gpu_layers` counts the layers on them, the output as one; None where an engine has no such choice.
+    `gpu_layers` counts the layers on them, the output as one; None where an engine has no such choice. `environment` names
+    these cards where there are others: the command line alone would take the first ones.
     """
 
     model: str
@@ -67,3 +68,4 @@ class Plan:
     alternatives: tuple[Alternative, ...] = ()
     cards: tuple[int, ...] = ()
     gpu_layers: int | None = None
+    environment: tuple[tuple[str, str], ...] = ()

@@ -12,6 +12,7 @@ from llmops.domain.finding import Where
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.places import CONFIGURATION, NAME_LIMIT, STORE, current_directory
 from llmops.domain.profile import SelfSigned, Serve, TlsFiles
+from llmops.domain.visible import ORDER, visible_cards
 
 PROGRAMS = {EngineName.LLAMA_CPP: "/usr/bin/llama-server", EngineName.VLLM: "/opt/llmops/vllm/bin/vllm"}
 """Where the engines lie on the target: Debian's package, and the virtual environment of llmops."""
@@ -143,15 +144,11 @@ def _environment(locked: LockedDeployment) -> tuple[tuple[str, str], ...]:
 
 def _visible_cards(locked: LockedDeployment, field: str) -> tuple[tuple[str, str], ...]:
     """The cards by UUID where all are known, else by number (PCI bus order), else whatever the host has."""
-    uuids = [one.uuid for one in locked.devices if one.uuid is not None]
-    indices = [str(one.index) for one in locked.devices if one.index is not None]
-    for uuid in uuids:
-        if not _UUID.fullmatch(uuid):
-            raise _refused(f"{field}.devices", f"{uuid[:60]!r} is not a card's UUID")
-    names = uuids if len(uuids) == len(locked.devices) else indices
-    if not locked.devices or len(names) != len(locked.devices):
-        return ()
-    return (("CUDA_VISIBLE_DEVICES", ",".join(names)),)
+    for one in locked.devices:
+        if one.uuid is not None and not _UUID.fullmatch(one.uuid):
+            raise _refused(f"{field}.devices", f"{one.uuid[:60]!r} is not a card's UUID")
+    variables = visible_cards([one.uuid for one in locked.devices], [one.index for one in locked.devices])
+    return tuple(pair for pair in variables if pair != ORDER)  # the order is said in `_environment`
 
 
 def _container(name: str, locked: LockedDeployment, argv: Sequence[str], image: str | None) -> Container:

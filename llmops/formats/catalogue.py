@@ -53,6 +53,13 @@ def models(text: str) -> tuple[ModelRow, ...]:
     return _rows(ModelRow, text, file="catalogue/models.json")
 
 
+def models_with(text: str, name: str) -> tuple[ModelRow, ...]:
+    """The rows of `models.json` whose text holds a name: a row is a line, and only these lines are read."""
+    word = json.dumps(name.strip(), ensure_ascii=False)[1:-1].casefold()
+    lines = [line.rstrip(",") for line in text.splitlines() if word in line.casefold() and line.startswith("{")]
+    return models(f"[{','.join(lines)}]")
+
+
 def gpus(text: str) -> tuple[GpuRow, ...]:
     """The rows of `gpus.json`."""
     return _rows(GpuRow, text, file="catalogue/gpus.json")

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from llmops.domain.catalogue import GpuRow
 from llmops.domain.engine import Device, DeviceKind, HostDevice
 from llmops.domain.errors import WrongInput, WrongUsage
-from llmops.domain.host import Cpu, Gpu, HostFacts, Memory
 from llmops.domain.reading import Known, Unknown, known
 from llmops.domain.units import MIB, TIB, size_bytes, size_text
-from llmops.formats.catalogue import find_gpu, gpu_of_driver
+
+if TYPE_CHECKING:
+    from llmops.domain.catalogue import GpuRow
+    from llmops.domain.host import Cpu, Gpu, HostFacts, Memory
 
 NONE = "none"
 COUNT_LIMIT = 64
@@ -21,7 +23,7 @@ _COUNTED = re.compile(r"(?P<name>.+):(?P<count>[0-9]{1,4})", re.ASCII)
 _SIZE_LIKE = re.compile(r"[0-9.,]+\s*[kmgt]?(i?b?)", re.IGNORECASE | re.ASCII)
 
 
-def from_options(texts: Sequence[str], rows: Sequence[GpuRow]) -> tuple[tuple[Device, ...], tuple[str, ...]]:
+def from_options(texts: Sequence[str], rows: "Sequence[GpuRow]") -> tuple[tuple[Device, ...], tuple[str, ...]]:
     """The cards in the order given, numbered from 0, and which row each name was taken as; `none` is no card.
 
     A card of the catalogue has all of its memory free: nothing else runs on it, and what the driver takes is in the
@@ -45,7 +47,17 @@ def from_options(texts: Sequence[str], rows: Sequence[GpuRow]) -> tuple[tuple[De
     return tuple(cards), tuple(notes)
 
 
-def from_facts(facts: HostFacts, rows: Sequence[GpuRow]) -> tuple[tuple[Device, ...], HostDevice]:
+def name_a_card(texts: Sequence[str]) -> bool:
+    """Whether any text is neither `none` nor a size: then the catalogue's cards are needed."""
+    return any(_size(text.strip()) is None for text in texts if text.strip().casefold() != NONE)
+
+
+def _size(text: str) -> int | None:
+    match = _COUNTED.fullmatch(text)
+    return size_bytes(match["name"].strip() if match else text)
+
+
+def from_facts(facts: "HostFacts", rows: "Sequence[GpuRow]") -> tuple[tuple[Device, ...], HostDevice]:
     """The host's cards with what is free on them now, and its memory and cores.
 
     Bandwidth and FLOPS come from the catalogue's row of the same name and memory. Raises `WrongInput` for a card that
@@ -65,7 +77,7 @@ def _counted(text: str) -> tuple[str, int]:
     return match["name"].strip(), count
 
 
-def _device(name: str, rows: Sequence[GpuRow], *, index: int) -> tuple[Device, str]:
+def _device(name: str, rows: "Sequence[GpuRow]", *, index: int) -> tuple[Device, str]:
     size = size_bytes(name)
     if size is not None:
         return _bare(name, size, index)
@@ -74,6 +86,8 @@ def _device(name: str, rows: Sequence[GpuRow], *, index: int) -> tuple[Device, s
         hint = f"a size has a unit that means one thing, as `{digits}GiB` or `{digits}GB`; `llmops catalog gpus` lists cards"
         if not _is_card(name, rows):
             raise WrongUsage(f"`{name}` is neither a card nor a size", hint=hint)
+    from llmops.formats.catalogue import find_gpu
+
     row, note = find_gpu(rows, name)
     if row.memory_bytes is None:
         reason = "its memory is shared with the host, and how much of it a card may use is a setting of the host"
@@ -92,8 +106,10 @@ def _device(name: str, rows: Sequence[GpuRow], *, index: int) -> tuple[Device, s
     return device, note
 
 
-def _is_card(name: str, rows: Sequence[GpuRow]) -> bool:
+def _is_card(name: str, rows: "Sequence[GpuRow]") -> bool:
     """Whether a number alone (`4090`) is part of a card's name."""
+    from llmops.formats.catalogue import find_gpu
+
     try:
         find_gpu(rows, name)
     except WrongUsage as stop:
@@ -117,7 +133,9 @@ def _bare(name: str, size: int, index: int) -> tuple[Device, str]:
     return device, f"`{name}` is taken as {what}, all of it free, without driver overhead; its speed is not known"
 
 
-def _card(gpu: Gpu, rows: Sequence[GpuRow]) -> Device:
+def _card(gpu: "Gpu", rows: "Sequence[GpuRow]") -> Device:
+    from llmops.formats.catalogue import gpu_of_driver
+
     name = known(gpu.name) or f"card {gpu.index}"
     memory, free = gpu.memory_bytes, gpu.free_bytes
     if known(gpu.mig_enabled):
@@ -141,12 +159,12 @@ def _card(gpu: Gpu, rows: Sequence[GpuRow]) -> Device:
     )
 
 
-def _refused(gpu: Gpu, name: str, reason: str) -> WrongInput:
+def _refused(gpu: "Gpu", name: str, reason: str) -> WrongInput:
     hint = "name what to plan for: `--gpu 24GiB` (its size), or `--gpu none`"
     return WrongInput(f"card {gpu.index} ({name}) cannot be planned for: {reason}", hint=hint)
 
 
-def _host(memory: Known[Memory] | Unknown, cpu: Known[Cpu] | Unknown) -> HostDevice:
+def _host(memory: "Known[Memory] | Unknown", cpu: "Known[Cpu] | Unknown") -> HostDevice:
     """What is available now, and not more than the cgroup's limit."""
     ram = known(memory)
     limit = known(ram.limit_bytes) if ram is not None else None

@@ -8,6 +8,8 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import repeat
+from operator import length_hint
 
 from llmops.domain.model import Tensor
 from llmops.domain.units import padded
@@ -207,16 +209,19 @@ class _Reader:
         """Over `count` texts, length by length; a tight loop, since a tokenizer has up to a million of them."""
         start = at = self._cursor.at
         length_at = U64.unpack_from
-        left = count
-        while left:
+        left = repeat(None, count)
+        while True:
             buffer = self._cursor.file.buffer
             try:
-                while left:
-                    at += 8 + length_at(buffer, at)[0]
-                    left -= 1
+                for _ in left:
+                    (length,) = length_at(buffer, at)
+                    at += 8 + length
+                break
             except (struct.error, OverflowError):  # the second: a length that no machine has
-                self._foresee(key, start, at, count, count - left)
+                done = count - 1 - length_hint(left)
+                self._foresee(key, start, at, count, done)
                 self._cursor.file.need(at + 8)
+                left = repeat(None, count - done)
         self._cursor.at = at
         self._cursor.file.need(at)
         if key == "tokenizer.ggml.tokens":

@@ -15,7 +15,7 @@ from llmops.hub.disk import disk_errors
 from llmops.hub.fetch import JOBS, Arrived, bytes_to_bring, land, missing_files
 from llmops.hub.hashing import BLOCK_BYTES
 from llmops.hub.partial import Partial, clone
-from llmops.hub.reading import unreadable
+from llmops.hub.reader import unreadable
 from llmops.hub.repository import check_names
 from llmops.hub.store import Store
 

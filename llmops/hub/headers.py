@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from llmops.hub.crew import Halt, Job, together
-from llmops.hub.reading import Reader
+from llmops.hub.reader import Reader
 
 T = TypeVar("T")
 AT_ONCE = 8
@@ -20,6 +19,8 @@ def read_headers(
     """
     if len(readers) == 1:
         return (parse(*readers[0]),)
+
+    from llmops.hub.crew import Halt, Job, together
 
     def job(name: str, reader: Reader) -> Job[T]:
         def work(halt: Halt) -> T:

@@ -13,7 +13,7 @@ from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef, So
 from llmops.domain.transfer import Moved, Progress, silent
 from llmops.hub.crew import Halt, together
 from llmops.hub.hashing import file_digests
-from llmops.hub.reading import unreadable
+from llmops.hub.reader import unreadable
 from llmops.hub.repository import check_names
 from llmops.hub.select import TEXT_FILES, selected
 

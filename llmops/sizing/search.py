@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Wishes
+from llmops.domain.engine import Device, DeviceKind, Engine, EngineName, EngineSettings, HostDevice, Wishes
 from llmops.domain.errors import WrongInput
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate, Plan, Speed
+from llmops.domain.visible import visible_cards
 from llmops.sizing.reasons import Choice, Outcome, alternatives, reasons
-from llmops.sizing.trial import VLLM_SEQUENCES, Draft, Question, card_sets, weigh
+from llmops.sizing.trial import VLLM_SEQUENCES, Draft, Question, card_sets, fits, weigh
 from llmops.sizing.wishes import cache_types, refuse_impossible
 
 DEFAULT_CONTEXT_TOKENS = 16384
@@ -64,7 +65,19 @@ def search(
         alternatives=alternatives(question, shapes, choice),
         cards=choice.draft.cards,
         gpu_layers=_gpu_layers(choice),
+        environment=_environment(question, choice),
     )
+
+
+def _environment(question: Question, choice: Choice) -> tuple[tuple[str, str], ...]:
+    """Nothing where all cards are taken, in their order, or none; else the variables that hide the others."""
+    cards = choice.draft.cards
+    if not cards or cards == tuple(range(len(question.devices))):
+        return ()
+    taken = [question.devices[at] for at in cards]
+    if any(one.kind is not DeviceKind.CUDA for one in taken):
+        return ()
+    return visible_cards([one.uuid for one in taken], [one.index for one in taken])
 
 
 def _gpu_layers(choice: Choice) -> int | None:
@@ -134,13 +147,11 @@ def _whole(question: Question, shape: ModelShape) -> Choice | None:
 def _slots_and_cards(question: Question, base: Draft) -> Iterator[Draft]:
     """Most slots first, then fewest cards; sets of cards too small for the fewest slots are not tried again."""
     goals = slot_goals(question)
-    least = [
-        replace(base, parallel=goals[-1], cards=cards) for cards in _sets(question) if _may_hold(question, base, cards)
-    ]
-    able = [draft.cards for draft in least if weigh(question, draft).ledger.fits()]
+    sets = [cards for cards in _sets(question) if _may_hold(question, base, cards)]
     for parallel in goals:
-        for cards in able:
-            yield replace(base, parallel=parallel, cards=cards)
+        for cards in sets:
+            if fits(question, replace(base, parallel=goals[-1], cards=cards)):
+                yield replace(base, parallel=parallel, cards=cards)
 
 
 def _may_hold(question: Question, base: Draft, cards: tuple[int, ...]) -> bool:
@@ -152,9 +163,8 @@ def _may_hold(question: Question, base: Draft, cards: tuple[int, ...]) -> bool:
 
 def _first_fitting(question: Question, drafts: Iterable[Draft], outcome: Outcome) -> Choice | None:
     for draft in drafts:
-        candidate = weigh(question, draft)
-        if candidate.ledger.fits():
-            return Choice(draft=draft, candidate=candidate, outcome=outcome)
+        if fits(question, draft):
+            return Choice(draft=draft, candidate=weigh(question, draft), outcome=outcome)
     return None
 
 

@@ -1,10 +1,11 @@
 """One try of the search: settings are written as a command line, read back, and only then weighed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Wishes
 from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate
 from llmops.domain.units import MIB
@@ -19,13 +20,16 @@ VLLM_SEQUENCES = 128
 
 VLLM_UTILIZATION_PERCENT = 92
 
+GUESSES = 4
+"""Places near a guessed context that are looked at before halves are taken."""
+
 SPLIT_STEPS = 64
 """Layers moved between cards, at most, to even out what is left on them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked, for every try the same."""
+    """What is asked, for every try the same. `known` keeps what was weighed: a ledger takes milliseconds."""
 
     engine: Engine
     alias: str
@@ -34,6 +38,7 @@ class Question:
     devices: tuple[Device, ...]
     host: HostDevice
     reserve_bytes: int
+    known: "dict[tuple[object, ...], Candidate]" = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +54,40 @@ class Draft:
     cpu_moe_layers: int = 0
     tensor_split: tuple[float, ...] = ()
 
+    def key(self) -> tuple[object, ...]:
+        """What tells two drafts of one search apart: its shapes live as long as the search."""
+        return (
+            *(id(self.shape), self.kv_cache_type, self.context_tokens, self.parallel),
+            *(self.cards, self.gpu_layers, self.cpu_moe_layers, self.tensor_split),
+        )
+
 
 def weigh(question: Question, draft: Draft) -> Candidate:
     """The candidate of a draft: its ledger is computed from its own command line, and from nothing else."""
-    split = draft.tensor_split
-    if len(draft.cards) > 1 and not split and question.engine.NAME is EngineName.LLAMA_CPP:
+    *_, last = _tries(question, draft)
+    return last
+
+
+def fits(question: Question, draft: Draft) -> bool:
+    """Whether the draft's candidate fits. Evening out layers that fit already only makes them fit better: not asked for."""
+    return any(one.ledger.fits() for one in _tries(question, draft))
+
+
+def _tries(question: Question, draft: Draft) -> Iterator[Candidate]:
+    """Ever better candidates of a draft: several where layers are moved between cards, else one."""
+    if len(draft.cards) > 1 and not draft.tensor_split and question.engine.NAME is EngineName.LLAMA_CPP:
         return _balanced(question, draft)
-    return _weigh(question, draft)
+    return iter((_weigh(question, draft),))
 
 
 def _weigh(question: Question, draft: Draft) -> Candidate:
+    key = draft.key()
+    if key not in question.known:
+        question.known[key] = _computed(question, draft)
+    return question.known[key]
+
+
+def _computed(question: Question, draft: Draft) -> Candidate:
     argv = question.engine.argv(
         _settings(question, draft), alias=question.alias, port=question.port, threads=question.host.physical_cores
     )
@@ -76,7 +105,7 @@ def _weigh(question: Question, draft: Draft) -> Candidate:
     return Candidate(quantization=draft.shape.quantization, settings=settings, argv=argv, ledger=ledger)
 
 
-def _balanced(question: Question, draft: Draft) -> Candidate:
+def _balanced(question: Question, draft: Draft) -> Iterator[Candidate]:
     """Layers over several cards, rendered as whole counts (`-ts 17,16`), moved until the tightest card is loosest."""
     room = [max(question.devices[at].free_bytes - question.reserve_bytes, 1) for at in draft.cards]
     total = len(draft.shape.layers) + 1
@@ -84,6 +113,7 @@ def _balanced(question: Question, draft: Draft) -> Candidate:
         total = max(min(draft.gpu_layers, total), 1)
     counts = _shared_out(total, room)
     best = _weigh(question, replace(draft, tensor_split=tuple(float(one) for one in counts)))
+    yield best
     for _ in range(SPLIT_STEPS):
         spares = [device.spare_bytes() for device in best.ledger.devices]
         tightest, loosest = spares.index(min(spares)), spares.index(max(spares))
@@ -96,7 +126,7 @@ def _balanced(question: Question, draft: Draft) -> Candidate:
         if min(device.spare_bytes() for device in one.ledger.devices) <= min(spares):
             break
         best, counts = one, moved
-    return best
+        yield best
 
 
 def _shared_out(total: int, room: Sequence[int]) -> list[int]:
@@ -176,15 +206,57 @@ def _room(device: Device) -> int:
 def largest_context(question: Question, draft: Draft, *, limit_tokens: int) -> int | None:
     """The most tokens of one request that fit, a multiple of 256 (or the limit itself); None where not even one granule does.
 
-    Bytes grow with the context, so a binary search finds it: it fits, one granule more does not.
+    Bytes grow with the context, so a search by halves finds it: it fits, one granule more does not. They grow nearly in a
+    line, which says where that is: it is looked at first, and is the answer where both hold.
     """
-    if limit_tokens > 0 and weigh(question, replace(draft, context_tokens=limit_tokens)).ledger.fits():
+    if limit_tokens > 0 and fits(question, replace(draft, context_tokens=limit_tokens)):
         return limit_tokens
-    low, high = 0, -(-limit_tokens // CONTEXT_GRANULE)
+    granules = -(-limit_tokens // CONTEXT_GRANULE)
+    near = _near_guess(question, draft, granules)
+    if near is None and not fits(question, replace(draft, context_tokens=min(CONTEXT_GRANULE, limit_tokens))):
+        return None
+    low, high = near or (0, granules)
     while high - low > 1:
         middle = (low + high) // 2
-        if weigh(question, replace(draft, context_tokens=middle * CONTEXT_GRANULE)).ledger.fits():
+        if fits(question, replace(draft, context_tokens=middle * CONTEXT_GRANULE)):
             low = middle
         else:
             high = middle
     return low * CONTEXT_GRANULE if low else None
+
+
+def _near_guess(question: Question, draft: Draft, granules: int) -> tuple[int, int] | None:
+    """The last granule that fits and the first that does not, found where a line from the draft to the limit says.
+
+    With the draft's split the bytes of a device grow nearly in a line. None where that is not so: nothing is near the line's
+    place, or what is spare there is much more than a granule takes (a buffer grew in a step), or the draft does not fit.
+    """
+    begun = draft.context_tokens // CONTEXT_GRANULE
+    if not 0 < begun < granules or draft.context_tokens % CONTEXT_GRANULE or not fits(question, draft):
+        return None
+    split = weigh(question, draft).settings.tensor_split
+    here, there = (
+        _spares(_weigh(question, replace(draft, tensor_split=split, context_tokens=at * CONTEXT_GRANULE)).ledger)
+        for at in (begun, granules)
+    )
+    lines = [((granules - begun) * left // (left - right), left - right)
+             for left, right in zip(here, there, strict=True) if left >= 0 > right]  # fmt: skip
+    if not lines:
+        return None
+    ahead, grown = min(lines)
+    low, high, at = begun, granules, min(max(begun + ahead, begun + 1), granules - 1)
+    for _ in range(GUESSES):
+        if fits(question, replace(draft, context_tokens=at * CONTEXT_GRANULE)):
+            low, at = at, at + 1
+        else:
+            high, at = at, at - 1
+        if not low < at < high:
+            break
+    last = weigh(question, replace(draft, context_tokens=low * CONTEXT_GRANULE)).ledger
+    is_edge = high - low == 1 and min(_spares(last)) * (granules - begun) <= GUESSES * grown
+    return (low, high) if is_edge else None
+
+
+def _spares(ledger: Ledger) -> list[int]:
+    host = ledger.host.spare_bytes()
+    return [*(one.spare_bytes() for one in ledger.devices), *([] if host is None else [host])]

@@ -25,6 +25,7 @@ def plan_result(plan: Plan) -> Json:
         "gpu_layers": plan.gpu_layers,
         "tensor_parallel": settings.tensor_parallel if is_vllm else None,
         "argv": list(plan.argv),
+        "environment": dict(plan.environment),
         "speed": dump(plan.speed),
         "why": list(plan.why),
         "alternatives": [dump(one) for one in plan.alternatives],
@@ -45,7 +46,7 @@ def show_plan(plan: Plan, to: Screen) -> None:
     _show_alternatives(plan, to)
     to.line()
     to.line("Command line (`render` fills in the places of `{model}` and `{credentials}`):", tone=Tone.TITLE)
-    to.verbatim("  " + shlex.join(plan.argv))
+    to.verbatim("  " + " ".join([*(f"{name}={value}" for name, value in plan.environment), shlex.join(plan.argv)]))
 
 
 def _show_choice(plan: Plan, to: Screen) -> None:

@@ -1,0 +1,154 @@
+"""A MODEL that is not on this disk → its shapes, from headers at the hub or at an address, or from the catalogue's rules."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from llmops.cli.opening import Opened, Sources, engine_for, gguf_shape, safetensors_list
+from llmops.domain.catalogue import ModelRow
+from llmops.domain.engine import EngineName
+from llmops.domain.errors import OutsideWorld, WrongUsage
+from llmops.domain.file_names import part_names
+from llmops.domain.model import ModelRef, ModelSource, SourceKind
+from llmops.domain.profile import EngineChoice
+from llmops.formats import config_json
+from llmops.hub import select
+from llmops.hub.reading import open_file, remote_reader
+from llmops.hub.repository import list_files
+from llmops.hub.transport import Patience
+from llmops.sizing.ladder import QUALITY, rungs
+from llmops.sizing.quantized import quantized
+
+HASTE = Patience(attempts=4, first_wait_seconds=0.4, stall_seconds=15.0)
+"""Someone waits for a plan, and little is asked: an unreachable hub is told after some three seconds."""
+
+
+def from_hub(
+    source: ModelSource, choice: EngineChoice, wanted: str | None, rooms_bytes: Sequence[int], sources: Sources
+) -> Opened:
+    """The quantizations of a repository at its commit, by their headers; without GGUF files, its safetensors."""
+    endpoint, token = sources.endpoint(), sources.token()
+    ref = list_files(source, endpoint=endpoint, token=token, patience=HASTE)
+    models = select.candidates(ref)
+    if not models and wanted is None:
+        return _hub_safetensors(ref, choice, endpoint, token)
+    engine = engine_for(choice, EngineName.LLAMA_CPP, what="a repository of GGUF files")
+    sizes = {label: sum(one.bytes for one in files) for label, files in models.items()}
+    chosen = (
+        [select.selected(ref, selector=wanted).files]
+        if wanted
+        else [models[one] for one in rungs(sizes, rooms_bytes=rooms_bytes)]
+    )
+    shapes, by_quantization = [], {}
+    for files in chosen:
+        readers = [(one.name, open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE)) for one in files]
+        shape = gguf_shape(readers, name=files[0].name)
+        label = next((key for key, those in models.items() if those == files), shape.quantization)
+        shapes.append(replace(shape, quantization=label))
+        by_quantization[label] = replace(ref, files=files)
+    note = f"sized from headers at {ref.repository} commit {(ref.commit or '')[:12]}"
+    if wanted is None and len(models) > len(chosen):
+        note += f"; {len(models)} quantizations there, tried: {', '.join(str(one.quantization) for one in shapes)}"
+    return Opened(
+        name=ref.repository or source.typed,
+        engine=engine,
+        shapes=tuple(shapes),
+        notes=(note,),
+        pin=by_quantization.__getitem__,
+    )
+
+
+def _hub_safetensors(ref: ModelRef, choice: EngineChoice, endpoint: str, token: str | None) -> Opened:
+    engine = engine_for(choice, EngineName.VLLM, what="a repository of safetensors")
+    files = select.safetensors_files(ref)
+    by_name = {one.name: open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE) for one in files}
+    config = by_name["config.json"]
+    tensors = safetensors_list([(name, reader) for name, reader in by_name.items() if name.endswith(".safetensors")])
+    shape = config_json.model_shape(config.read(0, config.bytes), name=ref.repository or ref.source, tensors=tensors)
+    note = f"sized from headers at {ref.repository} commit {(ref.commit or '')[:12]}"
+    pinned = replace(ref, files=files)
+    return Opened(
+        name=ref.repository or ref.source, engine=engine, shapes=(shape,), notes=(note,), has_header=False,
+        pin=lambda _quantization: pinned,
+    )  # fmt: skip
+
+
+def from_address(source: ModelSource, choice: EngineChoice, sources: Sources) -> Opened:
+    """The one file at an address, by its header."""
+    engine = engine_for(choice, EngineName.LLAMA_CPP, what="a GGUF file")
+    url = source.path or source.typed
+    name = url.rsplit("/", 1)[-1].split("?", 1)[0]
+    if len(part_names(name)) > 1:
+        raise WrongUsage("a split file by its address is not read", hint="give the repository: `hf:org/repo:QUANT`")
+    shape = gguf_shape(
+        [(url, remote_reader(url, endpoint=sources.endpoint(), repository="", patience=HASTE))], name=name
+    )
+
+    def refuse(_quantization: str | None) -> ModelRef:
+        raise WrongUsage(
+            "an address alone has no digest to pin", hint="download it and plan the file, or give `hf:org/repo:QUANT`"
+        )
+
+    return Opened(name=name, engine=engine, shapes=(shape,), notes=(f"sized from the header at {url}",), pin=refuse)
+
+
+def from_catalogue(
+    source: ModelSource,
+    row: ModelRow,
+    choice: EngineChoice,
+    wanted: str | None,
+    rooms_bytes: Sequence[int],
+    sources: Sources,
+    *,
+    pinned: bool,
+) -> Opened:
+    """By the catalogue's shape and the quantizers' rules; with `pinned`, by the headers of the row's GGUF repository."""
+    engine = engine_for(choice, EngineName.LLAMA_CPP, what="a catalogue model without its files")
+    if pinned:
+        return _catalogue_at_hub(source, row, choice, wanted, rooms_bytes, sources)
+    shapes = tuple(
+        shape
+        for name in ((wanted.upper(),) if wanted else QUALITY)
+        if (shape := quantized(row, quantization=name)) is not None
+    )
+    if not shapes:
+        where = row.gguf_repositories[0] if row.gguf_repositories else None
+        hint = (
+            f"`llmops plan hf:{where}` reads the files' own headers" if where else "plan a local file, or `hf:org/repo`"
+        )
+        what = f"at `{wanted}`" if wanted else "from the catalogue alone"
+        raise WrongUsage(f"`{row.id}` cannot be sized {what}", hint=hint)
+    note = f"sized from the catalogue's shape and the quantization's rules, not from a file; `--out` reads {_repository_of(row)}"
+    return Opened(name=row.id, engine=engine, shapes=shapes, notes=(note,), has_header=False, pin=_never)
+
+
+def _repository_of(row: ModelRow) -> str:
+    return (
+        f"the headers of {row.gguf_repositories[0]}"
+        if row.gguf_repositories
+        else "headers, but no GGUF repository is known"
+    )
+
+
+def _catalogue_at_hub(
+    source: ModelSource,
+    row: ModelRow,
+    choice: EngineChoice,
+    wanted: str | None,
+    rooms_bytes: Sequence[int],
+    sources: Sources,
+) -> Opened:
+    if not row.gguf_repositories:
+        raise WrongUsage(
+            f"no GGUF repository of `{row.id}` is known", hint="give one: `llmops plan hf:org/repo --out …`"
+        )
+    at_hub = replace(source, kind=SourceKind.HUB, repository=row.gguf_repositories[0], selector=None)
+    try:
+        return from_hub(at_hub, choice, wanted, rooms_bytes, sources)
+    except OutsideWorld as stop:
+        needs = f"`--out` needs the files' digests from {row.gguf_repositories[0]}"
+        hint = f"{needs}; {stop.hint or 'without it no network is needed'}"
+        raise OutsideWorld(stop.message, hint=hint, where=stop.where) from stop
+
+
+def _never(_quantization: str | None) -> ModelRef:
+    raise OutsideWorld("nothing is pinned: no file was read")
