@@ -127,8 +127,8 @@ class LatentAttention:
 class RopeScaling:
     """How positions beyond the trained ones are reached: `kind` as its config names it (yarn, llama3, longrope, dynamic …).
 
-    `effective_length` is the context an engine derives from it (vLLM: yarn multiplies `original_length`; llama3, longrope and
-    mrope are in `context_length` already).
+    `effective_length` is the most that vLLM derives from it: linear and dynamic multiply the trained length, the others are
+    in `context_length` already. For longrope vLLM takes `original_length` unless told otherwise.
     """
 
     kind: str

@@ -1,200 +1,155 @@
 """A model's shape from its config.json, as a directory or repository of safetensors has it.
 
-The keys are translated to their GGUF names, so that the same rules give the layers. Windows follow what the model's own
-GGUF conversion would say: where llama.cpp ignores one (mistral, phi3) the layer counts as full, which is never too little.
+Windows follow the file, as vLLM does; where llama.cpp ignores one (mistral, phi3) its own GGUF says full.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import ModelShape, Tensor
-from llmops.formats.config_families import FAMILIES, Family
+from llmops.domain.model import Attention, LatentAttention, Layer, ModelShape, Tensor
+from llmops.formats.blueprint import Blueprint, Experts, Latent
+from llmops.formats.blueprint_layers import block_layer
+from llmops.formats.blueprint_tensors import blueprint_tensors
+from llmops.formats.compressed_attention import compressed_shape
+from llmops.formats.config_blueprint import blueprint
+from llmops.formats.config_defaults import class_defaults
+from llmops.formats.config_families import FAMILIES, WRAPPERS, Family
+from llmops.formats.config_mixers import HEADS
 from llmops.formats.config_quantization import Quantization, quantization
-from llmops.formats.config_tensors import Width, worked_out_tensors
-from llmops.formats.gguf_values import GgufValue
+from llmops.formats.config_towers import Tower, tower
+from llmops.formats.config_values import LENGTH_LIMIT, ConfigValues
+from llmops.formats.encoder_tensors import encoder_tensors
 from llmops.formats.json_text import Value, json_object
-from llmops.formats.layers import EXPERTS_LIMIT, LAYERS_LIMIT, FeedForward, Stack, stack
-from llmops.formats.model_keys import ModelKeys
+from llmops.formats.layer_kinds import layer_kinds, window_tokens
+from llmops.formats.layers import LAYERS_LIMIT
 from llmops.formats.refusal import refusal
+from llmops.formats.rope import LENGTHS, rope_scaling
 
 CONFIG_LIMIT_BYTES = 1 << 20
-_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32", "half": "F16"}
+_DTYPES = {
+    "bfloat16": "BF16", "float16": "F16", "float32": "F32", "half": "F16", "fp16": "F16", "bf16": "BF16", "fp32": "F32",
+}  # fmt: skip
+_NESTED = ("text_config", "llm_config", "language_config", "thinker_config", "language_model_config")
+_MTP = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_layers", "num_mtp_modules")
 
 
-def model_shape(config: bytes, *, name: str, tensors: Sequence[Tensor] | None) -> ModelShape:
+def model_shape(
+    config: bytes, *, name: str, tensors: Sequence[Tensor] | None, hf_quant_config: bytes | None = None
+) -> ModelShape:
     """The shape; `tensors` from the safetensors headers, None: worked out from the shape (then not `exact`).
 
-    Raises `WrongInput` for a file that is no config.json and for a `model_type` that is not covered.
+    `hf_quant_config` is ModelOpt's file beside it. Raises `WrongInput` for a file that is no config.json and for a
+    `model_type` that is not covered.
     """
     if len(config) > CONFIG_LIMIT_BYTES:
         raise refusal(name, "too large for a model's config.json")
     outer = json_object(config, name=name, what="a model's config.json")
-    nested = outer.get("text_config", outer.get("llm_config"))
-    inner = nested if isinstance(nested, Mapping) else outer
+    separate = None
+    if hf_quant_config is not None and len(hf_quant_config) <= CONFIG_LIMIT_BYTES:
+        separate = json_object(hf_quant_config, name="hf_quant_config.json", what="a quantization config")
+    inner = _inner(outer)
     family, model_type = _family(inner, outer, name)
-    keys = ModelKeys(
-        _numbers({**family.defaults, **{k: v for k, v in inner.items() if v is not None}}), file=name, prefix=""
-    )
-    built = _stack(keys, inner, family, model_type, name)
-    how = quantization(inner) or quantization(outer)
+    values = ConfigValues({"model_type": model_type, **inner}, class_defaults(family.defaults), file=name)
+    how = quantization(inner) or quantization(outer, separate)
     dtype = _dtype(inner) or _dtype(outer)
-    hidden, vocabulary = keys.integer("hidden_size", least=1), keys.integer("vocab_size", least=1)
-    layers = built.layers
-    if tensors is None:
-        width = Width(
-            family=family,
-            hidden=hidden,
-            vocabulary=vocabulary,
-            tied=_tied(inner, outer, family),
-            dtype=dtype or "BF16",
-            how=how,
-            attention_bias=inner.get("attention_bias") is True,
-            mlp_bias=inner.get("mlp_bias") is True,
-            head_norms=inner.get("use_qk_norm") is not False,
-            shared_width=_shared_width(keys),
-            query_rank=keys.integer("q_lora_rank", 0) if built.latent is not None else 0,
-            latent=built.latent,
+    if family.is_encoder and values.integer("num_experts", default=0):
+        hint = "a GGUF file of this model can be sized by its header"
+        raise refusal(
+            name, "an encoder with experts is not covered by sizing from config.json", hint=hint, key="num_experts"
         )
-        tensors = worked_out_tensors(width, layers)
-        confidence, missing = _confidence(how, dtype, has_tower="vision_config" in outer)
+    if family.is_encoder:
+        return _encoder(values, family, outer, name, tensors, dtype)
+    if "compress_ratios" in inner or model_type == "deepseek_v4":
+        return compressed_shape(values, name=_title(outer, name), tensors=tensors, dtype=dtype, how=how)
+    plan = blueprint(values, family, is_tied=_tied(inner, outer, values, family))
+    seen = tower(outer, hidden=plan.hidden, dtype=dtype or "BF16", how=how)
+    if tensors is None:
+        tensors = (*blueprint_tensors(plan, dtype=dtype or "BF16", how=how), *seen.tensors)
+        confidence, missing = _confidence(how, dtype, seen)
     else:
         confidence, missing = Confidence.EXACT, ()
+    if family.not_sized:
+        missing = (*missing, family.not_sized)
+    kinds = layer_kinds(values, family, len(plan.blocks))
+    trained = _context(values)
     return ModelShape(
-        architecture=family.architecture,
+        architecture=_architecture(family, plan),
         name=_title(outer, name),
-        layers=layers,
-        embedding_length=hidden,
-        vocabulary=vocabulary,
-        context_length=keys.integer("max_position_embeddings", least=1),
-        window_tokens=built.window_tokens,
-        latent=built.latent,
+        layers=tuple(block_layer(block, plan.hidden) for block in plan.blocks),
+        embedding_length=plan.hidden,
+        vocabulary=plan.vocabulary,
+        context_length=trained,
+        window_tokens=window_tokens(values, kinds),
+        latent=_latent(plan),
         tensors=tuple(tensors),
         tensors_confidence=confidence,
-        quantization=how.method if how is not None else dtype or "BF16",
-        mtp_layers=keys.integer("num_nextn_predict_layers", 0, most=LAYERS_LIMIT),
+        quantization=how.scheme.method if how is not None else dtype or "BF16",
+        mtp_layers=values.integer(*_MTP, default=0, most=LAYERS_LIMIT),
         not_sized=missing,
+        model_type=model_type,
+        rope=rope_scaling(values, trained),
+        scheme=how.scheme if how is not None else None,
+        recurrent_dtype=_recurrent_dtype(values),
     )
+
+
+def _inner(outer: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The text model's part, one or two levels down; what only the outer file says of it stays outside."""
+    for _ in range(2):
+        nested = next((outer[key] for key in _NESTED if isinstance(outer.get(key), Mapping)), None)
+        if not isinstance(nested, Mapping):
+            break
+        outer = nested
+    return outer
 
 
 def _family(inner: Mapping[str, Value], outer: Mapping[str, Value], name: str) -> tuple[Family, str]:
-    for table in (inner, outer):
-        model_type = table.get("model_type")
-        if isinstance(model_type, str) and model_type in FAMILIES:
-            return FAMILIES[model_type], model_type
-    said = inner.get("model_type", outer.get("model_type"))
-    if not isinstance(said, str):
+    said = [table.get("model_type") for table in (inner, outer)]
+    types = [one for one in said if isinstance(one, str)]
+    for one in types:
+        if one in FAMILIES:
+            return FAMILIES[one], one
+    for one in types:
+        if one in WRAPPERS:
+            return FAMILIES[WRAPPERS[one]], WRAPPERS[one]
+    if not types:
         raise refusal(name, "it has no model_type", key="model_type", hint="give the config.json of a language model")
-    near = get_close_matches(said, FAMILIES, n=1)
+    near = get_close_matches(types[0], FAMILIES, n=1)
     known = f"did you mean {near[0]}? known: " if near else "known: "
-    message = f"sizing from config.json does not cover the model_type {ascii(said)[:60]}"
+    message = f"sizing from config.json does not cover the model_type {ascii(types[0])[:60]}"
     hint = f"a GGUF file of this model can be sized by its header; {known}{', '.join(FAMILIES)}"
     raise refusal(name, message, key="model_type", hint=hint)
 
 
-def _numbers(config: Mapping[str, Value]) -> dict[str, GgufValue]:
-    """The values a shape can be made of; lists of numbers and of texts as tuples."""
-    numbers: dict[str, GgufValue] = {}
-    for key, value in config.items():
-        if isinstance(value, bool | int | float | str):
-            numbers[key] = value
-        elif isinstance(value, list):
-            items = tuple(item for item in value if isinstance(item, bool | int | float | str))
-            if len(items) == len(value):
-                numbers[key] = items
-    return numbers
+def _architecture(family: Family, plan: Blueprint) -> str:
+    """Two GGUF architectures have a name of their own for the form with experts."""
+    has_experts = any(isinstance(one, Experts) for block in plan.blocks for one in block.forwards)
+    return "nemotron_h_moe" if family.architecture == "nemotron_h" and has_experts else family.architecture
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Experts:
-    count: int
-    used: int
-    width: int
+def _latent(plan: Blueprint) -> LatentAttention | None:
+    parts = chain.from_iterable(block.mixers for block in plan.blocks)
+    one = next((part for part in parts if isinstance(part, Latent)), None)
+    if one is None:
+        return None
+    return LatentAttention(rank=one.rank, rope_length=one.rope, key_length=one.nope + one.rope, value_length=one.value)
 
 
-def _stack(keys: ModelKeys, config: Mapping[str, Value], family: Family, model_type: str, name: str) -> Stack:
-    layers = keys.integer("num_hidden_layers", least=1, most=LAYERS_LIMIT)
-    hidden, heads = keys.integer("hidden_size", least=1), keys.integer("num_attention_heads", least=1)
-    experts = _experts(keys)
-    values: dict[str, GgufValue] = {
-        "embedding_length": hidden,
-        "attention.head_count": heads,
-        "attention.head_count_kv": keys.integer("num_key_value_heads", heads),
-        "attention.sliding_window": keys.integer("sliding_window", 0),
-        "expert_used_count": experts.used,
-    }
-    if keys.has("head_dim"):
-        values |= dict.fromkeys(("attention.key_length", "attention.value_length"), keys.integer("head_dim", least=1))
-    if keys.integer("kv_lora_rank", 0):
-        values |= _latent_values(keys)
-    values |= _pattern(config, keys, layers, name)
-    translated = ModelKeys(values, file=name, prefix="")
-    forwards = _feed_forwards(keys, config, experts, layers=layers, model_type=model_type)
-    return stack(family.architecture, translated, layers=layers, feed_forwards=forwards)
+def _context(values: ConfigValues) -> int:
+    """The trained length; a recurrent model without one has no limit, which counts as a million."""
+    if values.value("state_size") is not None and values.value(*LENGTHS) is None:
+        return 1 << 20
+    return values.integer(*LENGTHS, least=1, most=LENGTH_LIMIT)
 
 
-def _latent_values(keys: ModelKeys) -> dict[str, GgufValue]:
-    rank, rope = keys.integer("kv_lora_rank"), keys.integer("qk_rope_head_dim")
-    return {
-        "attention.head_count_kv": 1,
-        "attention.kv_lora_rank": rank,
-        "rope.dimension_count": rope,
-        "attention.key_length": rank + rope,
-        "attention.value_length": rank,
-        "attention.key_length_mla": keys.integer("qk_nope_head_dim") + rope,
-        "attention.value_length_mla": keys.integer("v_head_dim"),
-    }
-
-
-def _pattern(config: Mapping[str, Value], keys: ModelKeys, layers: int, name: str) -> dict[str, GgufValue]:
-    """Which layers slide, where the file says it: `layer_types`, else `sliding_window_pattern`."""
-    kinds = config.get("layer_types")
-    if isinstance(kinds, list):
-        if len(kinds) < layers:
-            raise refusal(name, f"layer_types has {len(kinds)} entries for {layers} layers", key="layer_types")
-        return {"attention.sliding_window_pattern": tuple(kind == "sliding_attention" for kind in kinds[:layers])}
-    if keys.has("sliding_window_pattern"):
-        return {"attention.sliding_window_pattern": keys.integer("sliding_window_pattern")}
-    return {}
-
-
-def _experts(keys: ModelKeys) -> _Experts:
-    names = ("num_experts", "num_local_experts", "n_routed_experts")
-    count = next((keys.integer(key, most=EXPERTS_LIMIT) for key in names if keys.has(key)), 0)
-    used = keys.integer("num_experts_per_tok", keys.integer("experts_per_token", 0))
-    width = keys.integer("moe_intermediate_size", keys.integer("intermediate_size", 0))
-    return _Experts(count=count, used=used, width=width)
-
-
-def _feed_forwards(
-    keys: ModelKeys, config: Mapping[str, Value], experts: _Experts, *, layers: int, model_type: str
-) -> tuple[FeedForward, ...]:
-    """Which layers have experts: DeepSeek's lead layers are dense, Qwen's may be named one by one."""
-    dense = keys.integer("intermediate_size", 0)
-    lead, period = keys.integer("first_k_dense_replace", 0), keys.integer("moe_layer_freq", 1, least=1)
-    step = keys.integer("decoder_sparse_step", 1, least=1) if model_type.endswith("_moe") else 1
-    listed = config.get("mlp_only_layers")
-    only_dense = set(listed) if isinstance(listed, list) and all(isinstance(item, int) for item in listed) else set()
-    return tuple(
-        FeedForward(experts=experts.count, expert_width=experts.width)
-        if experts.count and at >= lead and at % period == 0 and (at + 1) % step == 0 and at not in only_dense
-        else FeedForward(dense=dense)
-        for at in range(layers)
-    )
-
-
-def _shared_width(keys: ModelKeys) -> int:
-    said = keys.integer("shared_expert_intermediate_size", 0)
-    return said or keys.integer("n_shared_experts", 0) * keys.integer("moe_intermediate_size", 0)
-
-
-def _tied(inner: Mapping[str, Value], outer: Mapping[str, Value], family: Family) -> bool:
+def _tied(inner: Mapping[str, Value], outer: Mapping[str, Value], values: ConfigValues, family: Family) -> bool:
     for table in (inner, outer):
         said = table.get("tie_word_embeddings")
         if isinstance(said, bool):
             return said
-    return family.tied
+    return values.flag("tie_word_embeddings", default=family.tied)
 
 
 def _dtype(config: Mapping[str, Value]) -> str | None:
@@ -202,13 +157,23 @@ def _dtype(config: Mapping[str, Value]) -> str | None:
     return _DTYPES.get(said.removeprefix("torch.")) if isinstance(said, str) else None
 
 
-def _confidence(how: Quantization | None, dtype: str | None, *, has_tower: bool) -> tuple[Confidence, tuple[str, ...]]:
+def _recurrent_dtype(values: ConfigValues) -> str | None:
+    for key in ("mamba_ssm_dtype", "mamba_ssm_cache_dtype"):
+        said = values.text(key)
+        if said is not None:
+            return _DTYPES.get(said)
+    return None
+
+
+def _confidence(how: Quantization | None, dtype: str | None, seen: Tower) -> tuple[Confidence, tuple[str, ...]]:
     """How far worked-out tensors can be trusted, and what they leave out."""
     missing: list[str] = []
-    if has_tower:
-        missing.append("the weights of its vision tower")
-    if how is not None and how.stored is None:
-        missing.append(f"how {how.method} stores its weights: they are counted unquantized")
+    if seen.missing:
+        missing.append(seen.missing)
+    if how is not None and not how.rules:
+        missing.append(f"how {how.scheme.method} stores its weights: they are counted unquantized")
+    elif how is not None and not how.is_exact and how.ignored.unclear:
+        missing.append(f"which layers {ascii(how.ignored.unclear[0])[:60]} leaves unquantized: none")
     is_low = bool(missing) or dtype is None or how is not None
     return (Confidence.LOW if is_low else Confidence.CALIBRATED), tuple(missing)
 
@@ -216,3 +181,42 @@ def _confidence(how: Quantization | None, dtype: str | None, *, has_tower: bool)
 def _title(config: Mapping[str, Value], name: str) -> str:
     said = config.get("_name_or_path")
     return said if isinstance(said, str) and said.isprintable() and said.strip() else name
+
+
+def _encoder(
+    values: ConfigValues,
+    family: Family,
+    outer: Mapping[str, Value],
+    name: str,
+    tensors: Sequence[Tensor] | None,
+    dtype: str | None,
+) -> ModelShape:
+    """The whole input in one batch, nothing remembered."""
+    hidden, heads = values.integer("hidden_size", "n_embd", least=1), values.integer(*HEADS, least=1)
+    layers = values.integer("num_hidden_layers", "n_layer", least=1, most=LAYERS_LIMIT)
+    classes = outer.get("architectures")
+    has_pooler = not isinstance(classes, list) or any(isinstance(one, str) and one.endswith("Model") for one in classes)
+    confidence = Confidence.EXACT if tensors is not None else Confidence.CALIBRATED if dtype else Confidence.LOW
+    if tensors is None:
+        tensors = encoder_tensors(values, family.architecture, dtype=dtype or "F32", has_pooler=has_pooler)
+    layer = Layer(
+        attention=Attention.NONE,
+        heads=heads,
+        kv_heads=heads,
+        key_length=hidden // heads,
+        value_length=hidden // heads,
+        feed_forward=values.integer("intermediate_size", "n_inner", default=4 * hidden),
+        owns_kv_cache=False,
+    )
+    return ModelShape(
+        architecture=family.architecture,
+        name=_title(outer, name),
+        layers=(layer,) * layers,
+        embedding_length=hidden,
+        vocabulary=values.integer("vocab_size", least=1),
+        context_length=_context(values),
+        tensors=tuple(tensors),
+        tensors_confidence=confidence,
+        quantization=dtype or "F32",
+        model_type=values.text("model_type"),
+    )

@@ -1,0 +1,140 @@
+"""DeepSeek-V4: attention over compressed keys, hyper-connections, routers by token for the first layers.
+
+Formulas: `models/deepseek_v4/modeling_deepseek_v4.py` of transformers 5.23; the sums are the published counts.
+"""
+
+from collections.abc import Sequence
+
+from llmops.domain.ledger import Confidence
+from llmops.domain.model import Attention, Layer, ModelShape, Tensor
+from llmops.formats.blueprint import Experts
+from llmops.formats.blueprint_tensors import experts
+from llmops.formats.config_forwards import EXPERTS_LIMIT
+from llmops.formats.config_mixers import HEADS
+from llmops.formats.config_quantization import Quantization
+from llmops.formats.config_values import ConfigValues
+from llmops.formats.layers import LAYERS_LIMIT
+from llmops.formats.rope import LENGTHS, rope_scaling
+from llmops.formats.tensor_sink import Sink
+
+_RATES = {
+    "compressed_sparse_attention": 4,
+    "heavily_compressed_attention": 128,
+    "sliding_attention": 0,
+    "full_attention": 0,
+}
+NOT_SIZED = "its compressed caches; its layers are taken as full attention with one head"
+HASHED_LAYERS = 3
+
+
+def compressed_shape(
+    config: ConfigValues, *, name: str, tensors: Sequence[Tensor] | None, dtype: str | None, how: Quantization | None
+) -> ModelShape:
+    """The shape; caches are counted uncompressed, which is never too little."""
+    hidden, layers = (
+        config.integer("hidden_size", least=1),
+        config.integer("num_hidden_layers", least=1, most=LAYERS_LIMIT),
+    )
+    heads, length = config.integer(*HEADS, least=1), config.integer("head_dim", least=1)
+    mixed = Experts(
+        count=config.integer("n_routed_experts", least=1, most=EXPERTS_LIMIT),
+        used=config.integer("num_experts_per_tok", least=1),
+        width=config.integer("moe_intermediate_size", least=1),
+        shared_width=config.integer("n_shared_experts", default=1) * config.integer("moe_intermediate_size", least=1),
+    )
+    confidence = Confidence.EXACT
+    if tensors is None:
+        tensors = _tensors(config, mixed, dtype=dtype or "BF16", how=how, rates=_rates(config, layers))
+        confidence = Confidence.LOW
+    layer = Layer(
+        attention=Attention.FULL,
+        heads=heads,
+        kv_heads=1,
+        key_length=length,
+        value_length=0,
+        feed_forward=0,
+        experts=mixed.count,
+        experts_used=mixed.used,
+        expert_feed_forward=mixed.width,
+    )
+    trained = config.integer(*LENGTHS, least=1, most=1 << 40)
+    return ModelShape(
+        architecture="deepseek4",
+        name=name,
+        layers=(layer,) * layers,
+        embedding_length=hidden,
+        vocabulary=config.integer("vocab_size", least=1),
+        context_length=trained,
+        tensors=tuple(tensors),
+        tensors_confidence=confidence,
+        quantization=how.scheme.method if how is not None else dtype or "BF16",
+        mtp_layers=config.integer("num_nextn_predict_layers", default=0, most=LAYERS_LIMIT),
+        not_sized=(NOT_SIZED,),
+        model_type="deepseek_v4",
+        rope=rope_scaling(config, trained),
+        scheme=how.scheme if how is not None else None,
+    )
+
+
+def _rates(config: ConfigValues, layers: int) -> tuple[int, ...]:
+    """How many tokens one entry stands for, layer by layer; 0: all are kept."""
+    said = config.integers("compress_ratios", layers)
+    if said is not None:
+        return said
+    kinds = config.texts("layer_types", layers)
+    if kinds is None:
+        return tuple(0 if at < 2 else 4 if at % 2 == 0 else 128 for at in range(layers))
+    return tuple(_RATES.get(kind, 0) for kind in kinds)
+
+
+def _tensors(
+    config: ConfigValues, mixed: Experts, *, dtype: str, how: Quantization | None, rates: Sequence[int]
+) -> list[Tensor]:
+    sink = Sink(dtype=dtype, how=how)
+    hidden, streams = config.integer("hidden_size"), config.integer("hc_mult", default=4, least=1, most=64)
+    vocabulary = config.integer("vocab_size", least=1)
+    sink.plain("token_embd.weight", hidden, vocabulary)
+    sink.plain("output_norm.weight", hidden)
+    sink.plain("output.weight", hidden, vocabulary)
+    for name, dims in (("fn", (streams * hidden, streams)), ("base", (streams,)), ("scale", (1,))):
+        sink.plain(f"output_hc_{name}", *dims)
+    for at, rate in enumerate(rates):
+        _block(sink.at(at), config, mixed, streams=streams, rate=rate)
+    return sink.tensors
+
+
+def _block(sink: Sink, config: ConfigValues, mixed: Experts, *, streams: int, rate: int) -> None:
+    hidden, heads, length = config.integer("hidden_size"), config.integer(*HEADS), config.integer("head_dim")
+    rank, groups = config.integer("q_lora_rank", least=1), config.integer("o_groups", default=8, least=1)
+    out_rank = config.integer("o_lora_rank", default=1024, least=1)
+    for name in ("attn_norm", "ffn_norm"):
+        sink.norm(name, hidden)
+    sink.plain("attn_sinks.weight", heads)
+    sink.matrix("attn_q_a.weight", "self_attn.q_a_proj", hidden, rank)
+    sink.norm("attn_q_a_norm", rank)
+    sink.matrix("attn_q_b.weight", "self_attn.q_b_proj", rank, heads * length)
+    sink.matrix("attn_kv.weight", "self_attn.kv_proj", hidden, length)
+    sink.norm("attn_kv_norm", length)
+    sink.matrix("attn_output_a.weight", "self_attn.o_a_proj", heads * length // groups, groups * out_rank)
+    sink.matrix("attn_output_b.weight", "self_attn.o_b_proj", groups * out_rank, hidden)
+    mix = (2 + streams) * streams
+    for part in ("attn", "ffn"):
+        for name, dims in (("fn", (streams * hidden, mix)), ("base", (mix,)), ("scale", (3,))):
+            sink.plain(f"hc_{part}_{name}", *dims)
+    if rate:
+        _compressor(sink, "attn_compressor", hidden, length, rate)
+    if rate == 4:
+        own, length = config.integer("index_n_heads", least=1), config.integer("index_head_dim", least=1)
+        sink.plain("indexer.proj.weight", hidden, own)
+        sink.matrix("indexer.attn_q_b.weight", "self_attn.indexer.q_b_proj", rank, own * length)
+        _compressor(sink, "indexer.compressor", hidden, length, rate)
+    experts(sink, mixed, hidden)
+
+
+def _compressor(sink: Sink, name: str, hidden: int, length: int, rate: int) -> None:
+    """Keys and gates of a group, its positions, a norm; the fine one looks at two groups."""
+    width = length * (2 if rate == 4 else 1)
+    sink.plain(f"{name}_kv.weight", hidden, width)
+    sink.plain(f"{name}_gate.weight", hidden, width)
+    sink.plain(f"{name}_ape.weight", width, rate)
+    sink.norm(f"{name}_norm", length)

@@ -1,0 +1,113 @@
+"""Every row of the catalogue as a config.json, and random small models as transformers builds them: the same parameters."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from llmops.domain.catalogue import ModelRow
+from llmops.domain.errors import WrongInput
+from llmops.domain.model import Attention, ModelShape, is_tower
+from llmops.formats import catalogue, config_json
+from llmops.formats.row_config import row_config
+from llmops.library import shipped
+
+RECORDED = Path(__file__).parent / "recorded"
+BUFFERS = {"bge-small-en-v1.5": 512, "bge-base-en-v1.5": 512, "bge-large-en-v1.5": 512}
+"""Position numbers that the repository stores as a tensor: no weights."""
+ELSEWHERE = {
+    "embeddinggemma-300m": 4_718_592,  # two dense layers in folders of their own
+    "qwen3.8-flash-next": 51_200_245_760,  # the n-gram table, whose rows the row states; said in `not_sized`
+    "ling-3.0-flash": -573_440,  # a gate of 2560 x 32 in 7 layers (transformers 5.23), which the row counts elsewhere
+}
+NOT_COVERED = {"nomic-embed-text-v2-moe"}
+
+
+@cache
+def rows() -> tuple[ModelRow, ...]:
+    return catalogue.models(shipped.text("catalogue", "models.json"))
+
+
+@cache
+def shapes() -> dict[str, ModelShape]:
+    return {
+        row.id: config_json.model_shape(row_config(row), name=row.id, tensors=None)
+        for row in rows()
+        if row.id not in NOT_COVERED
+    }
+
+
+def text_parameters(shape: ModelShape) -> int:
+    return sum(tensor.elements() for tensor in shape.tensors if not is_tower(tensor.name))
+
+
+def test_every_row_has_its_parameters_by_its_config() -> None:
+    wrong = {}
+    for row in rows():
+        if row.id in NOT_COVERED:
+            continue
+        known = BUFFERS.get(row.id, 0) + ELSEWHERE.get(row.id, 0)
+        found = text_parameters(shapes()[row.id]) + known
+        if found != row.parameters:
+            wrong[row.id] = found - row.parameters
+    assert not wrong
+
+
+def test_what_is_not_covered_is_refused_in_words() -> None:
+    for row in rows():
+        if row.id in NOT_COVERED:
+            with pytest.raises(WrongInput, match="an encoder with experts is not covered"):
+                config_json.model_shape(row_config(row), name=row.id, tensors=None)
+
+
+def test_every_row_has_its_layers_windows_and_caches() -> None:
+    wrong: list[tuple[str, object, object]] = []
+    for row in rows():
+        cache_said, key = row.kv_cache, "elems_per_token_per_full_layer"
+        if row.id in NOT_COVERED or row.calculation == "bert" or key not in cache_said:
+            continue
+        layers = [
+            layer for layer in shapes()[row.id].layers if layer.attention is not Attention.NONE and layer.owns_kv_cache
+        ]
+        sliding = [one for one in layers if one.attention in (Attention.SLIDING, Attention.CHUNKED)]
+        full = [one for one in layers if one.attention in (Attention.FULL, Attention.LATENT)]
+        said = (cache_said["full_layers"], cache_said.get("windowed_layers", 0))
+        if (len(full), len(sliding)) != said and row.pattern.count("X") == 0:
+            wrong.append((row.id, (len(full), len(sliding)), said))
+        elements = {one.key_width() + one.value_width() for one in full}
+        if full and elements != {cache_said[key]}:
+            wrong.append((row.id, tuple(elements), (cache_said[key], 0)))
+    assert not wrong
+
+
+def test_every_row_has_its_recurrent_state() -> None:
+    wrong = []
+    for row in rows():
+        if not row.recurrent_state:
+            continue
+        states = [layer.recurrent for layer in shapes()[row.id].layers if layer.recurrent is not None]
+        said = row.recurrent_state
+        expected = (said["layers"], said.get("ssm_elems_per_layer", 0), said.get("conv_elems_per_layer", 0))
+        found = {(len(states), one.state_elements, one.conv_elements) for one in states}
+        if found != {expected}:
+            wrong.append((row.id, found, expected))
+    assert not wrong
+
+
+def test_towers_have_their_published_parameters() -> None:
+    wrong = {}
+    for row in rows():
+        seen = (
+            sum(one.elements() for one in shapes()[row.id].tensors if is_tower(one.name)) if row.id in shapes() else 0
+        )
+        if seen and row.parameters_vision and seen != row.parameters_vision:
+            wrong[row.id] = seen - row.parameters_vision
+    assert not wrong
+
+
+@pytest.mark.parametrize("line", (RECORDED / "transformers_models.jsonl").read_text().splitlines())
+def test_a_small_model_has_the_parameters_that_transformers_gives_it(line: str) -> None:
+    row = json.loads(line)
+    shape = config_json.model_shape(json.dumps(row["config"]).encode(), name="config.json", tensors=None)
+    assert shape.parameters() == row["parameters"]
