@@ -134,6 +134,14 @@ def command(
     port: Annotated[
         int, typer.Option(min=1, max=65535, help="The engine's port on loopback.", envvar="LLMOPS_PORT")
     ] = FIRST_PORT,
+    models_for: Annotated[
+        list[str] | None,
+        typer.Option(help="What of the catalogue fits on this card (NAME[:COUNT] or a size; repeatable)."),
+    ] = None,
+    gpus_for: Annotated[str | None, typer.Option(help="Which cards hold this model of the catalogue.")] = None,
+    search: Annotated[
+        list[str] | None, typer.Option(help="With the two above: only names that hold this word; repeatable.")
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -161,5 +169,13 @@ def command(
         gpu_memory_reserve=gpu_memory_reserve,
         port=port,
     )
-    answer = run(options, sources=Sources())
+    if models_for or gpus_for is not None or search:
+        from llmops.cli import plan_wide
+
+        wide = plan_wide.asked(
+            options, models_for=tuple(models_for or ()), gpus_for=gpus_for, words=tuple(search or ())
+        )
+        answer = plan_wide.run(wide)
+    else:
+        answer = run(options, sources=Sources())
     return give("plan", answer, Style(json=as_json, quiet=quiet, verbose=verbose, strict=strict))

@@ -22,6 +22,7 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.lock import Lock
 from llmops.domain.model import Digest
 from llmops.domain.profile import Profile
+from llmops.domain.wide import GpuFor, ModelFor
 from llmops.formats.profile import nearest
 
 FILES: dict[str, type[object]] = {"profile": Profile, "lock": Lock, "facts": HostFacts}
@@ -33,7 +34,20 @@ RESULTS: Mapping[str, dict[str, Part]] = {
     "quickstart": {},
     "init": {"path": "string", "profile": "string", "models": {}},
     "doctor": {"verdict": ("ready", "ready_with_warnings", "not_ready"), "facts": HostFacts},
-    "plan": {"plan": {"model": "string", "engine": "string", "argv": ["string"]}, "ledger": Ledger, "deployments": {}},
+    "plan": {
+        "plan": {"model": "string", "engine": "string", "argv": ["string"]},
+        "ledger": Ledger,
+        "deployments": {},
+        "models_for": {
+            "cards": ["string"],
+            "models": [ModelFor],
+            "not_fitting": ["string"],
+            "not_sized": ["string"],
+            "tried": "integer",
+            "fitted": "integer",
+        },
+        "gpus_for": {"model": "string", "gpus": [GpuFor]},
+    },
     "explain": {
         "engine": "string",
         "model": {"file": "string?", "repository": "string?", "name": "string?", "quantization": "string?"},

@@ -4,8 +4,11 @@ Source: llama.cpp of autumn 2026, src/llama-quant.cpp (`llama_tensor_get_type_im
 overrides, which leave no trace in a file's header. Checked against `llama-quantize --dry-run` of b11669 (tests).
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from typing import NamedTuple
 
 from llmops.domain.tensor_types import TENSOR_TYPES
 
@@ -103,8 +106,9 @@ _CATEGORIES = (
 )
 
 
+@cache
 def category(name: str) -> Category:
-    """Which kind a tensor of this name is."""
+    """Which kind a tensor of this name, or of this part of a name after its block, is."""
     if name == "output.weight":
         return Category.OUTPUT
     if name in ("token_embd.weight", "per_layer_token_embd.weight"):
@@ -135,30 +139,55 @@ class Facts:
         return kind is Category.VALUE or (kind is Category.FUSED and self.fused_as_value)
 
 
+def role_in_block(name: str) -> tuple[int, str]:
+    """`blk.7.attn_q.weight` → 7 and `attn_q.weight`; 0 and the whole name for tensors of the whole model."""
+    if not name.startswith("blk."):
+        return 0, name
+    _, number, role = name.split(".", 2)
+    return int(number), role
+
+
+class Position(NamedTuple):
+    """What the rules ask of one tensor: its kind and dims, its block, how many of its kind and how many V came before."""
+
+    kind: Category
+    dims: tuple[int, ...]
+    block: int
+    seen: int
+    values: int
+
+
+def positions(tensors: Iterable[tuple[str, tuple[int, ...]]], facts: Facts) -> Iterator[Position]:
+    """Counts along a model's tensors (name, dims), block by block, as llama-quantize does; the same for every file type."""
+    seen = dict.fromkeys(Category, 0)
+    values = 0
+    for name, dims in tensors:
+        block, role = role_in_block(name)
+        kind = category(role)
+        yield Position(kind, dims, block, seen[kind], values)
+        seen[kind] += 1
+        values += facts.is_value(kind)
+
+
 class Chooser:
-    """Goes through a model's tensors block by block, as llama-quantize does, and counts as it does."""
+    """The rules of one file type for one model."""
+
+    __slots__ = ("_default", "_facts", "_has_matrix", "_type")
 
     def __init__(self, file_type: str, facts: Facts) -> None:
         self._type = file_type
         self._facts = facts
         self._default = DEFAULTS[file_type]
         self._has_matrix = facts.has_matrix
-        self._seen = dict.fromkeys(Category, 0)
-        self._values = 0
 
-    def type_of(self, name: str, dims: tuple[int, ...], *, block: int) -> str | None:
-        """The type of the next tensor; None where llama-quantize gives up: no whole blocks, and nothing to fall back to."""
+    def type_of(self, where: Position) -> str | None:
+        """The tensor's type; None where llama-quantize gives up: no whole blocks, and nothing to fall back to."""
         if self._type in PLAIN:
             return PLAIN[self._type]
-        kind = category(name)
-        wanted = self._wanted(kind, dims, block)
-        if self._facts.is_value(kind):
-            self._values += 1
-        self._seen[kind] += 1
-        return _fallback(wanted, dims[0])
+        return _fallback(self._wanted(where), where.dims[0])
 
-    def _wanted(self, kind: Category, dims: tuple[int, ...], block: int) -> str:
-        facts, at = self._facts, self._layer(kind, block)
+    def _wanted(self, where: Position) -> str:
+        facts, kind, dims = self._facts, where.kind, where.dims
         if kind is Category.OUTPUT or (facts.tied and kind is Category.TABLE):
             return self._output(dims[0])
         if self._type == "MXFP4_MOE":
@@ -166,8 +195,11 @@ class Chooser:
         if kind is Category.TABLE:
             return _TABLES.get(self._type, self._default)
         if self._type in _SMALLEST:
-            return self._smallest(kind)
-        return self._value() if facts.is_value(kind) else self._by_kind(kind, at)
+            return self._smallest(kind, where.seen)
+        if facts.is_value(kind):
+            return self._value(where.values)
+        # By name where there are experts, else a running counter: it differs where some blocks have no feed-forward.
+        return self._by_kind(kind, where.block if facts.experts > 1 else where.seen)
 
     def _by_kind(self, kind: Category, at: int) -> str:
         facts = self._facts
@@ -186,10 +218,6 @@ class Chooser:
             case _:
                 return self._default
 
-    def _layer(self, kind: Category, block: int) -> int:
-        """By name where there are experts, else a running counter: the same unless some blocks have no feed-forward."""
-        return block if self._facts.experts > 1 else self._seen[kind]
-
     def _output(self, row_elements: int) -> str:
         if self._type == "MXFP4_MOE" or self._facts.architecture == "falcon":
             return "Q8_0"
@@ -199,14 +227,14 @@ class Chooser:
             return "Q5_K"
         return "Q8_0" if self._default == "Q8_0" else "Q6_K"
 
-    def _smallest(self, kind: Category) -> str:
+    def _smallest(self, kind: Category, seen: int) -> str:
         facts = self._facts
         better = "IQ3_S" if self._type in ("IQ2_S", "IQ2_M") else "Q2_K"
         if facts.is_value(kind):
             return "Q4_K" if facts.group >= _FEW_HEADS or facts.experts >= _FEW_HEADS else better
         if kind is Category.KEY and facts.experts == _EIGHT:
             return "Q4_K"
-        if kind is Category.DOWN and self._seen[kind] < facts.blocks // 8:
+        if kind is Category.DOWN and seen < facts.blocks // 8:
             return better
         if kind is Category.ATTENTION_OUTPUT:
             if facts.experts == _EIGHT:
@@ -216,16 +244,16 @@ class Chooser:
             )
         return self._default
 
-    def _value(self) -> str:
+    def _value(self, at: int) -> str:
         facts = self._facts
         if facts.experts == _EIGHT:
             return "Q8_0"
-        kind = self._value_by_type()
+        kind = self._value_by_type(at)
         is_70b = facts.blocks == 80 and facts.group > 1 and facts.architecture in ("llama", "qwen2", "deci")
         return "Q5_K" if is_70b and kind in ("Q3_K", "Q4_K") else kind
 
-    def _value_by_type(self) -> str:
-        grouped, at = self._facts.group >= _FEW_HEADS, self._values
+    def _value_by_type(self, at: int) -> str:
+        grouped = self._facts.group >= _FEW_HEADS
         match self._type:
             case "Q2_K":
                 return "Q4_K" if grouped else "Q3_K"

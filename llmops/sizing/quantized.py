@@ -9,17 +9,27 @@ from dataclasses import replace
 
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import Attention, ModelShape, Tensor
+from llmops.domain.model import ModelShape, Tensor
 from llmops.sizing.catalogue_layers import NOT_SIZED, latent, layers, window_tokens
 from llmops.sizing.family_attention import heads_of
 from llmops.sizing.family_tensors import MTP_IN_FILE, parts, vocabulary
-from llmops.sizing.file_types import DEFAULTS, NEEDS_MATRIX, Category, Chooser, Facts, category
+from llmops.sizing.file_types import (
+    DEFAULTS,
+    NEEDS_MATRIX,
+    Category,
+    Chooser,
+    Facts,
+    category,
+    positions,
+    role_in_block,
+)
 from llmops.sizing.parts import Kept, Part
 
 FUSED_AS_VALUE_SINCE = "2026-03"
 """Month in which llama-quantize began to treat a fused `attn_qkv` as V: files of models released before are older."""
 
-_CONVERTED = {"F32": "F32", "F16": "F16"}
+CONVERTED = {"F32": "F32", "F16": "F16"}
+"""Tensors that are not quantized keep the converter's type: BF16 for every other file type."""
 
 
 def is_covered(row: ModelRow) -> bool:
@@ -67,7 +77,8 @@ def with_quantization(
 def tensors(found: Sequence[Part], quantization: str, known: Facts) -> tuple[Tensor, ...] | None:
     """Every tensor with the type it gets, in the file's order: model-wide ones, then block by block."""
     chooser = Chooser(quantization, known)
-    converted = _CONVERTED.get(quantization, "BF16")
+    converted = CONVERTED.get(quantization, "BF16")
+    chosen = positions(((part.name, part.dims) for part in found if part.kept is Kept.CHOSEN), known)
     made: list[Tensor] = []
     for part in found:
         kind: str | None
@@ -76,22 +87,17 @@ def tensors(found: Sequence[Part], quantization: str, known: Facts) -> tuple[Ten
         elif part.kept is Kept.CONVERTED:
             kind = converted
         else:
-            kind = chooser.type_of(part.name, part.dims, block=block_number(part.name))
+            kind = chooser.type_of(next(chosen))
         if kind is None:
             return None
         made.append(Tensor(part.name, part.dims, kind))
     return tuple(made)
 
 
-def block_number(name: str) -> int:
-    """The number of a tensor's block; 0 for tensors of the whole model."""
-    return int(name.split(".", 2)[1]) if name.startswith("blk.") else 0
-
-
 def facts(row: ModelRow, found: Sequence[Part], *, has_matrix: bool, fused_as_value: bool | None = None) -> Facts:
     """What llama-quantize would know of the model; `fused_as_value` None: by when the model was released."""
     is_new = (row.released or "") >= FUSED_AS_VALUE_SINCE if fused_as_value is None else fused_as_value
-    kinds = [category(part.name) for part in found if part.kept is Kept.CHOSEN]
+    kinds = [category(role_in_block(part.name)[1]) for part in found if part.kept is Kept.CHOSEN]
     values = sum(kind is Category.VALUE or (is_new and kind is Category.FUSED) for kind in kinds)
     return Facts(
         architecture=row.gguf_architecture or "",
@@ -117,8 +123,3 @@ def _group(row: ModelRow) -> int:
 
 def _has_mtp_block(row: ModelRow) -> bool:
     return row.gguf_architecture in MTP_IN_FILE and bool(row.mtp.get("formula"))
-
-
-def has_attention(shape: ModelShape) -> bool:
-    """Whether any layer keeps keys and values."""
-    return any(layer.attention is not Attention.NONE for layer in shape.layers)

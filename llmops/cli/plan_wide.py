@@ -1,0 +1,240 @@
+"""`llmops plan --models-for` and `--gpus-for`: the whole catalogue at once, from shapes and rules, without a file or network."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+
+from llmops.cli.answer import Answer
+from llmops.cli.hardware import gpu_rows
+from llmops.cli.opening import model_rows
+from llmops.cli.planning import Options as PlanOptions
+from llmops.domain.catalogue import GpuRow, ModelRow
+from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
+from llmops.domain.errors import WrongUsage
+from llmops.domain.forms import Json, dump
+from llmops.domain.model import ModelShape
+from llmops.domain.plan import Estimate
+from llmops.domain.units import size_bytes
+from llmops.domain.wide import Choice, GpuFor, ModelFor
+from llmops.engines.llama_cpp_bound import Bound
+from llmops.formats import catalogue, devices
+from llmops.sizing.file_types import DEFAULTS
+from llmops.sizing.quantized import bare_shape, is_covered
+from llmops.sizing.speed import speed
+from llmops.sizing.wide import Candidate, Room, Taken, WideFit, on_room
+from llmops.views.plan_wide import show_gpus_for, show_models_for
+
+COUNTS = (1, 2, 4, 8)
+FOUR_BITS = "Q4_K_M"
+"""`--gpus-for` asks for as many cards as this needs, unless `--quantization` says otherwise."""
+
+RESERVE = "1GiB"
+NO_HOST = HostDevice(memory_bytes=None, physical_cores=None)
+_KINDS = {"nvidia": DeviceKind.CUDA, "amd": DeviceKind.ROCM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """`models_for` are cards, `gpus_for` a model; the rest narrows what is asked. Words are looked for in names."""
+
+    models_for: tuple[str, ...] = ()
+    gpus_for: str | None = None
+    words: tuple[str, ...] = ()
+    quantization: str | None = None
+    context: int | None = None
+    parallel: int | None = None
+    kv_cache_type: str = "f16"
+    gpu_memory_reserve: str | None = None
+
+
+USED = frozenset({"quantization", "context", "parallel", "kv_cache_type", "gpu_memory_reserve"})
+"""Of a plan's options those that these look at; any other would be silently without effect."""
+
+
+def asked(plan: PlanOptions, *, models_for: tuple[str, ...], gpus_for: str | None, words: tuple[str, ...]) -> Options:
+    """These options beside a plan's own. Raises `WrongUsage` for those that do not go together."""
+    if not models_for and gpus_for is None:
+        raise WrongUsage("`--search` alone", hint="with `--models-for GPU` or `--gpus-for MODEL`")
+    blank = PlanOptions()
+    odd = [
+        one.name
+        for one in fields(blank)
+        if one.name not in USED and getattr(plan, one.name) != getattr(blank, one.name)
+    ]
+    if odd:
+        names = ", ".join({"model": "MODEL", "gpus": "--gpu"}.get(one, f"--{one.replace('_', '-')}") for one in odd)
+        wide = "--models-for" if models_for else "--gpus-for"
+        raise WrongUsage(f"`{wide}` goes over the whole catalogue: {names} has no place beside it")
+    return Options(
+        models_for=models_for,
+        gpus_for=gpus_for,
+        words=words,
+        quantization=plan.quantization,
+        context=plan.context,
+        parallel=plan.parallel,
+        kv_cache_type=plan.kv_cache_type or "f16",
+        gpu_memory_reserve=plan.gpu_memory_reserve,
+    )
+
+
+def run(options: Options) -> Answer:
+    """The catalogue's rows → sizes of every quantization → what fits, in order of what is worth having."""
+    if options.models_for and options.gpus_for is not None:
+        raise WrongUsage("`--models-for` and `--gpus-for` together", hint="one of them")
+    if options.quantization is not None and options.quantization.upper() not in DEFAULTS:
+        hint = f"one of: {', '.join(DEFAULTS)}"
+        raise WrongUsage(f"`{options.quantization}` is not a file type with rules", hint=hint)
+    if options.models_for:
+        return _models_for(options)
+    return _gpus_for(options, options.gpus_for or "")
+
+
+def _models_for(options: Options) -> Answer:
+    cards, notes = devices.from_options(options.models_for, gpu_rows())
+    if not cards:
+        raise WrongUsage("`--models-for none` names no card", hint="`llmops plan --models-for 'RTX 4090'`")
+    room = Room(cards=cards, reserve_bytes=_reserve(options))
+    found: list[ModelFor] = []
+    smaller: list[str] = []
+    tried = fitted = 0
+    rows = [row for row in model_rows() if _holds(options.words, row.id, row.repository, row.family, row.licence)]
+    for row in rows:
+        if not is_covered(row):
+            continue
+        one = _candidate(row, options)
+        fit = on_room(one, room, context_tokens=options.context, parallel=options.parallel)
+        tried += fit.tried
+        fitted += fit.fitted
+        if fit.choice is None:
+            smaller.append(row.id)
+        else:
+            found.append(_model_for(one, room, fit, fit.choice))
+    found.sort(key=_worth)
+    not_sized = [row.id for row in rows if not is_covered(row)]
+    result: dict[str, Json] = {
+        "cards": [card.name for card in cards],
+        "models": [dump(one) for one in found],
+        "not_fitting": list[Json](smaller),
+        "not_sized": list[Json](not_sized),
+        "tried": tried,
+        "fitted": fitted,
+    }
+    return Answer(
+        result={"models_for": result},
+        show=lambda to: show_models_for(found, room.cards, len(smaller), not_sized, notes, to),
+        ok=bool(found),
+    )
+
+
+def _worth(one: ModelFor) -> tuple[bool, int, str]:
+    """Four bits or more first, then the most parameters."""
+    few_bits = one.choice.weights_bytes * 8 < 4 * one.parameters
+    return few_bits, -one.parameters, one.model
+
+
+def _model_for(one: Candidate, room: Room, fit: WideFit, choice: Choice) -> ModelFor:
+    row = one.row
+    return ModelFor(
+        model=row.id,
+        repository=row.repository,
+        parameters=row.parameters,
+        parameters_active=row.parameters_active,
+        choice=choice,
+        decode_tokens_per_second=_decode(one, room.cards, choice),
+        quantizations=fit.quantizations,
+    )
+
+
+def _gpus_for(options: Options, name: str) -> Answer:
+    rows = model_rows()
+    row = catalogue.find_model(rows, name)
+    if row is None:
+        near = catalogue.near_models(rows, name)
+        hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"
+        raise WrongUsage(f"no model `{name}` in the catalogue", hint=hint)
+    if not is_covered(row):
+        hint = "`llmops plan MODEL --engine vllm --gpu …` sizes it for one kind of card"
+        raise WrongUsage(f"llama.cpp does not run `{row.id}`", hint=hint)
+    one = _candidate(row, options)
+    reserve = _reserve(options)
+    found = [
+        best
+        for gpu in gpu_rows()
+        if gpu.memory_bytes and gpu.vendor in _KINDS and _holds(options.words, gpu.name, gpu.vendor, gpu.architecture)
+        if (best := _fewest(one, gpu, reserve, options)) is not None
+    ]
+    found.sort(key=lambda each: (each.memory_bytes, each.power_watts or 0, each.gpu))
+    result: dict[str, Json] = {"model": row.id, "gpus": [dump(each) for each in found]}
+    return Answer(result={"gpus_for": result}, show=lambda to: show_gpus_for(row.id, found, to), ok=bool(found))
+
+
+def _fewest(one: Candidate, gpu: GpuRow, reserve_bytes: int, options: Options) -> GpuFor | None:
+    """As few cards as hold the model at four bits (or as asked), then the best quantization on them."""
+    device = _device(gpu)
+    least = one.grouped.stored((options.quantization or FOUR_BITS).upper())
+    useful = one.useful_context(options.context)
+    for count in COUNTS:
+        room = Room(cards=(device,) * count, reserve_bytes=reserve_bytes)
+        if least is None or not one.fits(room, least, useful, options.parallel or 1):
+            continue
+        choice = on_room(one, room, context_tokens=options.context, parallel=options.parallel).choice
+        if choice is not None:
+            return GpuFor(
+                gpu=gpu.name,
+                count=count,
+                memory_bytes=count * (gpu.memory_bytes or 0),
+                power_watts=None if gpu.power_watts is None else count * gpu.power_watts,
+                choice=choice,
+                decode_tokens_per_second=_decode(one, room.cards, choice),
+            )
+    return None
+
+
+def _device(gpu: GpuRow) -> Device:
+    memory = gpu.memory_bytes or 0
+    return Device(
+        name=gpu.name,
+        kind=_KINDS.get(gpu.vendor, DeviceKind.OTHER),
+        capacity_bytes=memory,
+        free_bytes=memory,
+        compute_capability=gpu.compute_capability,
+        bandwidth_gb_s=gpu.bandwidth_gb_s,
+        fp16_tflops=gpu.fp16_tflops,
+    )
+
+
+def _candidate(row: ModelRow, options: Options) -> Candidate:
+    kinds = None if options.quantization is None else (options.quantization.upper(),)
+    return Candidate(row, _beside(bare_shape(row), options.kv_cache_type), quantizations=kinds)
+
+
+def _beside(shape: ModelShape, kv_cache_type: str) -> Callable[[int, int], Taken]:
+    bound = Bound(shape)
+
+    def taken(context_tokens: int, parallel: int) -> Taken:
+        one = bound.beside(context_tokens=context_tokens, parallel=parallel, kv_cache_type=kv_cache_type)
+        return Taken(cache_bytes=one.cache_bytes, each_card_bytes=one.each_card_bytes)
+
+    return taken
+
+
+def _decode(one: Candidate, cards: Sequence[Device], choice: Choice) -> Estimate | None:
+    """One request alone; encoders do not decode."""
+    if one.row.embedding_model:
+        return None
+    shape = replace(bare_shape(one.row), tensors=one.grouped.tensors(choice.quantization))
+    settings = EngineSettings(engine=EngineName.LLAMA_CPP, context_size=choice.context_tokens, parallel=1)
+    told = speed(shape, settings, devices=tuple(cards), host=NO_HOST, read_bytes_per_second=None)
+    return told.decode_tokens_per_second
+
+
+def _reserve(options: Options) -> int:
+    text = options.gpu_memory_reserve or RESERVE
+    size = size_bytes(text)
+    if size is None:
+        raise WrongUsage(f"`{text}` is not a size", hint="write it with its unit: 1GiB, 512MiB")
+    return size
+
+
+def _holds(words: Iterable[str], *texts: str | None) -> bool:
+    text = " ".join(one for one in texts if one).casefold()
+    return all(word.casefold() in text for word in words)

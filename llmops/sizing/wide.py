@@ -1,0 +1,166 @@
+"""Many models on given cards, or one model on many cards: which quantization, how much context, how many slots.
+
+Everything on the cards, one kind of cache. Weights by the quantizers' rules, what stands beside them as an upper bound that is
+handed in: what is said to fit does. Exact settings are a plan's business.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from llmops.domain.catalogue import ModelRow
+from llmops.domain.engine import Device
+from llmops.domain.wide import Choice, QuantizationFit
+from llmops.sizing.grouped import Grouped, Stored
+from llmops.sizing.ladder import QUALITY
+
+CONTEXTS = (4096, 8192, 16384, 32768, 131072)
+"""The contexts of one request that every quantization is tried at."""
+
+USEFUL_CONTEXT_TOKENS = 8192
+CONTEXT_GRANULE = 256
+SLOTS = (64, 32, 16, 8, 4, 2, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """Beside the weights: caches, shared out over the cards, and what each card takes whatever its share."""
+
+    cache_bytes: int
+    each_card_bytes: int
+
+
+Beside = Callable[[int, int], Taken]
+"""Context of one request and slots → what they take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Cards together: `free_bytes` of each, `reserve_bytes` left free on each."""
+
+    cards: tuple[Device, ...]
+    reserve_bytes: int
+
+    def spare_bytes(self, *, weights: int, taken: Taken, layers: int) -> int:
+        """What is left of all cards; several cards share layer by layer, so each may be a layer short of its share."""
+        count = len(self.cards)
+        free = sum(card.free_bytes for card in self.cards)
+        shared = weights + taken.cache_bytes
+        uneven = (count - 1) * (shared // max(layers, 1))
+        return free - shared - uneven - count * (taken.each_card_bytes + self.reserve_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WideFit:
+    """One model on one room; `choice` None: nothing fits. `fitted` of `tried` combinations of quantization and context do."""
+
+    choice: Choice | None
+    quantizations: tuple[QuantizationFit, ...]
+    tried: int
+    fitted: int
+
+
+class Candidate:
+    """A model made ready: its sizes by quantization, and what stands beside them, each asked once."""
+
+    __slots__ = ("_beside", "_known", "grouped", "row", "stored")
+
+    def __init__(self, row: ModelRow, beside: Beside, *, quantizations: Sequence[str] | None = None) -> None:
+        self.row = row
+        self.grouped = Grouped(row)
+        self.stored: tuple[Stored, ...] = (
+            self.grouped.every() if quantizations is None else self.grouped.every(quantizations)
+        )
+        self._beside = beside
+        self._known: dict[tuple[int, int], Taken] = {}
+
+    def taken(self, context_tokens: int, parallel: int = 1) -> Taken:
+        """Beside the weights."""
+        key = (context_tokens, parallel)
+        if key not in self._known:
+            self._known[key] = self._beside(context_tokens, parallel)
+        return self._known[key]
+
+    def contexts(self) -> tuple[int, ...]:
+        """Those of `CONTEXTS` that the model was trained for, and its own where it is shorter than all."""
+        trained = self.row.context_length
+        return tuple(one for one in CONTEXTS if one <= trained) or (trained,)
+
+    def useful_context(self, wanted: int | None) -> int:
+        """The context that must fit: the one wished for, else 8192, at most the trained one."""
+        return min(wanted or USEFUL_CONTEXT_TOKENS, self.row.context_length)
+
+    def fits(self, room: Room, stored: Stored, context_tokens: int, parallel: int = 1) -> bool:
+        """Whether it is certain to fit."""
+        return self.spare_bytes(room, stored, context_tokens, parallel) >= 0
+
+    def spare_bytes(self, room: Room, stored: Stored, context_tokens: int, parallel: int = 1) -> int:
+        """What is left."""
+        taken = self.taken(context_tokens, parallel)
+        return room.spare_bytes(weights=stored.card_bytes, taken=taken, layers=self.row.layers)
+
+
+def on_room(one: Candidate, room: Room, *, context_tokens: int | None = None, parallel: int | None = None) -> WideFit:
+    """Every quantization at every context, and the best of them."""
+    tried = fitted = 0
+    table: list[QuantizationFit] = []
+    contexts = one.contexts() if context_tokens is None else (one.useful_context(context_tokens),)
+    for stored in one.stored:
+        fitting = [context for context in contexts if one.fits(room, stored, context, parallel or 1)]
+        tried += len(contexts)
+        fitted += len(fitting)
+        table.append(
+            QuantizationFit(
+                quantization=stored.quantization,
+                weights_bytes=stored.total_bytes,
+                context_tokens=max(fitting, default=0),
+            )
+        )
+    return WideFit(
+        choice=_choice(one, room, context_tokens, parallel), quantizations=tuple(table), tried=tried, fitted=fitted
+    )
+
+
+def _choice(one: Candidate, room: Room, wanted: int | None, parallel: int | None) -> Choice | None:
+    useful = one.useful_context(wanted)
+    stored = _best(one, room, useful, parallel or 1)
+    if stored is None:
+        return None
+    slots = parallel or next(count for count in SLOTS if one.fits(room, stored, useful, count))
+    longest = useful if wanted is not None else _longest(one, room, stored, useful)
+    spare = one.spare_bytes(room, stored, longest, parallel or 1)
+    free = sum(card.free_bytes for card in room.cards)
+    return Choice(
+        quantization=stored.quantization,
+        weights_bytes=stored.total_bytes,
+        context_tokens=longest,
+        parallel=slots,
+        parallel_context_tokens=useful,
+        used_bytes=free - spare,
+        spare_bytes=spare,
+    )
+
+
+def _best(one: Candidate, room: Room, context_tokens: int, parallel: int) -> Stored | None:
+    """The first of the usual quantizations that fits, else the largest of all others that does."""
+    by_name = {stored.quantization: stored for stored in one.stored}
+    usual = [by_name[name] for name in QUALITY if name in by_name]
+    others = sorted(one.stored, key=lambda stored: -stored.card_bytes)
+    for stored in (*usual, *others):
+        if one.fits(room, stored, context_tokens, parallel):
+            return stored
+    return None
+
+
+def _longest(one: Candidate, room: Room, stored: Stored, useful: int) -> int:
+    """The longest context of one request, in whole granules, at most the trained length."""
+    trained = one.row.context_length
+    if one.fits(room, stored, trained):
+        return trained
+    low, high = useful // CONTEXT_GRANULE, trained // CONTEXT_GRANULE
+    while high - low > 1:
+        middle = (low + high) // 2
+        if one.fits(room, stored, middle * CONTEXT_GRANULE):
+            low = middle
+        else:
+            high = middle
+    return max(useful, low * CONTEXT_GRANULE)

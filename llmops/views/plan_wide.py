@@ -1,0 +1,83 @@
+"""The whole catalogue on some cards, or one model on all cards, as tables."""
+
+from collections.abc import Sequence
+
+from llmops.domain.engine import Device
+from llmops.domain.plan import Estimate
+from llmops.domain.units import size_text
+from llmops.domain.wide import Choice, GpuFor, ModelFor
+from llmops.views.screen import Screen, Tone
+
+_FOOT = (
+    "context: the longest of one request; slots: requests in flight at 8192 tokens each (or as asked); compute buffers are an "
+    "upper bound, speeds an estimate of one request alone"
+)
+
+
+def show_models_for(
+    found: Sequence[ModelFor],
+    cards: Sequence[Device],
+    smaller: int,
+    not_sized: Sequence[str],
+    notes: Sequence[str],
+    to: Screen,
+) -> None:
+    """A model a row, those at four bits or more first."""
+    names = ", ".join(dict.fromkeys(card.name for card in cards))
+    what = f"{len(cards)} x {names}" if len(cards) > 1 else names
+    to.line(f"on {what}, everything on the card{'s'[: len(cards) > 1]}, with llama.cpp", tone=Tone.TITLE)
+    if found:
+        rows = [
+            (one.model, _billions(one.parameters), *_choice(one.choice, one.decode_tokens_per_second)) for one in found
+        ]
+        to.table(
+            ("model", "parameters", "quantization", "weights", "context", "slots", "tokens/s", "left"),
+            rows,
+            right=(1, 3, 4, 5, 6, 7),
+        )
+    to.line(f"{len(found)} models fit; {smaller} do not at any quantization and a context of use", tone=Tone.DIM)
+    if not_sized:
+        to.line(f"not sized, llama.cpp does not run them: {', '.join(not_sized)}", tone=Tone.DIM)
+    for note in notes:
+        to.line(note, tone=Tone.DIM)
+    to.line(_FOOT, tone=Tone.DIM)
+    if found:
+        to.line(f"next: `llmops plan {found[0].model} --gpu '{cards[0].name}'` weighs one of them exactly")
+
+
+def show_gpus_for(model: str, found: Sequence[GpuFor], to: Screen) -> None:
+    """A kind of card a row, the least memory first."""
+    to.line(f"cards that hold {model} whole, with llama.cpp", tone=Tone.TITLE)
+    if found:
+        rows = [
+            (
+                f"{one.count} x {one.gpu}" if one.count > 1 else one.gpu,
+                size_text(one.memory_bytes),
+                f"{one.power_watts} W" if one.power_watts is not None else "?",
+                *_choice(one.choice, one.decode_tokens_per_second),
+            )
+            for one in found
+        ]
+        head = ("cards", "memory", "power", "quantization", "weights", "context", "slots", "tokens/s", "left")
+        to.table(head, rows, right=(1, 2, 4, 5, 6, 7, 8))
+        to.line(_FOOT, tone=Tone.DIM)
+        several = next((one for one in found if one.count > 1), None)
+        if several is not None:
+            to.line("several cards: layers are shared out; `llmops plan` weighs each card", tone=Tone.DIM)
+    else:
+        to.line("no card of the catalogue does, up to 8 of a kind")
+
+
+def _choice(choice: Choice, decode: Estimate | None) -> tuple[str, ...]:
+    return (
+        choice.quantization,
+        size_text(choice.weights_bytes),
+        f"{choice.context_tokens}",
+        f"{choice.parallel}",
+        f"{decode.value:.0f}" if decode is not None else "",
+        size_text(choice.spare_bytes),
+    )
+
+
+def _billions(parameters: int) -> str:
+    return f"{parameters / 1e9:.1f} B" if parameters >= 1e9 else f"{parameters / 1e6:.0f} M"
