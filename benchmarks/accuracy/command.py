@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from accuracy import allocations, memory_logs, page
+from accuracy import allocations, gguf_sizes, memory_logs, page, vllm_blocks
 from accuracy.cases import Report
 from accuracy.metrics import document
 
 DESCRIPTION = """predictions beside measurements, through the path of a user's own file and command line.
 
-A row becomes a GGUF file that is only a header, its settings a llama-server command line; the ledger of both is compared with
-what the row measured. Kinds: llama_cpp_allocations* ({"models", "rows"}), memory_logs* (a list, or {"source", "rows"}).
+A row becomes a model's header or config, its settings a command line; the ledger of both is compared with what the row measured.
+Kinds: llama_cpp_allocations* ({"models", "rows"}), memory_logs* (a list, or {"source", "rows"}), vllm_kv_blocks* (a list).
 """
 
 
@@ -54,8 +54,12 @@ def read(path: Path) -> Report:
         if isinstance(content, dict) and "models" in content:
             return allocations.report(str(path), content)
         rows = content["rows"] if isinstance(content, dict) else content
-        if isinstance(rows, list) and rows and all("measured" in one and "engine" in one for one in rows):
+        if isinstance(rows, list) and rows and all("bytes_per_block" in one and "groups" in one for one in rows):
+            return vllm_blocks.report(str(path), rows)
+        if isinstance(rows, list) and rows and gguf_sizes.is_kind(rows):
+            return gguf_sizes.report(str(path), rows)
+        if isinstance(rows, list) and rows and any("measured" in one for one in rows if isinstance(one, dict)):
             return memory_logs.report(str(path), rows)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise UnknownFileError(f"{path}: not a complete file of its kind ({type(error).__name__}: {error})") from error
-    raise UnknownFileError(f"{path}: neither llama_cpp_allocations nor memory_logs")
+    raise UnknownFileError(f"{path}: neither llama_cpp_allocations, memory_logs, vllm_kv_blocks nor gguf_sizes")

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accuracy.cases import Figure, Refusal, Report, Row
+from accuracy import vllm_logs
+from accuracy.cases import UNREADABLE, Figure, Refusal, Report, Row
 from accuracy.published import published
 from accuracy.shapes import ledger_of, shape_of
 from llmops.domain.engine import DeviceKind
@@ -26,7 +27,7 @@ OLD_BUILD, SPECULATION, UNSAID = "another build's compute", "speculation", "comp
 BACKEND = "another backend's compute"
 DEVICE_TOTAL = "sum of the device's buffers"
 RULES = {
-    ENGINE: "rows of vLLM and Ollama: another memory model, or an estimate that is not a measurement",
+    ENGINE: "rows of Ollama: another memory model, or an estimate that is not a measurement",
     FORK: "ik_llama.cpp, and cache types that only a fork has",
     FITTED: "a width was solved from the very number that would be compared (`check.kv.evidence` says `fitted`)",
     LAYOUT: "caches that are laid out differently today: latent attention with V beside the latent, windows at full length "
@@ -36,8 +37,7 @@ RULES = {
     OLD_BUILD: "builds before b9849, and undated ones, allot logits for a whole batch on the card: the KV cache and state alone "
     "are compared",
     SPECULATION: "with speculation every slot keeps further states; the row does not hold its flags",
-    BACKEND: "Metal and Vulkan size their graphs by rules of their own; the ledger's are CUDA's (six Metal rows of Gemma 4 12B "
-    "log 0.2 to 0.8 % more than those give)",
+    BACKEND: "Vulkan, ROCm and others size their graphs by rules of their own; the ledger's are CUDA's and Metal's",
     UNSAID: "no tensors are known of the row's model, or it spreads over several devices",
 }
 
@@ -57,8 +57,21 @@ ROOM_BYTES = 4096 * GIB
 def report(file: str, rows: Sequence[Mapping[str, Any]]) -> Report:
     """Every row of a file."""
     return Report(
-        file=file, kind=KIND, rows=tuple(_row(row.get("id", at), row) for at, row in enumerate(rows)), rules=RULES
+        file=file,
+        kind=KIND,
+        rows=tuple(_read(at, row) for at, row in enumerate(rows)),
+        rules=RULES | vllm_logs.RULES,
     )
+
+
+def _read(at: int, row: Mapping[str, Any]) -> Row:
+    """One row; what cannot be read is refused, whatever it is."""
+    id_: str | int = at
+    try:
+        id_ = row.get("id", at)
+        return _row(id_, row)
+    except UNREADABLE:
+        return Row(id=id_, refused=Refusal.INCOMPLETE)
 
 
 def left_out(row: Mapping[str, Any]) -> str | None:
@@ -79,7 +92,7 @@ def left_out(row: Mapping[str, Any]) -> str | None:
         return LAYOUT
     if _context(settings) is None or "n_layer" not in hyper or not (_widths(row["arch"], hyper) or published(row)):
         return LITTLE
-    return None if _measured_caches(measured) else NOTHING
+    return None if _measured_caches(measured) or (published(row) and _is_today(row)) else NOTHING
 
 
 def _other_layout(row: Mapping[str, Any], hyper: Mapping[str, Any], measured: Mapping[str, Any]) -> bool:
@@ -187,6 +200,8 @@ def flags_of(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _row(id_: str | int, row: Mapping[str, Any]) -> Row:
+    if row.get("engine") == "vllm":
+        return vllm_logs.row_of(id_, row)
     rule = left_out(row)
     if rule is not None:
         return Row(id=id_, left_out=rule)
@@ -241,7 +256,7 @@ def _device_figures(row: Mapping[str, Any], said: Ledger, *, is_known: bool) -> 
         return (), OLD_BUILD
     if "spec" in row["settings"]:
         return (), SPECULATION
-    if not all(name.startswith("CUDA") for name in compute):
+    if not all(name.startswith(("CUDA", "MTL", "Metal")) for name in compute):
         return (), BACKEND
     if len(compute) > 1 or not is_known:
         return (), UNSAID

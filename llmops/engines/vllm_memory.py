@@ -3,8 +3,9 @@
 `budget = ceil(total * utilization)` of what CUDA calls the card's memory; the pool is what weights, libraries, the activation
 peak of a dummy run and the CUDA graphs leave of it. CUDA's context and NCCL's buffers come on top: they are taken before the
 budget is measured. Source: vLLM 0.33, v1/worker/gpu_worker.py (`determine_available_memory`), v1/worker/utils.py
-(`request_memory`), v1/worker/gpu/model_runner.py (`_dummy_sampler_run`). Constants: fitted on 11 logged starts of 0.6 to 0.31
-(tests/measured/vllm/memory_logs.json), central and safe; the peak of 0.33's second dummy pass is not in them.
+(`request_memory`), v1/worker/gpu/model_runner.py (`_dummy_sampler_run`). Constants: fitted on 11 logged starts of 0.6 to 0.31, of
+which eight are among the vLLM rows of tests/measured/llama.cpp/memory_logs.json; central and safe ones. The peak of 0.33's
+second dummy pass is not in them.
 """
 
 import math
@@ -93,15 +94,19 @@ def ledger(
     told = settings.pool or PoolSettings()
     ranks = settings.tensor_parallel * told.pipeline_parallel * told.data_parallel
     used = tuple(devices[:ranks])
-    notes = list(_notes(shape, settings, ranks, len(devices)))
+    notes = _notes(shape, settings, ranks, len(devices))
+    refusals = _refusals(shape, settings)
     cut = None
     try:
         cut = pools(shape, settings, device=devices[0])
     except UngroupableError as refused:
-        notes.append(f"vLLM refuses to start: {refused}")
+        refusals.append(str(refused))
     central = [taken(shape, settings, stage=_stage(at, settings), constants=CENTRAL) for at in range(len(used))]
     safe = [taken(shape, settings, stage=_stage(at, settings), constants=SAFE) for at in range(len(used))]
     pool = _pool(shape, settings, used, cut, central, safe) if cut is not None else None
+    if refusals:
+        nothing = Pool(num_blocks=0, bytes_per_block=0, kv_pool_bytes=0, kv_pool_tokens=0, max_concurrency=0.0)
+        pool = replace(pool or nothing, holds_one=False)
     confidence = _confidence(shape, settings)
     return Ledger(
         engine=EngineName.VLLM.value,
@@ -117,7 +122,7 @@ def ledger(
             confidence={"overhead_bytes": Confidence.LOW},
         ),
         pool=pool,
-        notes=tuple(notes),
+        notes=(*notes, *(f"vLLM refuses to start: {one}" for one in refusals)),
     )
 
 
@@ -273,16 +278,18 @@ def _confidence(shape: ModelShape, settings: EngineSettings) -> Confidence:
     return Confidence.CALIBRATED
 
 
+def _refusals(shape: ModelShape, settings: EngineSettings) -> list[str]:
+    """What ends the start whatever the memory (config/model.py, `verify_with_parallel_config`)."""
+    ranks = settings.tensor_parallel
+    heads = {layer.heads for layer in shape.layers if layer.attention is not Attention.NONE and layer.heads}
+    return [f"{count} heads do not divide by tensor parallel {ranks}" for count in sorted(heads) if count % ranks]
+
+
 def _notes(shape: ModelShape, settings: EngineSettings, ranks: int, cards: int) -> list[str]:
     told = settings.pool or PoolSettings()
     notes = []
     if ranks > cards:
         notes.append(f"needs {ranks} cards, {cards} given")
-    heads = max((layer.heads for layer in shape.layers), default=1)
-    if heads % settings.tensor_parallel:
-        notes.append(
-            f"{heads} heads do not divide by tensor parallel {settings.tensor_parallel}: vLLM refuses to start"
-        )
     if told.drafted_tokens and told.drafter not in NO_DRAFT_LAYERS and "mtp" not in told.drafter:
         notes.append("the drafter's weights are not counted, and its cache is taken for one more layer")
     if any(layer.attention is Attention.NONE and layer.recurrent is None for layer in shape.layers):

@@ -9,6 +9,7 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Alternative, Candidate
 from llmops.domain.units import size_text
+from llmops.sizing import shares
 from llmops.sizing.trial import Draft, Question, largest_context, weigh
 from llmops.sizing.wishes import obstacle
 
@@ -108,7 +109,7 @@ def _why_quantization(question: Question, shapes: Sequence[ModelShape], choice: 
 def _least_slots(question: Question) -> int:
     if question.wishes.parallel is not None:
         return question.wishes.parallel
-    return 128 if question.engine.NAME is EngineName.VLLM else 1
+    return shares.SEQUENCES[-1] if question.engine.NAME is EngineName.VLLM else 1
 
 
 def _why_context(question: Question, choice: Choice) -> str:
@@ -179,7 +180,7 @@ def _others(question: Question, shapes: Sequence[ModelShape], choice: Choice) ->
         longest = largest_context(question, chosen, limit_tokens=_context_limit(chosen.shape))
         if longest is not None and longest > chosen.context_tokens:
             yield replace(chosen, context_tokens=longest), "the longest context that fits"
-        if question.engine.NAME is EngineName.LLAMA_CPP:
+        if question.engine.NAME.runs_llama_cpp():
             yield replace(chosen, parallel=2 * chosen.parallel), "twice the requests at a time"
     for kind in question.wishes.kv_cache_types:
         if kind != chosen.kv_cache_type:

@@ -8,16 +8,14 @@ from llmops.domain.errors import WrongInput
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate, Plan, Speed
 from llmops.domain.visible import visible_cards
+from llmops.sizing import shares
 from llmops.sizing.reasons import Choice, Outcome, alternatives, reasons
-from llmops.sizing.trial import VLLM_SEQUENCES, Draft, Question, card_sets, fits, weigh
-from llmops.sizing.wishes import cache_types, refuse_impossible
+from llmops.sizing.trial import Draft, Question, card_sets, fits, weigh
+from llmops.sizing.wishes import cache_types, possible, refuse_impossible
 
 DEFAULT_CONTEXT_TOKENS = 16384
 USEFUL_CONTEXT_TOKENS = 8192
 DEFAULT_PARALLEL = 4
-VLLM_RANKS = (0, 1, 2, 4, 8)
-"""Tensor parallel sizes tried: those that divide the heads of nearly every model."""
-
 FIRM_WISHES = frozenset({"context", "context_tokens", "parallel", "gpu_layers"})
 """Forced, they are answered as they are: a model that does not fit with them is not moved into RAM instead."""
 
@@ -43,11 +41,12 @@ def search(
     if not shapes:
         raise WrongInput(f"`{model}` has no file that could be sized", hint="name a GGUF file or a quantization")
     refuse_impossible(wishes)
+    wishes = possible(wishes, engine=engine, shape=shapes[0])
     question = Question(
         engine=engine,
         alias=alias,
         port=port,
-        wishes=replace(wishes, kv_cache_types=cache_types(wishes, shapes[0], engine=engine.NAME)),
+        wishes=replace(wishes, kv_cache_types=_cache_types(wishes, shapes[0], engine, devices)),
         devices=tuple(devices),
         host=host,
         reserve_bytes=reserve_bytes,
@@ -80,9 +79,14 @@ def _environment(question: Question, choice: Choice) -> tuple[tuple[str, str], .
     return visible_cards([one.uuid for one in taken], [one.index for one in taken])
 
 
+def _cache_types(wishes: Wishes, shape: ModelShape, engine: Engine, devices: Sequence[Device]) -> tuple[str, ...]:
+    kinds = cache_types(wishes, shape, engine=engine.NAME)
+    return shares.types_possible(kinds, devices) if engine.NAME is EngineName.VLLM else kinds
+
+
 def _gpu_layers(choice: Choice) -> int | None:
     settings = choice.candidate.settings
-    if settings.engine is not EngineName.LLAMA_CPP:
+    if not settings.engine.runs_llama_cpp():
         return None
     every = len(choice.draft.shape.layers) + 1
     if not settings.use_gpu:
@@ -116,18 +120,20 @@ def slot_goals(question: Question) -> tuple[int, ...]:
     if question.wishes.parallel is not None:
         return (question.wishes.parallel,)
     if question.engine.NAME is EngineName.VLLM:
-        return (VLLM_SEQUENCES,)
+        return shares.SEQUENCES
     return tuple(range(DEFAULT_PARALLEL, 0, -1))
 
 
-def _sets(question: Question) -> tuple[tuple[int, ...], ...]:
+def _sets(question: Question, shape: ModelShape) -> tuple[tuple[int, ...], ...]:
     if question.wishes.gpu_layers == 0:
         return ((),)
     sets = card_sets(question.devices) or ((),)
-    if question.engine.NAME is EngineName.LLAMA_CPP:
+    if question.engine.NAME.runs_llama_cpp():
         return sets
     wanted = question.wishes.tensor_parallel
-    return tuple(one for one in sets if len(one) == wanted or (wanted is None and len(one) in VLLM_RANKS)) or sets[:1]
+    if wanted is not None:
+        return tuple(one for one in sets if len(one) == wanted) or sets[-1:]
+    return tuple(one for one in sets if shares.ranks_possible(shape, len(one))) or sets[:1]
 
 
 def _whole(question: Question, shape: ModelShape) -> Choice | None:
@@ -147,7 +153,7 @@ def _whole(question: Question, shape: ModelShape) -> Choice | None:
 def _slots_and_cards(question: Question, base: Draft) -> Iterator[Draft]:
     """Most slots first, then fewest cards; sets of cards too small for the fewest slots are not tried again."""
     goals = slot_goals(question)
-    sets = [cards for cards in _sets(question) if _may_hold(question, base, cards)]
+    sets = [cards for cards in _sets(question, base.shape) if _may_hold(question, base, cards)]
     for parallel in goals:
         for cards in sets:
             if fits(question, replace(base, parallel=goals[-1], cards=cards)):
@@ -171,7 +177,7 @@ def _first_fitting(question: Question, drafts: Iterable[Draft], outcome: Outcome
 def _may_offload_partly(question: Question) -> bool:
     """Only llama.cpp, only where the host's memory is known, and not against a forced wish."""
     return (
-        question.engine.NAME is EngineName.LLAMA_CPP
+        question.engine.NAME.runs_llama_cpp()
         and bool(question.devices)
         and question.host.memory_bytes is not None
         and question.wishes.gpu_layers is None
@@ -181,7 +187,7 @@ def _may_offload_partly(question: Question) -> bool:
 
 def _partial(question: Question, shape: ModelShape) -> Choice | None:
     """Experts in RAM first (the attention stays on the card), else as many layers on the cards as fit, else the CPU alone."""
-    cards = _sets(question)[-1]
+    cards = _sets(question, shape)[-1]
     for context_tokens in context_goals(shape, question.wishes):
         for kind in question.wishes.kv_cache_types:
             base = Draft(shape=shape, kv_cache_type=kind, context_tokens=context_tokens, parallel=1, cards=cards)
@@ -234,9 +240,9 @@ def _closest(question: Question, shapes: Sequence[ModelShape]) -> Choice:
         kv_cache_type=question.wishes.kv_cache_types[-1],
         context_tokens=context_goals(smallest, question.wishes)[-1],
         parallel=slot_goals(question)[-1],
-        cards=_sets(question)[-1],
+        cards=_sets(question, smallest)[-1],
         gpu_layers=question.wishes.gpu_layers,
     )
-    tries = [replace(draft, cards=cards) for cards in _sets(question)]
+    tries = [replace(draft, cards=cards) for cards in _sets(question, smallest)]
     weighed = [Choice(draft=one, candidate=weigh(question, one), outcome=Outcome.NOTHING_FITS) for one in tries]
     return min(weighed, key=lambda one: one.candidate.ledger.missing_bytes())

@@ -9,16 +9,12 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate
 from llmops.domain.units import MIB
+from llmops.sizing import shares
 
 CONTEXT_GRANULE = 256
 CACHE_RAM_SHARE = 16
 CACHE_RAM_LEAST_MIB, CACHE_RAM_LIMIT_MIB = 64, 8192
 """The prompt cache in RAM: one part in 16 of the host's memory, at most the model's size (but 64 MiB) and 8 GiB."""
-
-VLLM_SEQUENCES = 128
-"""Requests in flight rendered for vLLM: its own default of 256 to 1024 costs gibibytes of activation peak."""
-
-VLLM_UTILIZATION_PERCENT = 92
 
 GUESSES = 4
 """Places near a guessed context that are looked at before halves are taken."""
@@ -43,7 +39,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """One point of the search: `cards` are positions among the question's devices; `context_tokens` one request's limit."""
+    """One point of the search: `cards` are positions among the question's devices; `context_tokens` one request's limit.
+
+    `percent` of every card is the engine's, where it takes a share.
+    """
 
     shape: ModelShape
     kv_cache_type: str
@@ -53,12 +52,13 @@ class Draft:
     gpu_layers: int | None = None
     cpu_moe_layers: int = 0
     tensor_split: tuple[float, ...] = ()
+    percent: int = shares.UTILIZATION_PERCENT
 
     def key(self) -> tuple[object, ...]:
         """What tells two drafts of one search apart: its shapes live as long as the search."""
         return (
             *(id(self.shape), self.kv_cache_type, self.context_tokens, self.parallel),
-            *(self.cards, self.gpu_layers, self.cpu_moe_layers, self.tensor_split),
+            *(self.cards, self.gpu_layers, self.cpu_moe_layers, self.tensor_split, self.percent),
         )
 
 
@@ -75,9 +75,24 @@ def fits(question: Question, draft: Draft) -> bool:
 
 def _tries(question: Question, draft: Draft) -> Iterator[Candidate]:
     """Ever better candidates of a draft: several where layers are moved between cards, else one."""
-    if len(draft.cards) > 1 and not draft.tensor_split and question.engine.NAME is EngineName.LLAMA_CPP:
+    if len(draft.cards) > 1 and not draft.tensor_split and question.engine.NAME.runs_llama_cpp():
         return _balanced(question, draft)
+    if question.engine.NAME is EngineName.VLLM and draft.cards and question.wishes.gpu_memory_utilization is None:
+        return _shared(question, draft)
     return iter((_weigh(question, draft),))
+
+
+def _shared(question: Question, draft: Draft) -> Iterator[Candidate]:
+    """A share of every card, lowered until context, driver and reserve are left beside it."""
+    percent = shares.first_percent([question.devices[at] for at in draft.cards], question.reserve_bytes)
+    found = _weigh(question, replace(draft, percent=percent))
+    yield found
+    for _ in range(shares.TRIES):
+        lower = shares.lower_percent(percent, found.ledger)
+        if lower is None:
+            break
+        percent, found = lower, _weigh(question, replace(draft, percent=lower))
+        yield found
 
 
 def _weigh(question: Question, draft: Draft) -> Candidate:
@@ -143,7 +158,7 @@ def _settings(question: Question, draft: Draft) -> EngineSettings:
     if question.engine.NAME is EngineName.VLLM:
         return _vllm_settings(question, draft)
     wishes = question.wishes
-    defaults = EngineSettings(engine=EngineName.LLAMA_CPP, context_size=0, parallel=1)
+    defaults = EngineSettings(engine=question.engine.NAME, context_size=0, parallel=1)
     gpu = bool(draft.cards)
     batch = wishes.batch_tokens or max(defaults.batch_tokens, wishes.ubatch_tokens or 0)
     return replace(
@@ -174,23 +189,17 @@ def _cache_ram_mib(host: HostDevice, shape: ModelShape) -> int:
 
 def _vllm_settings(question: Question, draft: Draft) -> EngineSettings:
     wishes = question.wishes
+    cards = [question.devices[at] for at in draft.cards]
     return EngineSettings(
         engine=EngineName.VLLM,
         context_size=draft.context_tokens,
         parallel=draft.parallel,
         kv_cache_type_k=draft.kv_cache_type,
         kv_cache_type_v=draft.kv_cache_type,
-        batch_tokens=wishes.batch_tokens or 2048,
-        tensor_parallel=wishes.tensor_parallel or max(len(draft.cards), 1),
-        gpu_memory_utilization=wishes.gpu_memory_utilization or _utilization(question, draft.cards),
+        batch_tokens=wishes.batch_tokens or max(shares.batch_tokens(cards), draft.parallel),
+        tensor_parallel=wishes.tensor_parallel or max(len(cards), 1),
+        gpu_memory_utilization=wishes.gpu_memory_utilization or draft.percent / 100,
     )
-
-
-def _utilization(question: Question, cards: Sequence[int]) -> float:
-    """The share of each card vLLM may take: its default, or what is free beside the reserve, in hundredths."""
-    devices = [question.devices[at] for at in cards]
-    shares = [(one.free_bytes - question.reserve_bytes) * 100 // max(one.capacity_bytes, 1) for one in devices]
-    return max(min([VLLM_UTILIZATION_PERCENT, *shares]), 1) / 100
 
 
 def card_sets(devices: Sequence[Device]) -> tuple[tuple[int, ...], ...]:

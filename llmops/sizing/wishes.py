@@ -1,6 +1,8 @@
 """What may be wished for at all: refused here with the option's name, before anything is weighed."""
 
-from llmops.domain.engine import EngineName, FlashAttention, Wishes
+from dataclasses import replace
+
+from llmops.domain.engine import Engine, EngineName, FlashAttention, Wishes
 from llmops.domain.errors import WrongUsage
 from llmops.domain.model import Attention, ModelShape
 from llmops.domain.tensor_types import TENSOR_TYPES
@@ -29,6 +31,26 @@ def refuse_impossible(wishes: Wishes) -> None:
         raise WrongUsage(f"`--gpu-memory-utilization {share}` is not above 0 and at most 1")
     if not wishes.kv_cache_types:
         raise WrongUsage("no type of KV cache is allowed", hint="`limits.kv_cache_type: [f16, q8_0]`")
+
+
+def possible(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
+    """The wishes as far as this engine can be told them: what it never does is refused, what it decides is filled in."""
+    if engine.NAME is not EngineName.OLLAMA:
+        return wishes
+    said = {"--batch": wishes.batch_tokens, "--ubatch": wishes.ubatch_tokens, "--kv-unified": wishes.kv_unified or None}
+    for option, value in said.items():
+        if value is not None:
+            hint = (
+                "a model's own `PARAMETER num_batch` is read when it is loaded; `--engine llama.cpp` takes all of them"
+            )
+            raise WrongUsage(f"`{option}` is not said to Ollama's server", hint=hint)
+    limit = engine.slots_limit(shape)
+    if limit is None:
+        return wishes
+    if wishes.parallel is not None and wishes.parallel > limit:
+        hint = f"`--parallel {limit}`, or `--engine llama.cpp`"
+        raise WrongUsage(f"Ollama serves `{shape.architecture}` models one request at a time", hint=hint)
+    return replace(wishes, parallel=limit)
 
 
 def cache_types(wishes: Wishes, shape: ModelShape, *, engine: EngineName) -> tuple[str, ...]:
