@@ -292,6 +292,4 @@ def _notes(shape: ModelShape, settings: EngineSettings, ranks: int, cards: int) 
         notes.append(f"needs {ranks} cards, {cards} given")
     if told.drafted_tokens and told.drafter not in NO_DRAFT_LAYERS and "mtp" not in told.drafter:
         notes.append("the drafter's weights are not counted, and its cache is taken for one more layer")
-    if any(layer.attention is Attention.NONE and layer.recurrent is None for layer in shape.layers):
-        notes.append("layers without a cache are left out of the pool")
     return [*notes, *(f"not sized: {one}" for one in shape.not_sized)]

@@ -107,8 +107,13 @@ def _has_feed_forward(row: ModelRow, letter: str) -> bool:
 
 def _state(row: ModelRow) -> RecurrentState:
     state = row.recurrent_state
+    kernel = row.mamba.get("conv") or row.linear.get("conv") or row.short_convolution.get("l_cache") or 1
     return RecurrentState(
-        conv_elements=state.get("conv_elems_per_layer", 0), state_elements=state.get("ssm_elems_per_layer", 0)
+        conv_elements=state.get("conv_elems_per_layer", 0),
+        state_elements=state.get("ssm_elems_per_layer", 0),
+        kept_tokens=int(kernel) - 1,
+        groups=int(row.mamba.get("n_groups", 0)),
+        group_width=int(row.mamba.get("d_state", 0)),
     )
 
 
