@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import secrets
 from pathlib import Path
 
 from llmops.domain.errors import OutsideWorld, WrongInput
@@ -109,6 +108,8 @@ def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:
 
 def _write_beside(path: Path, text: str, mode: int) -> Path:
     """A finished file next to `path` (so that a rename is atomic), its bytes on the disk; the umask narrows `mode`."""
+    import secrets  # brings hashlib and OpenSSL: a command that only reads needs neither
+
     temporary = path.parent / f".llmops-{secrets.token_hex(8)}.part"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
