@@ -33,7 +33,8 @@ def numbers(*, port: int, slots: int = 2, start_seconds: int = 180, memory_bytes
         queue_length=Number(value=4, rule="2 x slots"),
         queue_timeout_seconds=Number(value=30, rule="half of the request timeout"),
         request_timeout_seconds=Number(value=270, rule="prompt / prefill + output / decode, x 1.5"),
-        edge_read_timeout_seconds=Number(value=330, rule="queue + request + 30"),
+        gateway_timeout_seconds=Number(value=315, rule="queue + request + 15"),
+        edge_read_timeout_seconds=Number(value=330, rule="gateway + 15"),
         client_timeout_seconds=Number(value=345, rule="edge + 15"),
         start_timeout_seconds=Number(value=start_seconds, rule="3 x load + 60, at least 120"),
         stop_timeout_seconds=Number(value=45, rule="drain 30 + 15"),
@@ -43,7 +44,9 @@ def numbers(*, port: int, slots: int = 2, start_seconds: int = 180, memory_bytes
         body_limit_bytes=Number(value=1 * MIB, rule="8 x context, at least 1 MiB"),
         memory_max_bytes=Number(value=memory_bytes, rule="host ledger x 1.2 + page cache"),
         tasks_max=Number(value=512, rule="llama.cpp"),
+        alert_queue_length=Number(value=3, rule="80% of the queue"),
         engine_port=Number(value=port, rule="8080 and up"),
+        gateway_port=Number(value=port + 1000, rule="the engine's port + 1000"),
     )
 
 

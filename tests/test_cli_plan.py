@@ -224,7 +224,7 @@ def test_a_misspelt_profile_key_is_shown_with_its_line_and_the_right_word(tmp_pa
 def test_what_a_profile_says_and_nothing_reads_yet_is_said(tmp_path: Path) -> None:
     (tmp_path / "llmops.yaml").write_text(
         "schema: llmops.profile/1\ndeployments:\n  chat: {model: qwen3-8b, slo: {start_seconds: 60}}\n"
-        "serve: {gateway: haproxy}\n"
+        "serve: {gateway: litellm}\n"
     )
     code, document = plan("--gpu", "24GB", cwd=tmp_path)
     assert code == 0
@@ -293,7 +293,7 @@ def test_a_card_of_this_host_that_the_catalogue_does_not_have_is_planned_for_wit
 
 def test_what_is_true_of_the_whole_profile_is_said_once(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "llmops.yaml").write_text(
-        f"schema: llmops.profile/1\nserve: {{gateway: haproxy}}\ndeployments: {{a: {{model: {tiny}}}, b: {{model: {tiny}}}}}\n"
+        f"schema: llmops.profile/1\nserve: {{gateway: litellm}}\ndeployments: {{a: {{model: {tiny}}}, b: {{model: {tiny}}}}}\n"
     )
     _, document = plan("--gpu", "24GiB", cwd=tmp_path)
     assert [one["code"] for one in document["findings"]].count("PLN004") == 1

@@ -136,7 +136,7 @@ def test_no_secret_is_printed_or_written_beside_its_file(place: Path, capsys: py
     assert len(secrets) >= 6
     for secret in secrets:
         assert secret not in said
-    allowed = re.compile(r"secrets/|keys\.map|tls\.key|engine-chat\.conf|engine-key")
+    allowed = re.compile(r"secrets/|keys\.map|tls\.key|engine-chat\.conf|engine-key|llmops-chat\.key")
     for name, content in _files(place / "root").items():
         if not allowed.search(name):
             assert not any(secret.encode() in content for secret in secrets), name
@@ -149,7 +149,7 @@ def test_rotating_the_engine_key_shows_digests_only(place: Path, capsys: pytest.
     code, out, _ = _type(capsys, "--root", "root")
     assert code == 0
     assert "diff update /etc/nginx/llmops/engine-chat.conf" in out
-    assert len(re.findall(r"^[+-]secret sha256:[0-9a-f]{8}$", out, flags=re.MULTILINE)) == 4
+    assert len(re.findall(r"^[+-]secret sha256:[0-9a-f]{8}$", out, flags=re.MULTILINE)) == 6
     assert new not in out
 
 
@@ -209,10 +209,10 @@ def test_out_writes_a_tree_without_secrets_generations_or_owners(
     assert {row["action"] for row in _json(capsys, "--out", "tree")["result"]["files"]} == {"keep"}
 
 
-@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose")
+@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose", "haproxy", "promtool")
 def test_every_consumer_is_counted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checked = _json(capsys, "--root", "root")["result"]["checked"]
-    assert (checked["asked"], checked["of"]) == (4, 4)
+    assert (checked["asked"], checked["of"]) == (6, 6)
     assert {row["target"]: row["status"] for row in checked["consumers"]} == dict.fromkeys(EVERY_TARGET, "ok")
 
 
@@ -287,8 +287,8 @@ def test_what_is_not_rendered_yet_is_said(place: Path) -> None:
 
 
 def test_an_unknown_target_in_the_lock_is_wrong_input(place: Path) -> None:
-    _write(place, locks.lock(targets=("systemd", "haproxy")))
-    with pytest.raises(WrongInput, match="haproxy") as refused:
+    _write(place, locks.lock(targets=("systemd", "grafana")))
+    with pytest.raises(WrongInput, match="grafana") as refused:
         render.run(render.Options(root="root"), runner=Programs(os.environ))
     assert refused.value.where is not None
     assert refused.value.where.key == "targets"

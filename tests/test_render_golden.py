@@ -62,7 +62,7 @@ def test_rendering_twice_gives_the_same_bytes(case: str) -> None:
     assert rendered(CASES[case]) == rendered(CASES[case])
 
 
-@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose")
+@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose", "haproxy", "promtool")
 @pytest.mark.parametrize("case", CASES)
 def test_the_real_consumers_accept_a_rendered_tree(case: str) -> None:
     consumed = check(
@@ -74,7 +74,7 @@ def test_the_real_consumers_accept_a_rendered_tree(case: str) -> None:
         now=NOW,
     )
     assert {one.target: (one.status, one.said) for one in consumed} == dict.fromkeys(
-        ("systemd", "nginx", "compose", "env"), (Status.OK, "")
+        ("systemd", "nginx", "haproxy", "prometheus", "compose", "env"), (Status.OK, "")
     )
 
 
@@ -98,6 +98,13 @@ def test_the_helper_that_loads_device_nodes_is_confined(tmp_path: Path) -> None:
     unit = tmp_path / "llmops-gpu.service"
     unit.write_text(text_of(rendered(CASES["vllm_gpu"]), "/etc/systemd/system/llmops-gpu.service"))
     assert _score(unit) <= 3.0
+
+
+@pytest.mark.consumer("systemd-analyze")
+def test_the_gateway_is_confined(tmp_path: Path) -> None:
+    unit = tmp_path / "llmops-gateway.service"
+    unit.write_text(text_of(rendered(CASES["vllm_gpu"]), "/etc/systemd/system/llmops-gateway.service"))
+    assert _score(unit) <= 1.5
 
 
 def _score(unit: Path) -> float:

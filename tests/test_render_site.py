@@ -150,12 +150,12 @@ def test_several_deployments_have_their_own_user_port_route_and_key() -> None:
     )
     files = rendered(lock)
     nginx = text_of(files, "/etc/nginx/conf.d/llmops.conf")
-    assert "server 127.0.0.1:8080 max_fails=0;" in nginx
-    assert "server 127.0.0.1:8081 max_fails=0;" in nginx
+    assert "server 127.0.0.1:9080 max_fails=0;" in nginx
+    assert "server 127.0.0.1:9081 max_fails=0;" in nginx
     assert "location ~ ^(?<llmops_path>/v1/" in nginx
     assert "location ~ ^/small(?<llmops_path>/v1/" in nginx
     users = re.findall(r"^User=(.*)$", "".join(file.text for file in files), flags=re.MULTILINE)
-    assert sorted(users) == ["llmops-chat", "llmops-small"]
+    assert sorted(users) == ["llmops-chat", "llmops-gateway", "llmops-small"]
     keys = [one.key_file for one in site_of(lock).deployments]
     assert len(set(keys)) == 2
 
@@ -171,6 +171,12 @@ NUMBERS = {
     "memory_max_bytes": 9_876_543_210,
     "tasks_max": 1234,
     "engine_port": 18080,
+    "gateway_port": 19080,
+    "gateway_timeout_seconds": 432,
+    "slots": 37,
+    "queue_length": 53,
+    "queue_timeout_seconds": 41,
+    "alert_queue_length": 29,
 }
 
 
@@ -216,3 +222,24 @@ def test_no_file_holds_a_password_default_or_a_key_option() -> None:
     for case, lock in CASES.items():
         for file in rendered(lock):
             assert not re.search(r"--api-key[ =]|:-|API_KEY=[^\\\"$]", file.text), f"{case}: {file.path}"
+
+
+def test_whoever_waits_for_another_waits_longer() -> None:
+    """Read back from the files: client > edge > gateway > queue + longest generation, stop > drain."""
+    files = rendered(CASES["llama_cpp_gpu"])
+    numbers = CASES["llama_cpp_gpu"].deployments["chat"].numbers
+    edge = _seconds(text_of(files, "/etc/nginx/conf.d/llmops.conf"), r"proxy_read_timeout (\d+)s;")
+    haproxy = text_of(files, "/etc/llmops/haproxy.cfg")
+    gateway = _seconds(haproxy, r"(?s)backend llmops_chat.*?timeout server (\d+)s")
+    towards_edge = _seconds(haproxy, r"(?s)frontend llmops_chat.*?timeout client (\d+)s")
+    queue = _seconds(haproxy, r"timeout queue (\d+)s")
+    assert numbers.client_timeout_seconds.value > edge > gateway == towards_edge
+    assert gateway > queue + numbers.request_timeout_seconds.value
+    unit = text_of(files, "/etc/systemd/system/llmops-gateway.service")
+    assert _seconds(unit, r"TimeoutStopSec=(\d+)") > _seconds(haproxy, r"hard-stop-after (\d+)s")
+
+
+def _seconds(text: str, pattern: str) -> int:
+    found = re.search(pattern, text)
+    assert found is not None, pattern
+    return int(found[1])

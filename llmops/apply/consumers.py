@@ -33,6 +33,7 @@ COMPOSE_PLUGINS = (
     "/usr/lib/docker/cli-plugins/docker-compose",
     "/usr/local/lib/docker/cli-plugins/docker-compose",
 )
+UNITS = PurePosixPath("/etc/systemd/system")
 BASE_UNITS = ("sysinit.target", "basic.target", "shutdown.target", "multi-user.target", "network-online.target")
 SAID_LIMIT = 600
 
@@ -63,6 +64,10 @@ class Consumer:
     install: str
     ask: Callable[[Check], "Verdict"]
 
+    def reads(self, file: RenderedFile) -> bool:
+        """The files of its target; systemd reads the units of every target."""
+        return file.target == self.target or (self.target == "systemd" and file.path.parent == UNITS)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -88,7 +93,7 @@ def check(
     """
     consumed: list[Consumed] = []
     for consumer in CONSUMERS:
-        mine = tuple(file for file in files if file.target == consumer.target)
+        mine = tuple(file for file in files if consumer.reads(file))
         if not mine:
             continue
         with tempfile.TemporaryDirectory(prefix="llmops-check-") as directory:
@@ -156,7 +161,7 @@ def _systemd(asked: Check) -> Verdict:
             status=Status.SKIP,
             said=f"rendered for systemd {asked.site.systemd_version}; this host's {version} does not know its directives",
         )
-    units = [file.path for file in asked.files if file.path.parent == PurePosixPath("/etc/systemd/system")]
+    units = [file.path for file in asked.files if file.path.parent == UNITS]
     for file in asked.files:
         _write(asked.stage, file.path, file.text, mode=file.mode)
     for name in BASE_UNITS:
@@ -249,6 +254,43 @@ def _quoted(path: Path) -> str:
     return f'"{path}"'
 
 
+def _haproxy(asked: Check) -> Verdict:
+    """`haproxy -c -dW`: a warning is a refusal too. An unset variable is read as empty, without a word: all are set here."""
+    haproxy = asked.runner.find("haproxy")
+    if haproxy is None:
+        return Verdict(status=Status.SKIP, said="`haproxy` is not installed")
+    verdict = Verdict(status=Status.OK)
+    for file in asked.files:
+        if file.path.suffix != ".cfg":
+            continue
+        place = _write(asked.stage, file.path, file.text)
+        ran = asked.runner.run(
+            [haproxy, "-c", "-q", "-dW", "-f", str(place)],
+            timeout_seconds=TIMEOUT_SECONDS,
+            environment={one.key_variable(): "stand-in" for one in asked.site.deployments},
+        )
+        verdict = _judged(ran, lambda done: bool(done.stderr.strip()))
+        if verdict.status is not Status.OK:
+            return verdict
+    return verdict
+
+
+def _prometheus(asked: Check) -> Verdict:
+    """`promtool check config`, which reads the rules too; the engines' keys are stood in for."""
+    promtool = asked.runner.find("promtool")
+    if promtool is None:
+        return Verdict(status=Status.SKIP, said="`promtool` is not installed")
+    for one in asked.site.deployments:
+        _write(asked.stage, one.metrics_key_file, "stand-in\n", mode=0o600)
+    places = [
+        _write(asked.stage, file.path, file.text.replace(" /etc/prometheus/", f" {asked.stage}/etc/prometheus/"))
+        for file in asked.files
+    ]
+    configuration = next(place for place in places if place.name == "llmops.yml")
+    ran = asked.runner.run([promtool, "check", "config", str(configuration)], timeout_seconds=TIMEOUT_SECONDS)
+    return _judged(ran, lambda done: "FAILED" in done.stdout)
+
+
 def _compose(asked: Check) -> Verdict:
     """`config -q` for each file, no daemon needed; a warning is a refusal too."""
     command = _compose_command(asked.runner)
@@ -300,6 +342,8 @@ CONSUMERS: tuple[Consumer, ...] = (
     Consumer(
         "nginx", "nginx -t", "nginx, libnginx-mod-http-js", "sudo apt-get install nginx libnginx-mod-http-js", _nginx
     ),
+    Consumer("haproxy", "haproxy -c", "haproxy", "sudo apt-get install haproxy", _haproxy),
+    Consumer("prometheus", "promtool check config", "prometheus", "sudo apt-get install prometheus", _prometheus),
     Consumer(
         "compose",
         "docker-compose config -q",

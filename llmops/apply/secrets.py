@@ -54,8 +54,8 @@ def secret_files(
 
 
 def _engine_key(deployment: Deployment, at: _Reader, targets: Sequence[str]) -> list[WantedFile]:
-    """The engine's own key, which never leaves the host, and the two files that repeat it."""
-    users = [target for target in ("systemd", "compose", "nginx") if target in targets]
+    """The engine's own key, which never leaves the host, and the files that repeat it."""
+    users = [target for target in ("systemd", "compose", "nginx", "haproxy", "prometheus") if target in targets]
     if not users:
         return []
     key = _usable_key(at.content(deployment.key_file), deployment.key_file, at)
@@ -68,6 +68,9 @@ def _engine_key(deployment: Deployment, at: _Reader, targets: Sequence[str]) -> 
     if "nginx" in targets:
         line = f'proxy_set_header Authorization "Bearer {key}";' if key is not None else None
         files.append(_file(deployment.edge_key_file, "nginx", _line(line)))
+    if "prometheus" in targets and deployment.is_llama_cpp():
+        path = deployment.metrics_key_file
+        files.append(_file(path, "prometheus", _line(key), mode=0o640, owner="root:prometheus"))
     return files
 
 

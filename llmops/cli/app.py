@@ -25,7 +25,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Say what an engine's command line means: its memory, its mistakes, full load.",
     "pull": "Fetch a model's files, resumable and verified, into the store.",
     "verify": "Hash the files on disk again and compare them with the lock.",
-    "render": "Render units, env, compose and nginx files from the lock; show or apply the diff.",
+    "render": "Render units, env, gateway, compose and nginx files from the lock; show or apply the diff.",
     "smoke": "Ask a running server: is it up, the right model, keyed, streaming?",
     "catalog": "List what is known: models, gpus, profiles, engines.",
     "schema": "Print the JSON Schema of a command's document or of a file.",

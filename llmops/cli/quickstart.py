@@ -47,7 +47,7 @@ deployments:
     engine: llama.cpp
     workload: {{context_tokens: 2048, parallel: 2}}
 serve: {{listen: "127.0.0.1:8443", hostname: localhost}}
-targets: [systemd, env, compose, nginx]
+targets: [systemd, env, compose, nginx, haproxy, prometheus]
 """
 
 

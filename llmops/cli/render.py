@@ -202,15 +202,6 @@ def _site_findings(options: Options, lock: Lock, site: Site, targets: tuple[str,
     if "compose" in targets and any(one.container.image is None for one in site.deployments):
         fix = "`--image ENGINE=NAME@sha256:DIGEST`, or LLMOPS_IMAGE in `.env` beside the compose file"
         add("RND002", "the compose file asks for the image's digest: it cannot be known without a registry", fix)
-    if lock.serve.gateway is not Gateway.NONE:
-        text = f"the gateway {lock.serve.gateway.value} is not rendered by this version: nginx goes to the engine without one"
-        add("RND003", text, key="serve.gateway")
-    if any(one.fallback for one in lock.deployments.values()) or lock.serve.fallback_api is not None:
-        add(
-            "RND004",
-            "fallbacks are not rendered by this version: a client gets 503 when its engine is down",
-            key="serve",
-        )
     for name, locked in lock.deployments.items():
         if not locked.ledger.fits():
             text = f"`{name}` was locked although its plan does not fit: the engine may not start"
@@ -220,7 +211,26 @@ def _site_findings(options: Options, lock: Lock, site: Site, targets: tuple[str,
             place = Path(options.root) / str(STORE).lstrip("/")
             fix = f"llmops pull --lock {options.lock} --store {place}"
             add("RND005", f"the model of {one.name} is not at {one.model_directory}, where its unit looks for it", fix)
-    return found
+    return [*found, *_gateway_findings(options, lock, site)]
+
+
+def _gateway_findings(options: Options, lock: Lock, site: Site) -> list[Finding]:
+    """What was asked of the gateway and is not rendered."""
+    asked, found = lock.serve.gateway, list[tuple[str, str, str, str]]()
+    if asked is not Gateway.NONE and site.gateway is None:
+        fix = "add `haproxy` to `targets`" if asked is Gateway.HAPROXY else "`serve.gateway: haproxy`"
+        text = f"the gateway {asked.value} is not rendered: nginx goes to the engine, without a queue"
+        found.append(("RND003", text, f"{fix} in the profile, and plan again", "serve.gateway"))
+    if site.gateway is None and any(one.fallback for one in lock.deployments.values()):
+        text = "no gateway, no fallback: a client gets 503 when its engine is down"
+        found.append(("RND004", text, "add `haproxy` to `targets` in the profile, and plan again", "serve.gateway"))
+    if lock.serve.fallback_api is not None:
+        text = "a hosted API as fallback is not rendered by this version: a client gets 503 when no engine is up"
+        found.append(("RND004", text, "name another deployment in `fallback`", "serve.fallback_api"))
+    return [
+        Finding(code=code, status=Status.WARN, message=text, fix=fix, where=Where(file=options.lock, key=key))
+        for code, text, fix, key in found
+    ]
 
 
 def _to_tree(options: Options, wanted: Wanted) -> Answer:
@@ -349,6 +359,12 @@ def _next_commands(wanted: Wanted, current: ChangeSet) -> tuple[str, ...]:
             "systemctl daemon-reload",
             f"systemctl enable {units} && systemctl restart {units}",
         ]
+    gateway = wanted.site.gateway
+    if gateway is not None and "haproxy" in touched:
+        commands += [
+            "systemd-sysusers && systemctl daemon-reload",
+            f"systemctl enable --now {gateway.unit} && systemctl reload {gateway.unit}",
+        ]
     if "nginx" in touched:
         commands.append("nginx -t && systemctl reload nginx")
     return tuple(commands)
@@ -436,7 +452,7 @@ def command(
     verbose: VerboseOption = False,
     strict: StrictOption = False,
 ) -> int:
-    """Render units, env, compose and nginx files from the lock; show or apply the diff."""
+    """Render units, env, gateway, compose and nginx files from the lock; show or apply the diff."""
     options = Options(
         lock=lock,
         out=out,

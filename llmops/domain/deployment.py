@@ -1,11 +1,39 @@
 """All a template may read: every value decided, paths on the target host."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from llmops.domain.engine import EngineName
 from llmops.domain.numbers import Numbers
+
+
+class MetricRow(NamedTuple):
+    """A metric of an engine, and what every engine's is called."""
+
+    name: str
+    neutral: str
+
+
+METRICS: Mapping[EngineName, tuple[MetricRow, ...]] = {
+    EngineName.LLAMA_CPP: (
+        MetricRow("llamacpp:requests_processing", "requests_running"),
+        MetricRow("llamacpp:requests_deferred", "requests_waiting"),
+        MetricRow("llamacpp:prompt_tokens_total", "prompt_tokens_total"),
+        MetricRow("llamacpp:tokens_predicted_total", "generation_tokens_total"),
+    ),
+    EngineName.VLLM: (
+        MetricRow("vllm:num_requests_running", "requests_running"),
+        MetricRow("vllm:num_requests_waiting", "requests_waiting"),
+        MetricRow("vllm:kv_cache_usage_perc", "kv_cache_usage_ratio"),
+        MetricRow("vllm:num_preemptions_total", "preemptions_total"),
+        MetricRow("vllm:prompt_tokens_total", "prompt_tokens_total"),
+        MetricRow("vllm:generation_tokens_total", "generation_tokens_total"),
+    ),
+}
+"""As printed by llama-server b11669, and as in the sources of vLLM 0.9 to 0.33."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +58,10 @@ class Deployment:
     `unit` is the unit's name without suffix, `user` its system user. `uses_gpu` False: CPU only; True with empty
     `gpu_indices`: cards that are not known by number. `environment` holds no secret and is true in a unit and in a
     container; `host_environment` only on the host itself (a container has its own numbering of cards).
+    `gateway_port` is where its queue listens, None without a gateway; `fallbacks` are the deployments that answer for it when
+    it is full or down, in order. `health_path` answers 200 without a key when the engine can serve.
     `route` is what stands before `/v1` at the edge, empty for the first deployment. `key_file` is the engine's key;
-    `edge_key_file` the nginx line that sends it.
+    `edge_key_file` the nginx line that sends it; `metrics_key_file` is Prometheus' copy.
     """
 
     name: str
@@ -47,6 +77,9 @@ class Deployment:
     model_directory: PurePosixPath
     served_name: str
     port: int
+    gateway_port: int | None
+    fallbacks: tuple[str, ...]
+    health_path: str
     uses_gpu: bool
     gpu_count: int
     gpu_indices: tuple[int, ...]
@@ -60,7 +93,28 @@ class Deployment:
     environment_file: PurePosixPath
     key_file: PurePosixPath
     edge_key_file: PurePosixPath
+    metrics_key_file: PurePosixPath
     container: Container
+
+    def upstream_port(self) -> int:
+        """Where the edge sends requests: the gateway's queue, or the engine itself."""
+        return self.port if self.gateway_port is None else self.gateway_port
+
+    def metrics(self) -> tuple["MetricRow", ...]:
+        """What of the engine's own metrics has a name that every engine shares."""
+        return METRICS.get(self.engine, ())
+
+    def has_metrics(self) -> bool:
+        """Whether the engine has metrics at all."""
+        return self.engine in METRICS
+
+    def key_variable(self) -> str:
+        """The variable in the gateway's environment that holds the engine's key."""
+        return f"LLMOPS_KEY_{self.name.replace('-', '_').upper()}"
+
+    def key_reference(self) -> str:
+        """That variable, as HAProxy reads it between double quotes."""
+        return f"${{{self.key_variable()}}}"
 
     def is_llama_cpp(self) -> bool:
         """Whether it is a llama-server."""
@@ -96,14 +150,35 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySite:
+    """The queue between edge and engines: one process for all deployments, ports on 127.0.0.1.
+
+    `connections` is the most that are open at a time, far above what the queues hold, so that who is too much is told so.
+    `drain_seconds`: how long a stop waits for answers that are on their way; after `stop_timeout_seconds` it is killed.
+    """
+
+    unit: str
+    user: str
+    metrics_port: int
+    connections: int
+    drain_seconds: int
+    stop_timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """Everything that is rendered together."""
 
     deployments: tuple[Deployment, ...]
     edge: Edge
+    gateway: GatewaySite | None
     targets: tuple[str, ...]
     systemd_version: int
     made_by: str
+
+    def deployment(self, name: str) -> Deployment:
+        """The deployment of that name."""
+        return next(one for one in self.deployments if one.name == name)
 
     def uses_gpu(self) -> bool:
         """Whether any engine needs a card."""
@@ -137,6 +212,7 @@ class When(StrEnum):
 
     ALWAYS = "always"
     GPU = "gpu"
+    GATEWAY = "gateway"
     LLAMA_CPP = "llama.cpp"
     VLLM = "vllm"
 

@@ -13,12 +13,13 @@ class Number:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers:
-    """The figures of one deployment. client > edge > queue + longest generation; stop > drain."""
+    """The figures of one deployment. client > edge > gateway > queue + longest generation; stop > drain."""
 
     slots: Number
     queue_length: Number
     queue_timeout_seconds: Number
     request_timeout_seconds: Number
+    gateway_timeout_seconds: Number
     edge_read_timeout_seconds: Number
     client_timeout_seconds: Number
     start_timeout_seconds: Number
@@ -29,4 +30,6 @@ class Numbers:
     body_limit_bytes: Number
     memory_max_bytes: Number
     tasks_max: Number
+    alert_queue_length: Number
     engine_port: Number
+    gateway_port: Number

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 PROFILE_SCHEMA = "llmops.profile/1"
-DEFAULT_TARGETS = ("systemd", "env", "nginx")
+DEFAULT_TARGETS = ("systemd", "env", "nginx", "haproxy", "prometheus")
 """Of the targets a deployment wants, those that exist; `compose` only when asked for."""
 KNOWN_TARGETS = (
     "systemd", "env", "compose", "nginx", "haproxy", "prometheus", "grafana", "host-tuning", "kubernetes",
@@ -173,7 +173,7 @@ class Serve:
     listen: str = "127.0.0.1:8443"
     hostname: str = "localhost"
     tls: SelfSigned | TlsFiles = SelfSigned.SELF_SIGNED
-    gateway: Gateway = Gateway.NONE
+    gateway: Gateway = Gateway.HAPROXY
     rate_limit: RateLimit = field(default_factory=RateLimit)
     queue: Queue = field(default_factory=Queue)
     fallback_api: FallbackApi | None = None

@@ -5,18 +5,25 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
-from llmops.domain.deployment import Container, Deployment, Edge, Site
+from llmops.domain.deployment import Container, Deployment, Edge, GatewaySite, Site
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Where
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.places import CONFIGURATION, NAME_LIMIT, STORE, current_directory
-from llmops.domain.profile import SelfSigned, Serve, TlsFiles
+from llmops.domain.profile import Gateway, SelfSigned, Serve, TlsFiles
 from llmops.domain.visible import ORDER, visible_cards
 
 PROGRAMS = {EngineName.LLAMA_CPP: "/usr/bin/llama-server", EngineName.VLLM: "/opt/llmops/vllm/bin/vllm"}
 """Where the engines lie on the target: Debian's package, and the virtual environment of llmops."""
 
+HEALTH_PATH = "/health"
+"""llama-server and vLLM answer it without a key: 200 when the model can be asked, 503 while it loads."""
+
+GATEWAY_METRICS_PORT = 8405
+GATEWAY_CONNECTIONS = 2048
+GATEWAY_LAST_SECONDS = 10
+GATEWAY_TARGET = "haproxy"
 CONTAINER_USER_ID = 10001
 CONTAINER_SECRETS = "/run/secrets"
 RESTART_SECONDS = 5
@@ -46,8 +53,17 @@ def site(
     engines = {one.engine.name for one in lock.deployments.values()}
     if engine_path is not None and len(engines) > 1:
         raise WrongUsage("--engine-path with several engines in the lock", hint="leave it out, or split the profile")
+    gateway = lock.serve.gateway is Gateway.HAPROXY and GATEWAY_TARGET in lock.targets
     deployments = tuple(
-        _deployment(name, one, engine_path=engine_path, image=(images or {}).get(one.engine.name), first=at == 0)
+        _deployment(
+            name,
+            one,
+            engine_path=engine_path,
+            image=(images or {}).get(one.engine.name),
+            first=at == 0,
+            fallbacks=_fallbacks(name, lock) if gateway else (),
+            gateway_port=one.numbers.gateway_port.value if gateway else None,
+        )
         for at, (name, one) in enumerate(lock.deployments.items())
     )
     edge = _edge(lock, max(one.numbers.body_limit_bytes.value for one in deployments))
@@ -55,14 +71,46 @@ def site(
     return Site(
         deployments=deployments,
         edge=edge,
+        gateway=_gateway(deployments) if gateway else None,
         targets=lock.targets,
         systemd_version=systemd_version,
         made_by=lock.made_by,
     )
 
 
+def _gateway(deployments: Sequence[Deployment]) -> GatewaySite:
+    drain = max(one.numbers.stop_timeout_seconds.value for one in deployments)
+    return GatewaySite(
+        unit="llmops-gateway",
+        user="llmops-gateway",
+        metrics_port=GATEWAY_METRICS_PORT,
+        connections=GATEWAY_CONNECTIONS,
+        drain_seconds=drain,
+        stop_timeout_seconds=drain + GATEWAY_LAST_SECONDS,
+    )
+
+
+def _fallbacks(name: str, lock: Lock) -> tuple[str, ...]:
+    """The deployments that answer for `name`. Raises `WrongInput` for one that is not there, or is the same."""
+    key = f"deployments.{name}.fallback"
+    chosen = lock.deployments[name].fallback
+    for other in chosen:
+        if other == name or other not in lock.deployments:
+            raise _refused(key, f"{other[:40]!r} is not another deployment")
+    if len(set(chosen)) != len(chosen):
+        raise _refused(key, "a deployment is named twice")
+    return chosen
+
+
 def _deployment(
-    name: str, locked: LockedDeployment, *, engine_path: str | None, image: str | None, first: bool
+    name: str,
+    locked: LockedDeployment,
+    *,
+    engine_path: str | None,
+    image: str | None,
+    first: bool,
+    fallbacks: tuple[str, ...],
+    gateway_port: int | None,
 ) -> Deployment:
     field = f"deployments.{name}"
     if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
@@ -87,6 +135,9 @@ def _deployment(
         model_directory=directory,
         served_name=locked.served_name() or name,
         port=numbers.engine_port.value,
+        gateway_port=gateway_port,
+        fallbacks=fallbacks,
+        health_path=HEALTH_PATH,
         uses_gpu=bool(locked.devices),
         gpu_count=len(locked.devices),
         gpu_indices=tuple(one.index for one in locked.devices if one.index is not None),
@@ -100,6 +151,7 @@ def _deployment(
         environment_file=CONFIGURATION / f"{name}.env",
         key_file=CONFIGURATION / "secrets" / f"{name}.engine-key",
         edge_key_file=PurePosixPath(f"/etc/nginx/llmops/engine-{name}.conf"),
+        metrics_key_file=PurePosixPath(f"/etc/prometheus/llmops-{name}.key"),
         container=_container(name, locked, argv, image),
     )
 
@@ -162,7 +214,7 @@ def _container(name: str, locked: LockedDeployment, argv: Sequence[str], image: 
     if "--host" in words[:-1]:
         words[words.index("--host") + 1] = "0.0.0.0"  # noqa: S104 - inside the container's own network
     words = [word.replace("{credentials}", CONTAINER_SECRETS) for word in words]
-    health = f"http://127.0.0.1:{locked.numbers.engine_port.value}/health"
+    health = f"http://127.0.0.1:{locked.numbers.engine_port.value}{HEALTH_PATH}"
     vllm = locked.engine.name is EngineName.VLLM
     key = f"{CONTAINER_SECRETS}/engine-key"
     start = f'test -s {key} || exit 78; VLLM_API_KEY="$(cat {key})" exec vllm serve "$@"'
@@ -226,13 +278,18 @@ def _certificate(tls: SelfSigned | TlsFiles) -> tuple[PurePosixPath, PurePosixPa
 
 def _refuse_shared_ports(deployments: Sequence[Deployment], edge: Edge) -> None:
     seen = {edge.port: "serve.listen"}
+    if any(one.gateway_port is not None for one in deployments):
+        seen[GATEWAY_METRICS_PORT] = "the gateway's metrics"
     for one in deployments:
-        field = f"deployments.{one.name}.numbers.engine_port"
-        if not 0 < one.port < 65536:
-            raise _refused(field, f"{one.port} is not a port")
-        if one.port in seen:
-            raise _refused(field, f"port {one.port} is also {seen[one.port]}")
-        seen[one.port] = field
+        for name, port in (("engine_port", one.port), ("gateway_port", one.gateway_port)):
+            if port is None:
+                continue
+            field = f"deployments.{one.name}.numbers.{name}"
+            if not 0 < port < 65536:
+                raise _refused(field, f"{port} is not a port")
+            if port in seen:
+                raise _refused(field, f"port {port} is also {seen[port]}")
+            seen[port] = field
 
 
 def checked_path(text: str, field: str) -> str:

@@ -48,6 +48,8 @@ def _is_wanted(when: When, deployment: Deployment) -> bool:
     match when:
         case When.ALWAYS:
             return True
+        case When.GATEWAY:
+            return deployment.gateway_port is not None
         case When.GPU:
             return deployment.uses_gpu
         case When.LLAMA_CPP:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from llmops.domain.finding import Finding, Status
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Plan
-from llmops.domain.profile import Intent, Profile
+from llmops.domain.profile import Gateway, Intent, Profile
 
 DOES_NOT_FIT = "PLN001"
 
@@ -39,12 +39,13 @@ def unused_keys(intent: Intent, profile: Profile) -> tuple[str, ...]:
     """Keys that are part of the profile but that nothing here reads yet, when they differ from their default."""
     default, blank = Intent(model=""), Profile(deployments={})
     pairs: tuple[tuple[str, object, object, tuple[str, ...]], ...] = (
-        ("", intent, default, ("slo", "objective", "features", "fallback", "engine_args")),
+        ("", intent, default, ("slo", "objective", "features", "engine_args")),
         ("workload.", intent.workload, default.workload, ("traces", "arrival_rps")),
-        ("serve.", profile.serve, blank.serve, ("gateway", "fallback_api")),
+        ("serve.", profile.serve, blank.serve, ("fallback_api",)),
         ("", profile, blank, ("observe", "change", "cost")),
     )
-    return tuple(
+    no_gateway = ("serve.gateway",) if profile.serve.gateway is Gateway.LITELLM else ()
+    return no_gateway + tuple(
         f"{place}{name}"
         for place, said, unsaid, names in pairs
         for name in names

@@ -15,9 +15,11 @@ SHORTEST_REQUEST_SECONDS, LONGEST_REQUEST_SECONDS = 300, 3000
 
 QUEUE_SECONDS = 60
 WAITING_PER_SLOT = 4
+ALERT_SHARE = 0.8
 DRAIN_SECONDS = 60
 EDGE_MARGIN_SECONDS = 30
 SLOWEST_READ_BYTES_PER_SECOND = 150e6
+GATEWAY_PORT_DISTANCE = 1000
 BODY_BYTES_PER_TOKEN = 8
 HTTP_THREADS_ON_DEMAND = 1024
 OTHER_THREADS = 512
@@ -25,18 +27,20 @@ VLLM_TASKS = 8192
 
 
 def numbers(*, settings: EngineSettings, ledger: Ledger, speed: Speed, serve: Serve, port: int) -> Numbers:
-    """All derived figures. They hold: client > edge > queue + request; stop > drain; start ≥ 120 s."""
+    """All derived figures. They hold: client > edge > gateway > queue + request; stop > drain; start ≥ 120 s."""
     slots = settings.parallel
     queue_length = _queue_length(serve, slots)
     queue = _queue_timeout(serve)
     request = _request_timeout(settings, speed)
-    edge = queue.value + request.value + EDGE_MARGIN_SECONDS
+    gateway = queue.value + request.value + EDGE_MARGIN_SECONDS
+    edge = gateway + EDGE_MARGIN_SECONDS
     return Numbers(
         slots=Number(value=slots, rule="requests in flight: `parallel` of the settings"),
         queue_length=queue_length,
         queue_timeout_seconds=queue,
         request_timeout_seconds=request,
-        edge_read_timeout_seconds=Number(value=edge, rule=f"queue + request + {EDGE_MARGIN_SECONDS} s"),
+        gateway_timeout_seconds=Number(value=gateway, rule=f"queue + request + {EDGE_MARGIN_SECONDS} s"),
+        edge_read_timeout_seconds=Number(value=edge, rule=f"gateway + {EDGE_MARGIN_SECONDS} s"),
         client_timeout_seconds=Number(value=edge + EDGE_MARGIN_SECONDS, rule=f"edge + {EDGE_MARGIN_SECONDS} s"),
         start_timeout_seconds=_start_timeout(ledger, speed),
         stop_timeout_seconds=Number(
@@ -51,8 +55,20 @@ def numbers(*, settings: EngineSettings, ledger: Ledger, speed: Speed, serve: Se
         body_limit_bytes=_body_limit(settings),
         memory_max_bytes=_memory_max(ledger),
         tasks_max=_tasks_max(settings),
+        alert_queue_length=Number(
+            value=max(1, math.ceil(ALERT_SHARE * queue_length.value)),
+            rule=f"{ALERT_SHARE:.0%} of the queue, at least 1",
+        ),
         engine_port=Number(value=port, rule="the plan's port, on 127.0.0.1 only"),
+        gateway_port=_gateway_port(port),
     )
+
+
+def _gateway_port(port: int) -> Number:
+    """Where the queue in front of the engine listens: a fixed distance, so that ports of several engines cannot meet."""
+    if port + GATEWAY_PORT_DISTANCE < 65536:
+        return Number(value=port + GATEWAY_PORT_DISTANCE, rule=f"the engine's port + {GATEWAY_PORT_DISTANCE}")
+    return Number(value=port - GATEWAY_PORT_DISTANCE, rule=f"the engine's port - {GATEWAY_PORT_DISTANCE}")
 
 
 def _queue_length(serve: Serve, slots: int) -> Number:
