@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from llmops.domain.engine import EngineName
-from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger
+from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
 from llmops.domain.units import figure_text, size_text
 from llmops.views.screen import Screen, Tone
 
@@ -18,7 +18,11 @@ CAUSES = {
     "overhead_bytes": "overhead",
 }
 CARD_OVERHEAD = "CUDA context"
-HOST_OVERHEAD = {EngineName.LLAMA_CPP.value: "process and prompt cache", EngineName.VLLM.value: "processes"}
+HOST_OVERHEAD = {
+    EngineName.LLAMA_CPP.value: "process and prompt cache",
+    EngineName.VLLM.value: "processes",
+    EngineName.OLLAMA.value: "process and prompt cache",
+}
 
 
 def show_ledger(ledger: Ledger, to: Screen) -> None:
@@ -98,6 +102,11 @@ def _show_pool(ledger: Ledger, to: Screen) -> None:
         f"KV pool: {pool.num_blocks:,} blocks of {size_text(pool.bytes_per_block)}, {pool.kv_pool_tokens:,} tokens, "
         f"{figure_text(pool.max_concurrency)} requests of full length at a time"
     )
+    if pool.safe_bytes and pool.safe_bytes < pool.kv_pool_bytes:
+        to.line(
+            f"surely there: {size_text(pool.safe_bytes)} of it, {pool.safe_tokens:,} tokens, one request of up to "
+            f"{pool.longest_tokens:,}"
+        )
 
 
 def show_fit(ledger: Ledger, to: Screen) -> None:
@@ -135,5 +144,15 @@ def what_is_missing(ledger: Ledger) -> Iterator[str]:
     spare = ledger.host.spare_bytes()
     if spare is not None and spare < 0:
         yield f"RAM misses {size_text(-spare)}"
-    if ledger.pool is not None and ledger.pool.max_concurrency < 1:
-        yield f"the KV pool of {ledger.pool.kv_pool_tokens:,} tokens does not hold one request"
+    if ledger.pool is not None and not ledger.pool.holds_one:
+        yield from _pool_is_too_small(ledger, ledger.pool)
+
+
+def _pool_is_too_small(ledger: Ledger, pool: Pool) -> Iterator[str]:
+    refusals = [note for note in ledger.notes if "refuses to start" in note]
+    if refusals:
+        yield from refusals
+    elif pool.longest_tokens:
+        yield f"the KV pool surely holds one request of {pool.longest_tokens:,} tokens, not of full length"
+    else:
+        yield f"the KV pool of {pool.safe_tokens or pool.kv_pool_tokens:,} tokens does not hold one request"
