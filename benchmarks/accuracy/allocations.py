@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from accuracy.cases import Figure, Refusal, Report, Row
+from accuracy.cases import UNREADABLE, Figure, Refusal, Report, Row
 from accuracy.shapes import ledger_of, shape_of
 from llmops.domain.engine import DeviceKind
 from llmops.domain.errors import Stop
@@ -70,10 +70,14 @@ def report(file: str, document: Mapping[str, Any]) -> Report:
     models: Mapping[str, Any] = document["models"]
     rows = []
     for at, row in enumerate(document["rows"]):
-        name = row["model"]
-        if name not in shapes:
-            shapes[name] = _shape(name, models)
-        rows.append(_row(row.get("id", at), row, shapes[name]))
+        id_: str | int = at
+        try:
+            id_, name = row.get("id", at), row["model"]
+            if name not in shapes:
+                shapes[name] = _shape(name, models)
+            rows.append(_row(id_, row, shapes[name]))
+        except UNREADABLE:
+            rows.append(Row(id=id_, refused=Refusal.INCOMPLETE))
     return Report(file=file, kind=KIND, rows=tuple(rows), rules=RULES)
 
 
@@ -115,11 +119,19 @@ def _row(id_: str | int, row: Mapping[str, Any], shape: ModelShape | Stop | None
         said = ledger_of(shape, flags, cards, DeviceKind.CUDA)
     except Stop:
         return Row(id=id_, refused=Refusal.COMMAND_LINE)
-    figures = _figures(row, said, shape, fit_bytes=16 * int(arguments.get("ub", 512)) * shape.embedding_length)
+    is_pipelined = len(cards) > 1 and _is_whole(arguments, shape)
+    ubatch = int(arguments.get("ub", 512)) if is_pipelined else 0
+    figures = _figures(row, said, shape, fit_bytes=16 * ubatch * shape.embedding_length)
     if shape.tensors:
-        return Row(id=id_, figures=figures, skipped={"compute": FIT} if len(cards) > 1 else {})
+        return Row(id=id_, figures=figures, skipped={"compute": FIT} if is_pipelined else {})
     kept = tuple(one for one in figures if one.quantity == "context")
     return Row(id=id_, figures=kept, skipped=dict.fromkeys(("model", "compute"), NO_TENSORS))
+
+
+def _is_whole(arguments: Mapping[str, Any], shape: ModelShape) -> bool:
+    """Everything on the cards and no tensor moved: several cards work as a pipeline."""
+    moved = any(arguments.get(key) for key in ("ncm", "ot", "nkvo"))
+    return not moved and int(arguments.get("ngl", len(shape.layers) + 1)) > len(shape.layers)
 
 
 def _figures(row: Mapping[str, Any], said: Ledger, shape: ModelShape, *, fit_bytes: int) -> tuple[Figure, ...]:

@@ -12,6 +12,7 @@ class Refusal(StrEnum):
     UNKNOWN_SETTING = "a setting of the row is not known"
     COMMAND_LINE = "the command line is refused"
     HEADER = "the header is refused"
+    INCOMPLETE = "the row is not complete"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,10 @@ class Row:
     left_out: str | None = None
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Quantities the row has that are not compared, with the rule."""
+
+
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
+"""What reading a row of another form runs into: keys that are missing, values of another kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

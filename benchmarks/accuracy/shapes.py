@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, HostDevice
+from llmops.domain.errors import WrongInput
+from llmops.domain.explained import EngineProcess
+from llmops.domain.finding import Status
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape, Tensor
 from llmops.domain.units import padded
-from llmops.engines import ENGINES
+from llmops.engines.explainers import EXPLAINERS
 from llmops.formats.gguf import read_header
 from llmops.formats.gguf_shape import model_shape
 from llmops.formats.gguf_values import Writable
@@ -32,12 +35,22 @@ def shape_of(
 
 
 def ledger_of(shape: ModelShape, flags: Sequence[str], cards_bytes: Sequence[int], kind: DeviceKind) -> Ledger:
-    """What `explain` says of this llama-server on these cards: the command line as typed, through the engine's own parser."""
-    engine = ENGINES[EngineName.LLAMA_CPP]
+    """What `explain` says of this llama-server on these cards: the command line as typed, through the engine's own parser.
+
+    Raises `WrongInput` where a word of the line would end the start.
+    """
+    engine = EXPLAINERS[EngineName.LLAMA_CPP]
     cards = tuple(
         Device(name=f"card {at}", kind=kind, capacity_bytes=size, free_bytes=size, overhead_bytes=0)
         for at, size in enumerate(cards_bytes)
     )
-    settings = engine.settings(["llama-server", "-m", "model.gguf", *flags])
+    argv = ("llama-server", "-m", "model.gguf", *flags)
+    meaning = engine.meaning(EngineProcess(engine=EngineName.LLAMA_CPP, argv=argv, environment={}))
+    for finding in meaning.findings:
+        if finding.status is Status.FAIL:
+            raise WrongInput(finding.message, hint=finding.fix, where=finding.where)
     host = HostDevice(memory_bytes=None, physical_cores=None)
-    return engine.ledger(shape=shape, settings=settings, devices=cards, host=host, reserve_bytes=0)
+    made = engine.ledger(meaning, shape=shape, devices=cards, host=host, reserve_bytes=0)
+    if made is None:
+        raise WrongInput("the line has no ledger")
+    return made

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from llmops.domain.engine import Device, EngineSettings
+from llmops.domain.engine import Device, DeviceKind, EngineSettings
 from llmops.domain.model import Attention, Layer, ModelShape, Tensor
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
@@ -68,6 +68,7 @@ class Placement:
     is_overridden: bool = False
     op_offload: bool = True
     repacked: bool = False
+    metal: bool = False
 
     def crosses(self) -> bool:
         """Whether a block's weight lies on a card that is not its block's."""
@@ -126,6 +127,7 @@ def place(
         is_overridden=bool(overrides),
         op_offload=loading.op_offload,
         repacked=loading.repack and not loading.host_buffers,
+        metal=any(one.kind is DeviceKind.METAL for one in devices),
     )
 
 

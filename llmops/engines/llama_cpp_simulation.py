@@ -13,6 +13,7 @@ from llmops.engines.llama_cpp_allocator import buffer_bytes
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
 from llmops.engines.llama_cpp_graph import Graph, Node
+from llmops.engines.llama_cpp_metal import metal_bytes
 from llmops.engines.llama_cpp_network import Network
 from llmops.engines.llama_cpp_placement import (
     CUDA_ALIGNMENT,
@@ -77,6 +78,12 @@ def _runs(device: int, node: Node) -> bool:
     return node.op != "flash" or has_flash_kernel(node)
 
 
+def _every(device: int, node: Node) -> bool:
+    """Metal has a kernel for all heads the known families have."""
+    del device, node
+    return True
+
+
 def is_simulated(case: Case) -> bool:
     """Whether the graph of this model is known, with all its tensors."""
     return case.shape.architecture in NETWORKS and bool(case.shape.tensors)
@@ -91,6 +98,8 @@ def simulated_confidence(case: Case, placement: Placement) -> Confidence:
     return Confidence.CALIBRATED if slack_bytes(case, placement, compute=SPARSE_SLACK) else Confidence.EXACT
 
 
+METAL_ALIGNMENT = 32
+
 SPARSE_SLACK = 16
 """One part in so many more for sparse attention partly in RAM: of 90 measured starts four were under, by 4.4 % at most."""
 
@@ -99,12 +108,16 @@ def slack_bytes(case: Case, placement: Placement, *, compute: int) -> int:
     """What is added to a card's simulated `compute` where it once came out under: 0 everywhere else.
 
     Weights moved to another card than their layer's: one row of the stream (one of 300 measured starts was under, by 2 %).
+    Metal: the keys of the layer with the longest heads (six starts of Gemma 4 12B, b10950, had 4 · 512 bytes a row more).
     A recurrent model with its state and experts in RAM: the two largest that moved (one of 13 was under).
     """
     if any(layer.indexer is not None for layer in case.shape.layers):
         return compute // SPARSE_SLACK if placement.is_mixed() else 0
     moves = placement.moves
     card = 4 * case.rows() * case.shape.embedding_length if placement.crosses() else 0
+    if placement.metal:
+        longest = max(case.shape.layers, key=lambda layer: layer.key_length)
+        card += 4 * case.rows() * longest.key_width()
     recurrent = any(layer.recurrent is not None for layer in case.shape.layers)
     if recurrent and not placement.kv_offload and HOST in moves.values():
         moved = (cuda_tensor_bytes(one) for one in case.shape.tensors if moves.get(one.name) == HOST)
@@ -130,7 +143,7 @@ def simulate(case: Case, placement: Placement, *, copies: int) -> tuple[tuple[in
 def _machine(placement: Placement, copies: int) -> Machine:
     arranged = is_repacked if placement.cards and placement.repacked else None
     return Machine(
-        cards=placement.cards, runs=_runs, copies=copies, op_offload=placement.op_offload, is_arranged=arranged
+        cards=placement.cards, runs=_every if placement.metal else _runs, copies=copies, op_offload=placement.op_offload, is_arranged=arranged
     )
 
 
@@ -155,6 +168,6 @@ def allocated(graph: Graph, placement: Placement, *, copies: int = 1) -> tuple[i
     return buffer_bytes(
         leafs=made.leafs,
         nodes=made.nodes,
-        alignments=[CUDA_ALIGNMENT] * placement.cards + [HOST_ALIGNMENT],
-        size_of=[cuda_bytes] * placement.cards + [_host_bytes],
+        alignments=[METAL_ALIGNMENT if placement.metal else CUDA_ALIGNMENT] * placement.cards + [HOST_ALIGNMENT],
+        size_of=[metal_bytes if placement.metal else cuda_bytes] * placement.cards + [_host_bytes],
     )
