@@ -195,7 +195,7 @@ def test_the_document_fits_its_schema(tiny: str) -> None:
     ("arguments", "code"),
     [
         ((), 2),
-        (("--", "ollama", "serve"), 2),
+        (("--", "ollama", "run", "qwen3:8b"), 2),
         (("--service", "x", "--", "llama-server"), 2),
         (("--gpu-memory-reserve", "1", "--", "llama-server"), 2),
         (("nothing-here.service",), 3),

@@ -58,6 +58,8 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
     opened = open_named(question, stand_in=stand_in, quantization=options.quantization)
     weighed = shape_that_fits(question, opened) if opened is not None else None
     shape = weighed.shape if weighed is not None else None
+    if shape is not None:
+        meaning = explainer.settled(meaning, shape=shape, devices=place.cards)
     found += [*meaning.findings, *explainer.advice(meaning, shape=shape, devices=place.cards)]
     if options.words and not is_file_name(options.words):
         found += _from_this_shell(meaning, environment)
@@ -111,7 +113,7 @@ def _process(options: Options, environment: Mapping[str, str]) -> tuple[EnginePr
     here = not options.gpus and options.facts is None
     found = engine_process(typed(options.words, environment, here=here))
     if found is None:
-        hint = "understood are `llama-server …`, `vllm serve …` and wrappers in front of them, behind `--`; or a file"
+        hint = "understood are `llama-server …`, `vllm serve …`, `ollama serve` and wrappers before them, behind `--`; or a file"
         raise WrongUsage(f"`{options.words[0][:60]}` starts no engine that is understood", hint=hint)
     return found, _local_configuration(found)
 

@@ -192,7 +192,7 @@ def assumed(opened: Opened, shape: ModelShape, meaning: Meaning) -> list[Finding
         found.append(Finding(code="EXP013", status=Status.WARN, message=message, fix="`--quantization TYPE`"))
     file = meaning.model.file
     is_here = file is not None and Path(file).expanduser().exists()
-    if opened.engine is not meaning.engine:
+    if opened.engine is not meaning.engine and not (opened.engine.runs_llama_cpp() and meaning.engine.runs_llama_cpp()):
         message = f"`{opened.name}` is a model for {opened.engine.value}, the line is {meaning.engine.value}'s"
         status, fix = (
             (Status.FAIL, "serve what this engine reads")

@@ -108,6 +108,8 @@ def engine_for(choice: EngineChoice, natural: EngineName, *, what: str) -> Engin
     """The engine wished for, if it serves this kind of file."""
     if choice is EngineChoice.AUTO or choice.value == natural.value:
         return natural
+    if choice is EngineChoice.OLLAMA and natural is EngineName.LLAMA_CPP:
+        return EngineName.OLLAMA  # the same files
     if choice in (EngineChoice.LLAMA_CPP, EngineChoice.VLLM):
         raise WrongUsage(f"{choice.value} is not planned for {what}", hint=f"`--engine {natural.value}` serves it")
     raise WrongUsage(f"{choice.value} cannot be planned by this version", hint=f"`--engine {natural.value}` can")

@@ -14,7 +14,7 @@ from llmops.formats.unit_process import started_by_unit
 from llmops.library import files
 
 UNITS, COMPOSE = (".service",), (".yaml", ".yml")
-SHELL_NAMES = ("LLAMA_", "GGML_", "AIP_")
+SHELL_NAMES = ("LLAMA_", "GGML_", "AIP_", "OLLAMA_")
 """What a server started from this shell would read of its environment."""
 
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII | re.DOTALL)
@@ -112,5 +112,5 @@ def _compose_file(compose: str, name: str) -> str | None:
 
 
 def _no_engine(message: str, where: Where | None) -> WrongInput:
-    hint = "understood are `llama-server …`, `vllm serve …` and wrappers in front of them"
+    hint = "understood are `llama-server …`, `vllm serve …`, `ollama serve` and wrappers in front of them"
     return WrongInput(message, hint=hint, where=where)

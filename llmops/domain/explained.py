@@ -101,6 +101,10 @@ class Explainer(Protocol):
         """The settings the engine would take, mistakes as findings; nothing is raised."""
         ...
 
+    def settled(self, meaning: Meaning, *, shape: ModelShape, devices: Sequence[Device]) -> Meaning:
+        """The meaning with what the engine decides by itself for this model on these cards filled in."""
+        ...
+
     def ledger(
         self,
         meaning: Meaning,

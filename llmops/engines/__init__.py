@@ -24,12 +24,13 @@ class _Modules(Mapping[EngineName, Engine]):
 
 
 if TYPE_CHECKING:  # here each module is held against `Engine`
-    from llmops.engines import llama_cpp, vllm
+    from llmops.engines import llama_cpp, ollama, vllm
 
     ENGINES: Mapping[EngineName, Engine] = {
         EngineName.LLAMA_CPP: llama_cpp,
         EngineName.VLLM: vllm,
+        EngineName.OLLAMA: ollama,
     }
 else:
-    ENGINES = _Modules({EngineName.LLAMA_CPP: "llama_cpp", EngineName.VLLM: "vllm"})
+    ENGINES = _Modules({EngineName.LLAMA_CPP: "llama_cpp", EngineName.VLLM: "vllm", EngineName.OLLAMA: "ollama"})
 """The engines that can be planned."""

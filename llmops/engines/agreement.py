@@ -11,7 +11,8 @@ from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.lock import Lock, LockedDeployment
-from llmops.engines import ENGINES
+from llmops.engines import ENGINES, ollama
+from llmops.engines.ollama_variables import read_server
 
 LOOPBACK = "127.0.0.1"
 KEY_FILE = "{credentials}/engine-key"
@@ -35,6 +36,9 @@ def _disagreements(locked: LockedDeployment, file: str, path: str) -> Iterator[t
     slots = locked.numbers.slots.value
     if slots != started.parallel:
         yield "numbers.slots", f"{slots} slots, and the command line has {started.parallel}"
+    if locked.engine.name is EngineName.OLLAMA:
+        yield from _ollama_address(locked)
+        return
     port, given = locked.numbers.engine_port.value, _value(locked.argv, "--port")
     if given != str(port):
         yield "numbers.engine_port", f"the port is {port}, and the command line says {given or 'nothing'}"
@@ -43,6 +47,16 @@ def _disagreements(locked: LockedDeployment, file: str, path: str) -> Iterator[t
         yield "argv", f"the engine would listen on {host or 'an address of its own choice'}, not on {LOOPBACK} alone"
     if locked.engine.name is EngineName.LLAMA_CPP and _value(locked.argv, "--api-key-file") != KEY_FILE:
         yield "argv", f"the engine would ask for no key of ours: `--api-key-file {KEY_FILE}` is not in it"
+
+
+def _ollama_address(locked: LockedDeployment) -> Iterator[tuple[str, str]]:
+    """Where it listens is a variable; it has no key of its own."""
+    server, _, _ = read_server(ollama.environment_of(locked.argv))
+    port = locked.numbers.engine_port.value
+    if server.port != port:
+        yield "numbers.engine_port", f"the port is {port}, and the command line says {server.port}"
+    if server.address != LOOPBACK:
+        yield "argv", f"the engine would listen on {server.address[:60]}, not on {LOOPBACK} alone"
 
 
 def _settings(locked: LockedDeployment, file: str, path: str) -> EngineSettings:

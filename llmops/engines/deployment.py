@@ -50,6 +50,7 @@ def site(
     """Everything that is rendered from `lock`. Raises `WrongInput` with the field where a value could not be carried safely."""
     if not lock.deployments:
         raise _refused("deployments", "there is none")
+    _refuse_unrendered(lock)
     engines = {one.engine.name for one in lock.deployments.values()}
     if engine_path is not None and len(engines) > 1:
         raise WrongUsage("--engine-path with several engines in the lock", hint="leave it out, or split the profile")
@@ -100,6 +101,19 @@ def _fallbacks(name: str, lock: Lock) -> tuple[str, ...]:
     if len(set(chosen)) != len(chosen):
         raise _refused(key, "a deployment is named twice")
     return chosen
+
+
+def _refuse_unrendered(lock: Lock) -> None:
+    """Engines that are planned and explained, and have no template yet."""
+    for name, one in lock.deployments.items():
+        if one.engine.name not in PROGRAMS:
+            engine = one.engine.name.value
+            message = f"`{name}` is planned for {engine}, and this version has no template of its unit and its model store yet"
+            hint = (
+                "`--engine llama.cpp` plans the same file for llama-server, which is rendered; or put the variables of the "
+                "lock's `argv` into a unit of your own"
+            )
+            raise WrongUsage(message, hint=hint)
 
 
 def _deployment(

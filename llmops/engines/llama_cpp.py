@@ -65,6 +65,11 @@ def settings(argv: Sequence[str]) -> EngineSettings:
     return settings_of(argv)
 
 
+def slots_limit(shape: ModelShape) -> int | None:  # noqa: ARG001
+    """As many as it is told."""
+    return None
+
+
 def ledger(
     *, shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], host: HostDevice, reserve_bytes: int
 ) -> Ledger:

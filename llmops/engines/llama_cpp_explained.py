@@ -17,7 +17,7 @@ from llmops.engines.llama_cpp_meaning import meaning
 from llmops.engines.llama_cpp_overrides import from_flags, parse
 from llmops.engines.llama_cpp_placement import Loading
 
-__all__ = ["advice", "at_full_load", "in_words", "ledger", "meaning", "request_tokens"]
+__all__ = ["advice", "at_full_load", "in_words", "ledger", "meaning", "request_tokens", "settled"]
 
 
 def advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence[Device]) -> tuple[Finding, ...]:
@@ -45,6 +45,11 @@ def _override_findings(meaning: Meaning, buffers: Sequence[str]) -> list[Finding
             continue
         found.append(refused("EXP003", "--override-tensor", message, "`-ot 'exps=CPU'`, or `--n-cpu-moe N`"))
     return found
+
+
+def settled(meaning: Meaning, *, shape: ModelShape, devices: Sequence[Device]) -> Meaning:  # noqa: ARG001
+    """The line says it all."""
+    return meaning
 
 
 def ledger(

@@ -20,7 +20,11 @@ _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_
 _IMAGES = (
     (re.compile(r"(?:^|/)llama\.cpp:(?:server|full)?|llama-server|llama-cpp-server"), EngineName.LLAMA_CPP),
     (re.compile(r"(?:^|/)vllm(?:-openai)?(?::|@|$|-)|vllm-openai"), EngineName.VLLM),
+    (re.compile(r"(?:^|/)ollama(?::|@|$)"), EngineName.OLLAMA),
 )
+SERVED = {"vllm": EngineName.VLLM, "ollama": EngineName.OLLAMA}
+"""Programs that are a server with the word `serve` behind them."""
+
 SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh")
 CONTAINERS = ("docker", "podman", "nerdctl")
 WITH_VALUE: Mapping[str, frozenset[str]] = {
@@ -73,7 +77,8 @@ def _in_image(started: Started) -> EngineProcess | None:
         note = "the image is not known: read as the engine whose options all of them are"
     if engine is None:
         return None
-    words = argv[1:] if engine is EngineName.VLLM and argv[:1] == ("serve",) else argv
+    takes_command = engine in (EngineName.VLLM, EngineName.OLLAMA)
+    words = argv[1:] if takes_command and argv[:1] == ("serve",) else argv
     return _made(engine, words, dict(started.environment), (note,), started)
 
 
@@ -102,8 +107,8 @@ def _find(
     name = words[0].rsplit("/", 1)[-1]
     if _LLAMA.fullmatch(name):
         return _made(EngineName.LLAMA_CPP, words[1:], environment, notes, started)
-    if name == "vllm" and words[1:2] == ["serve"]:
-        return _made(EngineName.VLLM, words[2:], environment, notes, started)
+    if name in SERVED and words[1:2] == ["serve"]:
+        return _made(SERVED[name], words[2:], environment, notes, started)
     if _PYTHON.fullmatch(name) and any("vllm" in word for word in words[1:4]):
         return _python(words, environment, notes, started)
     if name in SHELLS:
@@ -239,7 +244,7 @@ def _taken_at_its_word(
     """A program that is not known, with an engine's program among its arguments."""
     for at, word in enumerate(words):
         name = word.rsplit("/", 1)[-1]
-        is_engine = _LLAMA.fullmatch(name) or (name == "vllm" and words[at + 1 : at + 2] == ["serve"])
+        is_engine = _LLAMA.fullmatch(name) or (name in SERVED and words[at + 1 : at + 2] == ["serve"])
         if at and is_engine:
             if words[0].endswith("/with-key") and at > 2:  # ours: NAME and FILE, whose first line is its value
                 environment[words[1]] = HIDDEN

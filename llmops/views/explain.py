@@ -59,7 +59,8 @@ def explain_result(one: Explained) -> Json:
 
 def show_explained(one: Explained, findings: Sequence[Finding], to: Screen) -> None:
     """The command line for a person."""
-    model = one.meaning.model.file or one.meaning.model.repository or "no model named"
+    standing_in = f"names no model, {one.shape.name} stands in" if one.shape is not None else "no model named"
+    model = one.meaning.model.file or one.meaning.model.repository or standing_in
     to.line(f"{one.meaning.engine.value}: {model}", tone=Tone.TITLE)
     words = one.explainer.in_words(one.meaning, shape=one.shape, has_cards=one.has_cards)
     for sentence in (*words, *one.notes):
