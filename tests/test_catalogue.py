@@ -41,6 +41,50 @@ def test_the_part_of_a_repository_after_the_slash_is_a_name_too() -> None:
     assert model("Qwen3-32B").id == "qwen3-32b"
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("qwen3 8b", "qwen3-8b"),
+        ("Qwen 3 8B", "qwen3-8b"),
+        ("Qwen3-8B-Instruct", "qwen3-8b"),
+        ("llama3.1-70b", "llama-3.1-70b-instruct"),
+        ("Llama 3.1 8B", "llama-3.1-8b-instruct"),
+        ("deepseek r1", "deepseek-r1"),
+        ("gemma3_27b", "gemma-3-27b-it"),
+        ("GPT OSS 20B", "gpt-oss-20b"),
+    ],
+)
+def test_a_name_is_found_however_it_is_spelled(text: str, name: str) -> None:
+    assert model(text).id == model(name).id
+
+
+def test_a_name_that_is_only_near_is_never_taken() -> None:
+    for name in ("qwen33-8b", "qwen3-8", "lama-3.1-8b", "gpt-oss-21b", "qwen3-9b"):
+        assert find_model(MODELS, name) is None
+        assert near_models(MODELS, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("rtx4090", "RTX 4090"),
+        ("3090ti", "RTX 3090 Ti"),
+        ("h100 sxm", "H100-SXM5-80GB"),
+        ("H100SXM", "H100-SXM5-80GB"),
+        ("l40s", "L40S"),
+    ],
+)
+def test_a_card_is_found_without_blanks(text: str, name: str) -> None:
+    assert find_gpu(GPUS, text)[0].name == name
+
+
+def test_a_card_that_is_only_near_is_never_taken() -> None:
+    with pytest.raises(WrongUsage) as stop:
+        find_gpu(GPUS, "rtx 4090 ti")
+    assert "did you mean" in (stop.value.hint or "")
+    assert "RTX 4090" in (stop.value.hint or "")
+
+
 def test_an_unknown_model_is_none_and_a_typo_has_candidates() -> None:
     assert find_model(MODELS, "qwen33-8b") is None
     assert find_model(MODELS, "") is None

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from typing import TypeVar, cast
@@ -72,13 +72,23 @@ def dump_rows(rows: Iterable[GpuRow | ModelRow]) -> str:
 
 
 def find_model(rows: Sequence[ModelRow], name: str) -> ModelRow | None:
-    """The row of an id, an alias or a repository (also its part after the slash), whatever the case; None: not known.
+    """The row of an id, an alias or a repository (also its part after the slash), however it is spelled; None: not known.
 
-    Raises `WrongUsage` with the candidates where the name is that of several rows.
+    Case, blanks and dashes do not matter, nor a word that says it was tuned for chat (`qwen3 8b`, `Qwen3-8B-Instruct`,
+    `llama3.1-70b`). A name that is merely near is never taken. Raises `WrongUsage` with the candidates where the name is that
+    of several rows.
     """
     word = name.strip().casefold()
-    for names_of in (_own_names, _repository_names):
-        found = [row for row in rows if word in names_of(row)]
+    joined = _joined(name)
+    steps: tuple[tuple[str, Callable[[ModelRow], set[str]]], ...] = (
+        (word, _own_names),
+        (word, _repository_names),
+        (joined, lambda row: {_joined(one) for one in _own_names(row)}),
+        (joined, lambda row: {_joined(one) for one in _repository_names(row)}),
+        (_untuned(joined), lambda row: {_untuned(_joined(one)) for one in _own_names(row) | _repository_names(row)}),
+    )
+    for spelled, names_of in steps:
+        found = [row for row in rows if spelled and spelled in names_of(row)]
         if len(found) > 1:
             raise WrongUsage(f"`{name}` names {len(found)} models", hint=_listed(row.id for row in found))
         if found:
@@ -86,12 +96,21 @@ def find_model(rows: Sequence[ModelRow], name: str) -> ModelRow | None:
     return None
 
 
+def _joined(name: str) -> str:
+    """Lower case, without blanks, dashes and underscores: `Qwen3 8B` and `qwen3-8b` are one."""
+    return re.sub(r"[\s_-]+", "", name.casefold())
+
+
+def _untuned(joined: str) -> str:
+    return re.sub(r"(?:instruct|chat|it|hf)$", "", joined)
+
+
 def near_models(rows: Sequence[ModelRow], name: str) -> tuple[str, ...]:
     """Ids that a mistyped name may have meant, the nearest first."""
-    word = name.strip().casefold()[:80]
+    word = re.sub(r"[\s_]+", "-", name.strip().casefold()[:80])
     ids = {one: row.id for row in rows for one in (*_own_names(row), *_repository_names(row))}
     near = [ids[one] for one in get_close_matches(word, list(ids), n=SHOWN)]
-    parts = [part for part in word.split("-") if part]
+    parts = [part for part in re.split(r"-|(?<=[a-z])(?=[0-9])", word) if part]
     holding = [row.id for row in rows if parts and all(part in row.id.casefold() for part in parts)]
     return tuple(dict.fromkeys([*near, *holding]))[:SHOWN]
 
@@ -103,14 +122,18 @@ def find_gpu(rows: Sequence[GpuRow], name: str) -> tuple[GpuRow, str]:
     known, or is that of several cards.
     """
     cards = [row for row in rows if row.vendor != _CPU]
-    for step in (_by_exact_name, _by_words, _by_default_form, _by_series, _by_part):
+    for step in (_by_exact_name, _by_words, _by_default_form, _by_series, _by_joined, _by_part):
         found = step(cards, name)
         if len(found) > 1:
             raise WrongUsage(f"`{name}` names {len(found)} cards", hint=_listed(row.name for row in found))
         if found:
             return found[0], _taken(name, found[0])
     near = _near_gpus(cards, name)
-    hint = _listed(near) if near else "`llmops catalog gpus` lists them; a size such as `24GiB` needs no name"
+    hint = (
+        f"did you mean {_listed(near)}"
+        if near
+        else "`llmops catalog gpus` lists them; a size such as `24GiB` needs no name"
+    )
     raise WrongUsage(f"no card `{name}` in the catalogue", hint=hint)
 
 
@@ -150,6 +173,14 @@ def _by_default_form(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
 def _by_series(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
     words = {f"{series} {_words(name)}" for series in _SERIES}
     return [row for row in rows if _words(row.name) in words]
+
+
+def _by_joined(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
+    """`rtx4090`, `h100sxm`: without the blanks."""
+    word = _joined(_words(name))
+    words = {word, *(f"{series}{word}" for series in _SERIES)}
+    forms = {_joined(short): card for short, card in DEFAULT_FORMS.items()}
+    return [row for row in rows if _joined(_words(row.name)) in words or row.name == forms.get(word)]
 
 
 def _by_part(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
