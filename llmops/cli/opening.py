@@ -60,11 +60,12 @@ def model_rows() -> "tuple[ModelRow, ...]":
 
 
 def _model_row(name: str) -> "ModelRow | None":
-    """The catalogue's row of a name. A row's text is read only where the name is in it."""
+    """The catalogue's row of a name. A row's text is read only where the name is in it; if none has it, spelled any way."""
     from llmops.formats import catalogue
     from llmops.library import shipped
 
-    return catalogue.find_model(catalogue.models_with(shipped.text("catalogue", "models.json"), name), name)
+    quick = catalogue.models_with(shipped.text("catalogue", "models.json"), name)
+    return catalogue.find_model(quick, name) or catalogue.find_model(model_rows(), name)
 
 
 def _near(name: str) -> tuple[str, ...]:
