@@ -158,10 +158,16 @@ def gemma3n(d: Draft) -> None:
     d.norm("per_layer_proj_norm", small)
 
 
-def gemma4(d: Draft) -> None:
+def gemma4_moe(d: Draft) -> None:
+    gemma4(d, experts=True)
+
+
+def gemma4(d: Draft, *, experts: bool = False) -> None:
     """Sliding and full layers of different width, the last ones without a cache of their own, a small embedding a layer."""
     d.common()
     d.key("attention.sliding_window", d["W"])
+    if experts:
+        d.expert_keys()
     slides = tuple(at % 6 != 5 for at in d.blocks())
     wide, groups_full = 2 * d["D"], max(d["G"] // 2, 1)
     groups = tuple(d["G"] if one else groups_full for one in slides)
@@ -189,6 +195,8 @@ def gemma4(d: Draft) -> None:
         d.norm("post_attention_norm", d["E"])
         d.norm("ffn_norm", d["E"])
         d.feed_forward()
+        if experts:
+            _gemma4_experts(d)
         d.norm("post_ffw_norm", d["E"])
         d.vector("layer_output_scale", 1)
         if small:
@@ -201,6 +209,17 @@ def gemma4(d: Draft) -> None:
         d.matrix("per_layer_token_embd", small * d["L"], d["V"])
         d.matrix("per_layer_model_proj", d["E"], small * d["L"])
         d.norm("per_layer_proj_norm", small)
+
+
+def _gemma4_experts(d: Draft) -> None:
+    """Experts beside the dense feed-forward; gate and up in one matrix."""
+    for name in ("post_ffw_norm_1", "post_ffw_norm_2", "pre_ffw_norm_2"):
+        d.norm(name, d["E"])
+    d.vector("ffn_gate_inp", d["E"], d["X"])
+    d.vector("ffn_gate_inp", d["E"], tail=".scale")
+    d.matrix("ffn_gate_up_exps", d["E"], 2 * d["Fe"], d["X"])
+    d.matrix("ffn_down_exps", d["Fe"], d["E"], d["X"])
+    d.vector("ffn_down_exps", d["X"], tail=".scale")
 
 
 def gpt_oss(d: Draft) -> None:
@@ -261,6 +280,27 @@ def phi3(d: Draft) -> None:
     d.vector("rope_factors_short", width // 2)
 
 
+def _routing_keys(d: Draft) -> None:
+    """How experts are chosen: by `gate`, normed, scaled, from the best of `xgroups`."""
+    d.key("expert_gating_func", int(d.numbers.get("gate", 2)))
+    d.key("expert_weights_scale", 2.5 if d.numbers.get("wscale") else 1.0)
+    d.key("expert_weights_norm", bool(d.numbers.get("wnorm")))
+    if d.numbers.get("xgroups"):
+        d.key("expert_group_count", d["xgroups"])
+        d.key("expert_group_used_count", max(d["xgroups"] // 2, 1))
+
+
+def _routing(rng: Random, numbers: Numbers) -> Numbers:
+    count = int(numbers["X"])
+    groups = rng.choice([0, 0, 0, *(one for one in (2, 4, 8) if count % one == 0 and count // one > 1)])
+    return numbers | {
+        "gate": rng.choice((1, 2)),
+        "wnorm": rng.randint(0, 1),
+        "wscale": rng.randint(0, 1),
+        "xgroups": groups,
+    }
+
+
 def deepseek2(d: Draft) -> None:
     """MLA, some dense layers first, then experts with shared ones; with or without a low-rank query."""
     d.common()
@@ -278,8 +318,7 @@ def deepseek2(d: Draft) -> None:
     d.key("rope.dimension_count", rope)
     d.key("leading_dense_block_count", lead)
     d.key("expert_shared_count", 1)
-    d.key("expert_weights_scale", 1.0)
-    d.key("expert_gating_func", 2)
+    _routing_keys(d)
     for at in d.blocks():
         d.at(at)
         d.norm("attn_norm", d["E"])
@@ -324,7 +363,7 @@ def glm4moe(d: Draft) -> None:
     d.expert_keys()
     d.key("expert_shared_count", 1)
     d.key("leading_dense_block_count", 1)
-    d.key("expert_weights_scale", 1.0)
+    _routing_keys(d)
     d.key("block_count", d["L"] + 1)
     d.key("nextn_predict_layers", 1)
     for at in range(d["L"] + 1):
@@ -624,11 +663,20 @@ def granitehybrid(d: Draft) -> None:
     d.ends()
 
 
-def nemotron_h(d: Draft) -> None:
+def nemotron_h_moe(d: Draft) -> None:
+    nemotron_h(d, experts=True)
+
+
+def nemotron_h(d: Draft, *, experts: bool = False) -> None:
     """Blocks of one kind each: state, feed-forward (no gate) or attention."""
     d.common()
     _ssm_keys(d)
     d.key("attention.layer_norm_epsilon", 1e-5)
+    if experts:
+        d.expert_keys()
+        _routing_keys(d)
+        d.key("expert_shared_count", 1)
+        d.key("expert_shared_feed_forward_length", d["Fe"])
     kinds = ["state", "forward", "attention", "forward"]
     groups = tuple(d["G"] if kinds[at % 4] == "attention" else 0 for at in d.blocks())
     widths = tuple(d["F"] if kinds[at % 4] == "forward" else 0 for at in d.blocks())
@@ -639,6 +687,9 @@ def nemotron_h(d: Draft) -> None:
         d.norm("attn_norm", d["E"])
         if groups[at]:
             d.attention()
+        elif widths[at] and experts:
+            d.experts(gate=False, shared=d["Fe"])
+            d.vector("exp_probs_b", d["X"], tail=".bias")
         elif widths[at]:
             d.feed_forward(gate=False)
         else:
@@ -646,8 +697,16 @@ def nemotron_h(d: Draft) -> None:
     d.ends()
 
 
-def lfm2(d: Draft) -> None:
+def lfm2moe(d: Draft) -> None:
+    lfm2(d, lead=d["lead"])
+
+
+def lfm2(d: Draft, *, lead: int = -1) -> None:
     d.common()
+    if lead >= 0:
+        d.expert_keys()
+        d.key("leading_dense_block_count", lead)
+        d.key("expert_gating_func", 2)
     groups = tuple(d["G"] if at % 3 == 2 else 0 for at in d.blocks())
     d.key("attention.head_count_kv", groups)
     d.key("shortconv.l_cache", d["conv"])
@@ -661,7 +720,11 @@ def lfm2(d: Draft) -> None:
             d.matrix("shortconv.in_proj", d["E"], 3 * d["E"])
             d.matrix("shortconv.out_proj", d["E"], d["E"])
         d.norm("ffn_norm", d["E"])
-        d.feed_forward()
+        if 0 <= lead <= at:
+            d.experts()
+            d.vector("exp_probs_b", d["X"], tail=".bias")
+        else:
+            d.feed_forward()
     d.layer = -1
     d.matrix("token_embd", d["E"], d["V"])
     d.norm("token_embd_norm", d["E"])
@@ -799,7 +862,7 @@ def _window(rng: Random, numbers: Numbers) -> Numbers:
 
 def _mla_numbers(rng: Random) -> Numbers:
     numbers = expert_numbers(rng)
-    return numbers | {
+    return _routing(rng, numbers) | {
         "H": rng.choice((16, 32, 64)),
         "G": 1,
         "D": 128,
@@ -861,6 +924,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
     "gemma3": ("gemma3", gemma3, lambda rng: _window(rng, dense_numbers(rng))),
     "gemma3n": ("gemma3n", gemma3n, lambda rng: _window(rng, dense_numbers(rng)) | {"L": rng.choice((22, 25, 30))}),
     "gemma4": ("gemma4", gemma4, _gemma4_numbers),
+    "gemma4-moe": ("gemma4", gemma4_moe, lambda rng: expert_numbers(rng) | _gemma4_numbers(rng)),
     "gpt-oss": ("gpt-oss", gpt_oss, lambda rng: _window(rng, expert_numbers(rng))),
     "cohere2": ("cohere2", cohere2, lambda rng: _window(rng, square_numbers(rng))),
     "command-r": ("command-r", command_r, square_numbers),
@@ -869,7 +933,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
     "deepseek32": ("deepseek32", deepseek32, lambda rng: _mla_numbers(rng) | {"qrank": 1536}),
     "glm-dsa": ("glm-dsa", glm_dsa, lambda rng: _mla_numbers(rng) | {"qrank": 1536}),
     "glm4": ("glm4", glm4, dense_numbers),
-    "glm4moe": ("glm4moe", glm4moe, lambda rng: expert_numbers(rng) | {"head_norms": rng.randint(0, 1)}),
+    "glm4moe": ("glm4moe", glm4moe, lambda rng: _routing(rng, expert_numbers(rng)) | {"head_norms": rng.randint(0, 1)}),
     "llama4": ("llama4", llama4, lambda rng: expert_numbers(rng) | {"step": rng.randint(1, 2), "u": 1}),
     "olmo2": ("olmo2", olmo2, lambda rng: square_numbers(rng) | {"W": rng.choice((0, 4096))}),
     "exaone4": ("exaone4", exaone4, lambda rng: square_numbers(rng) | {"L": rng.choice((6, 30, 64)), "W": 4096}),
@@ -893,6 +957,8 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
     ),
     "nemotron_h": ("nemotron_h", nemotron_h, _hybrid),
     "lfm2": ("lfm2", lfm2, lambda rng: _square(_hybrid(rng)) | {"conv": 3}),
+    "lfm2moe": ("lfm2moe", lfm2moe, lambda rng: _square(_hybrid(rng)) | {"conv": 3, "lead": rng.randint(0, 2)}),
+    "nemotron_h_moe": ("nemotron_h_moe", nemotron_h_moe, lambda rng: _routing(rng, _hybrid(rng))),
     "qwen3next": ("qwen3next", qwen3next, lambda rng: _hybrid(rng) | delta_numbers(rng)),
     "qwen35": ("qwen35", qwen35, lambda rng: _hybrid(rng) | delta_numbers(rng)),
     "qwen35moe": ("qwen35moe", qwen35moe, lambda rng: _hybrid(rng) | delta_numbers(rng)),

@@ -53,6 +53,7 @@ class Plain:
     probs: str = NO
     also_dense: bool = False
     bare_names: bool = False
+    halved: bool = False
     layers: tuple[int, ...] = ()
 
 
@@ -73,6 +74,17 @@ PLAIN: dict[str, Plain] = {
     "chatglm": Plain(joined_up=True),
     "pangu-embedded": Plain(output_bias=MUST, attention_factors=True),
     "baichuan": Plain(tied=NO, layers=(32, 40, 6)),
+    "refact": Plain(),
+    "qwen": Plain(fused=MUST, qkv_bias=MUST, all_heads=True, tied=NO, halved=True),
+    "codeshell": Plain(
+        epsilon=LN,
+        norm_bias=True,
+        final_bias=True,
+        gate=False,
+        output_bias=MUST,
+        forward_bias=MUST,
+        tied=NO,
+    ),
     "openelm": Plain(heads=MUST, fused=MUST, qkv_bias=NO, tied=MUST),
     "bitnet": Plain(inner=("attn_sub_norm",), fused=NO, qkv_bias=NO, tied=MUST),
     "apertus": Plain(
@@ -293,6 +305,8 @@ def build(name: str, d: Draft) -> None:
             d.keys[key] = (0.5,) * d["L"]
         else:
             d.key(key, value)
+    if row.halved:
+        d.key("feed_forward_length", 2 * d["F"])
     if row.sections:
         d.key("rope.dimension_sections", (11, 11, 10, 0))
     if row.window and d["W"]:

@@ -57,7 +57,11 @@ def gemma4(net: Network) -> Graph:
         node = net.attend(at, query, keys, values, source=source)
         node, before = net.chosen_rows(at, node, before)
         between = same("add", net.norm(node, "post_attention_norm", at), before)
-        node = net.feed_forward(at, net.norm(between, "ffn_norm", at))
+        node = (
+            _dense_and_experts(net, at, between)
+            if one.experts
+            else net.feed_forward(at, net.norm(between, "ffn_norm", at))
+        )
         stream = same("add", net.norm(node, f"blk.{at}.post_ffw_norm"), between)
         if small and selected is not None:
             if extra is None:
@@ -187,6 +191,16 @@ def _merged(net: Network, stacked: Node, streams: int) -> Node:
     for number in range(streams - 1):
         total = same("add", total, view(rest, net.width, tokens, shifted=number > 0))
     return rows(same("scale", total), net.output_ids())
+
+
+def _dense_and_experts(net: Network, at: int, values: Node) -> Node:
+    """The experts of gemma4 beside its dense feed-forward, each with norms of its own; the router reads a bare norm."""
+    dense = net.norm(net.feed_forward(at, net.norm(values, "ffn_norm", at)), "post_ffw_norm_1", at)
+    routed = net.norm(values, "pre_ffw_norm_2", at)
+    router = same("mul", same("scale", same("rms_norm", values)), net.weight(f"blk.{at}.ffn_gate_inp.scale"))
+    logits = product(net.layer(at, "ffn_gate_inp"), router)
+    chosen = net.norm(net.experts(at, routed, logits=logits), "post_ffw_norm_2", at)
+    return same("add", dense, chosen)
 
 
 def _layer_inputs(net: Network, selected: Node, small: int, stream: Node) -> Node:

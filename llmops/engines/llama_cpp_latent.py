@@ -31,7 +31,7 @@ def deepseek2(net: Network) -> Graph:
         node = latent_attention(net, at, node)
         node, before = net.chosen_rows(at, node, before)
         between = same("add", node, before)
-        node = net.mixed(at, net.norm(between, "ffn_norm", at), gating="sigmoid", normed=False)
+        node = net.routed(at, net.norm(between, "ffn_norm", at), gating="sigmoid", normed=False)
         stream = same("add", node, between)
     return net.finish(stream)
 
@@ -127,6 +127,8 @@ def _attend_latent(
     mask = net.mask("full", cells) if chosen is None else _chosen_cells(net, at, *chosen)
     unfold = net.layer(at, "attn_v_b")
     if case.flash():
+        if cache.kind == "F32":
+            read_k, read_v = (Node("cpy", "F16", read.dims, (read,)) for read in (read_k, read_v))
         node = flash_attention(query, read_k, read_v, mask)
         node = permute(product(unfold, permute(node, 0, 2, 1, 3)), 0, 2, 1, 3)
         node = continuous(node)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from llmops.domain.model import Attention, LatentAttention, Layer
 from llmops.engines.llama_cpp_compute import WIDE_POSITIONS, Case
+from llmops.engines.llama_cpp_experts import Routing, expert_layer
 from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
     continuous,
-    expert_product,
     flash_attention,
     gated,
     given,
@@ -26,10 +26,16 @@ from llmops.engines.llama_cpp_graph import (
     view,
     write_rows,
 )
-from llmops.engines.llama_cpp_placement import HOST, Placement, weight_place
+from llmops.engines.llama_cpp_placement import HOST, TIED_IN_RAM, Placement, weight_place
 
 PIN_ROWS = 32
 """Below this many rows, or with everything on cards, a layer's norms are pinned to its card (`graph_get_cb`)."""
+
+
+GATINGS = {1: "softmax", 2: "sigmoid", 3: "weights"}
+"""`expert_gating_func` of a file."""
+ALL_KEYS = frozenset({"gating", "norm", "scale"})
+"""What a loader may read of the routing of experts."""
 
 
 class Network:
@@ -160,7 +166,8 @@ class Network:
         name = next((name for name in ("output_norm", "token_embd_norm") if self.has(name)), "")
         node = self.norm(values, name, kind=kind, output=True) if name else same(kind, values)
         tied = not self.has("output")
-        node = product(self.weight("token_embd" if tied else "output", output=True), node)
+        copied = self.shape.architecture not in TIED_IN_RAM
+        node = product(self.weight("token_embd" if tied else "output", output=copied), node)
         if "output.bias" in self.tensors:
             node = same("add", node, self.weight("output.bias"))
         if scaled:
@@ -343,104 +350,22 @@ class Network:
             node = self.norm(node, f"ffn_sub_norm{suffix}", at)
         return self.linear(at, f"ffn_down{suffix}", node)
 
-    def experts(
-        self,
-        at: int,
-        values: Node,
-        *,
-        gating: str = "softmax",
-        normed: bool = True,
-        scaled: bool = False,
-        first: bool = False,
-        act: str = "silu",
-        suffix: str = "_exps",
-        logits: Node | None = None,
+    def experts(self, at: int, values: Node, *, logits: Node | None = None, **how: object) -> Node:
+        """`build_moe_ffn`; `how` is `llama_cpp_experts.Routing`, `logits` the router's where it reads something else."""
+        return expert_layer(self, at, values, Routing(**how), logits)  # type: ignore[arg-type]
+
+    def routed(
+        self, at: int, values: Node, *, gating: str, normed: bool, reads: frozenset[str] = ALL_KEYS, **how: object
     ) -> Node:
-        """`build_moe_ffn`. `first`: the weights go onto the values before the experts (llama4), not after."""
-        used, tokens = self.shape.layers[at].experts_used, values.dims[1]
-        if logits is None:
-            logits = self.linear(at, "ffn_gate_inp", values)
-        probabilities = {"softmax": "softmax", "sigmoid": "unary"}.get(gating)
-        chances = logits if probabilities is None else same(probabilities, logits)
-        judged = (
-            same("add", chances, self.layer(at, "exp_probs_b.bias")) if self.has_in(at, "exp_probs_b.bias") else chances
-        )
-        judged = self.best_groups(logits if first else judged)
-        sorted_ = Node("argsort", "I32", judged.dims, (judged,))
-        chosen = view(sorted_, used, tokens, strides="top", size=4 * ((tokens - 1) * logits.dims[0] + used))
-        weights = rows(reshape(chances, 1, logits.dims[0], tokens), chosen)
-        if probabilities is None:
-            weights = reshape(same("softmax", reshape(weights, used, tokens)), 1, used, tokens)
-        if normed:
-            flat = reshape(weights, used, tokens)
-            total = same("clamp", Node("sum_rows", "F32", (1, tokens, 1, 1), (flat,)))
-            weights = reshape(same("div", flat, total), 1, used, tokens)
-        if scaled:
-            weights = same("scale", weights)
-        self.graph.expand(weights)
-        node = reshape(values, values.dims[0], 1, tokens)
-        if first:
-            node = same("mul", Node("repeat", "F32", (values.dims[0], used, tokens, 1), (node,)), weights)
-        if self.has_in(at, f"ffn_gate_up{suffix}"):
-            both = self.expert_linear(at, f"ffn_gate_up{suffix}", node, chosen)
-            wide = both.dims[0] // 2
-            size = both.size - 4 * wide
-            halves = [
-                view(both, wide, used, tokens, shifted=second, strides=("half", wide), size=size)
-                for second in (False, True)
-            ]
-            node = Node("glu", "F32", (wide, used, tokens, 1), halves)
-        elif self.has_in(at, f"ffn_gate{suffix}"):
-            up = self.expert_linear(at, f"ffn_up{suffix}", node, chosen)
-            node = gated(self.expert_linear(at, f"ffn_gate{suffix}", node, chosen), up)
-        else:
-            node = same("unary", self.expert_linear(at, f"ffn_up{suffix}", node, chosen))
-            if act == "relu²":
-                node = same("sqr", node)
-        node = self.expert_linear(at, f"ffn_down{suffix}", node, chosen)
-        if not first:
-            node = same("mul", node, weights)
-        self.graph.expand(node)
-        return self.summed(node, used, tokens)
-
-    def best_groups(self, judged: Node) -> Node:
-        """Only the experts of the best groups are left to choose from; a group counts by its two best."""
-        groups, used = self.shape.graph.expert_groups, self.shape.graph.expert_groups_used
-        if groups <= 1:
-            return judged
-        count, tokens = judged.dims[0], judged.dims[1]
-        each = count // groups
-        grouped = reshape(judged, each, groups, tokens)
-        best = Node("argsort", "I32", grouped.dims, (grouped,))
-        best = view(best, 2, groups, tokens, strides="top", size=best.size - 4 * (each - 2))
-        scores = rows(reshape(judged, 1, each, groups, tokens), best)
-        scores = Node("sum_rows", "F32", (1, groups, tokens, 1), (reshape(scores, 2, groups, tokens),))
-        scores = reshape(scores, groups, tokens)
-        order = Node("argsort", "I32", scores.dims, (scores,))
-        chosen = view(order, used, tokens, strides="top", size=order.size - 4 * (groups - used))
-        kept = rows(grouped, chosen)
-        empty = Node("fill", "F32", grouped.dims, (grouped,))
-        return reshape(write_rows(empty, kept, chosen), count, tokens)
-
-    def expert_linear(self, at: int, name: str, values: Node, chosen: Node) -> Node:
-        """A product with each chosen expert's matrix, and their biases."""
-        node = expert_product(self.layer(at, name), values, chosen)
-        bias = f"blk.{at}.{name}.bias"
-        return same("add_id", node, self.weight(bias), chosen) if bias in self.tensors else node
-
-    def summed(self, node: Node, used: int, tokens: int) -> Node:
-        """One view an expert, then their sum."""
-        size = 4 * node.dims[0] * ((tokens - 1) * used + 1)
-        parts = [
-            view(node, node.dims[0], tokens, shifted=number > 0, strides="expert", size=size) for number in range(used)
-        ]
-        for one in parts:
-            self.graph.expand(one)
-        total = parts[0]
-        for one in parts[1:]:
-            total = same("add", total, one)
-            self.graph.expand(total)
-        return total if used > 1 else continuous(total)
+        """`mixed`, with the routing as the file's keys have it, as far as the family's loader `reads` them."""
+        keys, scaled = self.shape.graph, False
+        if "gating" in reads:
+            gating = GATINGS.get(keys.expert_gating or 0, gating)
+        if "norm" in reads and keys.expert_weights_norm is not None:
+            normed = keys.expert_weights_norm
+        if "scale" in reads:
+            scaled = keys.expert_weights_scale not in (None, 0.0, 1.0)
+        return self.mixed(at, values, gating=gating, normed=normed, scaled=scaled, **how)  # type: ignore[arg-type]
 
     def mixed(self, at: int, values: Node, *, silu_gate: bool = False, **how: object) -> Node:
         """Experts where the layer has them, with the shared one beside; else the dense feed-forward."""

@@ -227,10 +227,16 @@ def _places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ..
 
 def _tied_places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ...]:
     """The embedding that is the output as well: in RAM, and once more where the output is or wants another arrangement."""
+    if shape.architecture in TIED_IN_RAM:
+        return (HOST,)
     if placement.output != HOST:
         return (HOST, placement.output)
     is_second = _has_second_table(shape) or (placement.repacked and is_repacked(shape, name))
     return (HOST, HOST) if is_second else (HOST,)
+
+
+TIED_IN_RAM = frozenset({"bitnet"})
+"""Their output reads the embedding where it is: no copy on a card."""
 
 
 def _has_second_table(shape: ModelShape) -> bool:

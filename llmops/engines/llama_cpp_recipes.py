@@ -7,6 +7,8 @@ the tensors alone is not here: biases, fused projections, gates, head norms that
 from dataclasses import dataclass
 from enum import StrEnum
 
+from llmops.engines.llama_cpp_network import ALL_KEYS
+
 
 class HeadNorm(StrEnum):
     """Where queries and keys are normed: head by head before RoPE or after it, or over their whole width before."""
@@ -92,7 +94,6 @@ class Recipe:
     chosen: Chosen = Chosen.ATTENTION_FIRST
 
 
-_ALL_KEYS = frozenset({"gating", "norm", "scale"})
 _LN = "norm"
 
 RECIPES: dict[str, Recipe] = {
@@ -113,7 +114,6 @@ RECIPES: dict[str, Recipe] = {
     "qwen3moe": Recipe(),
     "qwen3vl": Recipe(),
     "qwen3vlmoe": Recipe(),
-    "qwen3tts": Recipe(),
     "paddleocr": Recipe(),
     "chatglm": Recipe(),
     "pangu-embedded": Recipe(),
@@ -134,23 +134,21 @@ RECIPES: dict[str, Recipe] = {
     "hunyuan-moe": Recipe(head_norm=HeadNorm.AFTER),
     "hunyuan_vl": Recipe(head_norm=HeadNorm.AFTER),
     "maincoder": Recipe(head_norm=HeadNorm.AFTER),
-    "hy_v3": Recipe(gating="sigmoid", from_file=_ALL_KEYS),
     "gemma": Recipe(scales_always=True, embedding="factor", scaled_queries=True),
     # experts
     "qwen2moe": Recipe(normed=False, silu_gate=True),
-    "glm4moe": Recipe(forward="post_attention_norm", gating="sigmoid", normed=False, from_file=_ALL_KEYS),
+    "glm4moe": Recipe(forward="post_attention_norm", gating="sigmoid", normed=False, from_file=ALL_KEYS),
     "gpt-oss": Recipe(forward="post_attention_norm", gating="weights", normed=False, sinks=True),
     "olmoe": Recipe(head_norm=HeadNorm.WHOLE, normed=False, from_file=frozenset({"scale"})),
     "minimax-m2": Recipe(head_norm=HeadNorm.WHOLE, gating="sigmoid", from_file=frozenset({"gating"})),
     "bailingmoe": Recipe(normed=False, from_file=frozenset({"norm", "scale"})),
-    "bailingmoe2": Recipe(gating="sigmoid", normed=False, from_file=_ALL_KEYS),
+    "bailingmoe2": Recipe(gating="sigmoid", normed=False, from_file=ALL_KEYS),
     "deepseek": Recipe(normed=False, from_file=frozenset({"scale"})),
-    "dots1": Recipe(gating="sigmoid", normed=False, from_file=_ALL_KEYS),
+    "dots1": Recipe(gating="sigmoid", normed=False, from_file=ALL_KEYS),
     "exaone-moe": Recipe(
-        turning=Turning.WINDOWS_IF_ANY, factors="rope_freqs", gating="sigmoid", normed=False, from_file=_ALL_KEYS
+        turning=Turning.WINDOWS_IF_ANY, factors="rope_freqs", gating="sigmoid", normed=False, from_file=ALL_KEYS
     ),
     "mellum": Recipe(from_file=frozenset({"gating", "norm"})),
-    "maple": Recipe(),
     "smallthinker": Recipe(
         turning=Turning.WINDOWS_OR_FOUR, gating="sigmoid", routed_early=True, from_file=frozenset({"gating"})
     ),
@@ -164,7 +162,7 @@ RECIPES: dict[str, Recipe] = {
         chosen=Chosen.NORMED,
         gating="sigmoid",
         normed=False,
-        from_file=_ALL_KEYS,
+        from_file=ALL_KEYS,
     ),
     "grok": Recipe(
         after="attn_output_norm",
@@ -236,7 +234,7 @@ RECIPES: dict[str, Recipe] = {
         logits="scale",
         gating="sigmoid",
         normed=False,
-        from_file=_ALL_KEYS,
+        from_file=ALL_KEYS,
     ),
     "falcon": Recipe(norm=_LN, beside=Beside.FORWARD_ATTENTION_STREAM),
     "plamo": Recipe(beside=Beside.FORWARD_ATTENTION_STREAM),

@@ -157,7 +157,7 @@ def _nemotron_h(net: Network) -> Graph:
         elif one.kv_heads:
             node = _attention(net, at, node)
         elif one.experts:
-            node = net.mixed(at, node, gating="sigmoid", act="relu²")
+            node = net.routed(at, node, gating="sigmoid", normed=False, reads=frozenset({"norm", "scale"}), act="relu²")
         else:
             node = net.feed_forward(at, node, act="relu²")
         node, before = net.chosen_rows(at, node, stream)

@@ -168,22 +168,17 @@ def _turns(net: Network, recipe: Recipe, at: int, one: Layer) -> bool:
 def _forward(net: Network, recipe: Recipe, at: int, one: Layer, node: Node, logits: Node | None = None) -> Node:
     if not one.experts:
         return net.feed_forward(at, node, act=recipe.act)
-    keys = net.shape.graph
-    gating, normed, scaled = recipe.gating, recipe.normed, False
-    if "gating" in recipe.from_file:
-        gating = GATINGS.get(keys.expert_gating or 0, gating)
-    if "norm" in recipe.from_file and keys.expert_weights_norm is not None:
-        normed = keys.expert_weights_norm
-    if "scale" in recipe.from_file:
-        scaled = keys.expert_weights_scale not in (None, 0.0, 1.0)
-    node = net.mixed(
-        at, node, gating=gating, normed=normed, scaled=scaled, silu_gate=recipe.silu_gate, act=recipe.act, logits=logits
+    node = net.routed(
+        at,
+        node,
+        gating=recipe.gating,
+        normed=recipe.normed,
+        reads=recipe.from_file,
+        silu_gate=recipe.silu_gate,
+        act=recipe.act,
+        logits=logits,
     )
     return same("scale", node) if recipe.shared_mean and net.has_in(at, "ffn_up_shexp") else node
-
-
-GATINGS = {1: "softmax", 2: "sigmoid", 3: "weights"}
-"""`expert_gating_func` of a file."""
 
 
 def _is_beside(net: Network, recipe: Recipe, at: int) -> bool:
