@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""plan_time.py [--rounds N] [--check] [--only TEXT]: wall time of `llmops plan FILE.gguf`, beside the start of Python.
+
+The files are headers without weights, made by the script: tensor lists of real shapes (tests/llama_cpp_families.py) and the
+tokenizer of Llama 3 by its counts (128,256 tokens, 280,147 merges). Each plan is a whole process, for cards given by size, so
+that no host is asked; nothing is hashed. `python -c pass` runs in turn with them: what is counted is the time beyond it. The
+first round, which may compile, is not counted. Prints a Markdown table; with --check exits 1 where a median is 150 ms or more
+beyond the start of Python.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from llama_cpp_families import Numbers, build  # noqa: E402 - from the checkout this file lies in
+
+from llmops.domain.units import padded  # noqa: E402
+from llmops.formats.gguf_writer import header_bytes  # noqa: E402
+
+BEYOND_MS = 150
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Compiled files may be written, by the first round, as an installation has them."""
+TOKENS, MERGES = 128_256, 280_147
+VOCABULARY: Numbers = {"type": "Q4_K", "V": TOKENS, "tied": 0}
+STATES: Numbers = {"N": 128, "groups": 16, "dt": 32, "I": 4096, "conv": 4}
+MODELS: dict[str, tuple[str, Numbers]] = {
+    "dense, 32 layers": ("llama", {"L": 32, "E": 4096, "H": 32, "G": 8, "D": 128, "F": 14336}),
+    "dense, 80 layers": ("llama", {"L": 80, "E": 8192, "H": 64, "G": 8, "D": 128, "F": 28672}),
+    "windows, 62 layers": ("gemma3", {"L": 62, "E": 5376, "H": 32, "G": 16, "D": 128, "F": 21504, "W": 1024}),
+    "experts, 60 layers": (
+        "qwen3moe", {"L": 60, "E": 4096, "H": 64, "G": 4, "D": 128, "F": 12288, "X": 128, "u": 8, "Fe": 1536}
+    ),
+    "hybrid, 48 layers": (
+        "qwen3next", STATES | {"L": 48, "E": 2048, "H": 16, "G": 2, "D": 256, "F": 5120, "X": 512, "u": 10, "Fe": 512}
+    ),
+    "latent, 61 layers": (
+        "deepseek2",
+        {"L": 61, "E": 7168, "H": 128, "G": 1, "D": 128, "F": 18432, "X": 256, "u": 8, "Fe": 2048, "rank": 512,
+         "rope": 64, "nope": 128, "value": 128, "qrank": 1536, "lead": 3},
+    ),
+}  # fmt: skip
+PLANS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("dense, 32 layers", ("24GB",)),
+    ("dense, 80 layers", ("80GB",)),
+    ("dense, 80 layers", ("24GB", "24GB")),
+    ("dense, 80 layers", ("24GB:4",)),
+    ("dense, 80 layers", ("16GB:8",)),
+    ("windows, 62 layers", ("24GB",)),
+    ("experts, 60 layers", ("80GB:2",)),
+    ("experts, 60 layers", ("48GB:4",)),
+    ("experts, 60 layers", ("24GB:8",)),
+    ("hybrid, 48 layers", ("80GB",)),
+    ("hybrid, 48 layers", ("24GB:4",)),
+    ("latent, 61 layers", ("80GB:8",)),
+)
+
+
+def write_model(path: Path, family: str, numbers: Numbers) -> int:
+    """A file with a real header and no weights; how many tensors it has."""
+    keys, tensors = build(family, VOCABULARY | numbers)
+    keys |= {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.tokens": [f"token{at:04}" for at in range(TOKENS)],
+        "tokenizer.ggml.token_type": [1] * TOKENS,
+        "tokenizer.ggml.merges": [f"to ken{at:04}" for at in range(MERGES)],
+    }
+    header = header_bytes(keys, tensors)
+    with path.open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + sum(padded(one.data_bytes(), 32) for one in tensors))
+    return len(tensors)
+
+
+def milliseconds(argv: list[str]) -> float:
+    """One run, from the start of the process to its end; a plan that does not fit (exit 1) counts as well."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        argv, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT
+    )
+    took = (time.perf_counter() - started) * 1000
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"error: {' '.join(argv)} ended with {done.returncode}: {done.stderr.decode()}")
+    return took
+
+
+def main() -> int:
+    """Measure, print, and judge when asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--only", default="", help="plans of models whose name holds this")
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds is at least 1")
+    plans = [(name, cards) for name, cards in PLANS if options.only in name]
+    start = [sys.executable, "-c", "pass"]
+    times: dict[tuple[str, tuple[str, ...]], list[float]] = {plan: [] for plan in plans}
+    starts: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        files = {name: Path(folder) / f"{at}.gguf" for at, name in enumerate(MODELS)}
+        counts = {name: write_model(files[name], *MODELS[name]) for name in {name for name, _ in plans}}
+        for counted in range(-1, options.rounds):
+            for name, cards in plans:
+                words = [word for card in cards for word in ("--gpu", card)]
+                floor = milliseconds(start)
+                took = milliseconds([sys.executable, "-m", "llmops", "plan", str(files[name]), *words, "--json"])
+                if counted >= 0:
+                    starts.append(floor)
+                    times[name, cards].append(took)
+    floor = statistics.median(starts)
+    print(f"{options.rounds} rounds, Python {platform.python_version()}, typer {version('typer')}, "
+          f"{platform.machine()}; `python -c pass` takes {floor:.0f} ms (median)\n")  # fmt: skip
+    print("| Model | Tensors | Cards | Median ms beyond it | Least | Most |\n| --- | --- | --- | --- | --- | --- |")
+    for (name, cards), row in times.items():
+        shown = ", ".join(cards)
+        print(f"| {name} | {counts[name]} | {shown} | {statistics.median(row) - floor:.0f} | {min(row) - floor:.0f} "
+              f"| {max(row) - floor:.0f} |")  # fmt: skip
+    slow = [name for (name, _), row in times.items() if statistics.median(row) - floor >= BEYOND_MS]
+    return int(options.check and bool(slow))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
