@@ -65,3 +65,10 @@ def test_a_row_that_cannot_be_answered_says_why(tmp_path: Path, change: dict[str
     path.write_text(json.dumps([row]))
     found = report(path)
     assert (found["eligible"], found["answered"], found["refused"]) == (1, 0, {reason: 1})
+
+
+def test_the_pages_section_is_what_the_script_writes() -> None:
+    argv = [sys.executable, "scripts/accuracy", "--markdown", str(BLOCKS.relative_to(ROOT))]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
+    section = done.stdout[done.stdout.index("## vllm_kv_blocks") :].rstrip()
+    assert section in (ROOT / "docs" / "accuracy.md").read_text(), "write it again: its first lines say how"

@@ -23,8 +23,10 @@ $ scripts/accuracy --markdown {files} >docs/accuracy.md
 ```
 
 Every row goes the way of a user's file: it becomes a GGUF file that is only a header, its settings a llama-server command line;
-the engine's own parser reads that line, and the ledger of both is compared with the measurement, buffer by buffer. Errors are
-relative; `worst` has its sign, `under` counts figures below the measurement. {day}: llmops {version}, llama.cpp build {build},
+the engine's own parser reads that line, and the ledger of both is compared with the measurement, buffer by buffer. vLLM's rows
+become a `vllm serve` line for a model of the catalogue; of its pool an expected and a safe figure are compared: the safe one may
+be below what there was, never above (`all but the pool, safe` has no figure under). Errors are relative; `worst`
+has its sign, `under` counts figures below the measurement. {day}: llmops {version}, llama.cpp build {build},
 Python {python}.
 """
 
