@@ -230,7 +230,7 @@ def test_a_lock_round_trips_and_render_says_what_is_not_there_yet(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(TINY_NAME).write_bytes(tiny_model())
-    code, _ = document("plan", TINY_NAME, "--engine", "ollama", "--gpu", "8GiB", "--out", "llmops.lock")
+    code, _ = document("plan", f"./{TINY_NAME}", "--engine", "ollama", "--gpu", "8GiB", "--out", "llmops.lock")
     written = Path("llmops.lock").read_text()
     assert code == 0
     assert dump_lock(parse_lock(written, file="llmops.lock")) == written
@@ -251,7 +251,7 @@ def test_a_lock_edited_in_one_place_is_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(TINY_NAME).write_bytes(tiny_model())
-    document("plan", TINY_NAME, "--engine", "ollama", "--gpu", "8GiB", "--out", "llmops.lock")
+    document("plan", f"./{TINY_NAME}", "--engine", "ollama", "--gpu", "8GiB", "--out", "llmops.lock")
     path = Path("llmops.lock")
     path.write_text(path.read_text().replace(*edit))
     code, refused = document("render", "--out", "tree")
