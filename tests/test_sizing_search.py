@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,10 +10,11 @@ from hypothesis import strategies as st
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, FlashAttention, HostDevice, Wishes
 from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Alternative, Plan, Speed
 from llmops.domain.units import GIB, MIB
-from llmops.engines import ENGINES
+from llmops.engines import ENGINES, llama_cpp
 from llmops.formats.catalogue import models
 from llmops.library import shipped
 from llmops.sizing.quantized import quantized
@@ -291,3 +293,21 @@ def test_a_plan_that_fits_leaves_the_reserve_on_every_device(size: int, memory: 
     room = made.ledger.host.spare_bytes()
     assert made.ledger.fits() == (all(one >= 0 for one in spares) and room is not None and room >= 0)
     assert made.ledger.missing_bytes() == 0 or not made.ledger.fits()
+
+
+@pytest.mark.parametrize(("cards", "most"), [(1, 10), (4, 24)])
+def test_a_plan_weighs_few_settings_and_none_of_them_twice(
+    cards: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger takes milliseconds: the longest context is looked for where a line through two of them says."""
+    asked: list[object] = []
+    ledger = llama_cpp.ledger
+
+    def counted(**question: Any) -> Ledger:  # noqa: ANN401 - as the engine is asked
+        asked.append((question["settings"], question["devices"]))
+        return ledger(**question)
+
+    monkeypatch.setattr(llama_cpp, "ledger", counted)
+    made = plan("llama-3.1-8b-instruct", *[card(24000 // cards)] * cards, quantizations=("Q8_0",))
+    assert made.ledger.fits()
+    assert len(asked) == len(set(asked)) <= most
