@@ -1,6 +1,7 @@
 """Every row of the catalogue as a config.json, and random small models as transformers builds them: the same parameters."""
 
 import json
+from dataclasses import astuple, replace
 from functools import cache
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from llmops.domain.catalogue import ModelRow
 from llmops.domain.errors import WrongInput
 from llmops.domain.model import Attention, ModelShape, is_tower
 from llmops.formats import catalogue, config_json
+from llmops.formats.llama_cpp_view import llama_cpp_view
 from llmops.formats.row_config import row_config
 from llmops.library import shipped
+from llmops.sizing.checkpoint import as_file_type
+from llmops.sizing.quantized import bare_shape, quantized
 
 RECORDED = Path(__file__).parent / "recorded"
 BUFFERS = {"bge-small-en-v1.5": 512, "bge-base-en-v1.5": 512, "bge-large-en-v1.5": 512}
@@ -65,7 +69,12 @@ def test_every_row_has_its_layers_windows_and_caches() -> None:
     wrong: list[tuple[str, object, object]] = []
     for row in rows():
         cache_said, key = row.kv_cache, "elems_per_token_per_full_layer"
-        if row.id in NOT_COVERED or row.calculation == "bert" or key not in cache_said:
+        if (
+            row.id in NOT_COVERED
+            or row.calculation == "bert"
+            or row.gguf_architecture == "gemma-embedding"
+            or key not in cache_said
+        ):
             continue
         layers = [
             layer for layer in shapes()[row.id].layers if layer.attention is not Attention.NONE and layer.owns_kv_cache
@@ -103,6 +112,55 @@ def test_towers_have_their_published_parameters() -> None:
         )
         if seen and row.parameters_vision and seen != row.parameters_vision:
             wrong[row.id] = seen - row.parameters_vision
+    assert not wrong
+
+
+def seen(shape: ModelShape) -> list[tuple[object, ...]]:
+    """What engines ask of the layers; the kind of a state is only a name."""
+    return [
+        (
+            *astuple(replace(layer, recurrent=None)),
+            layer.recurrent and (layer.recurrent.conv_elements, layer.recurrent.state_elements),
+        )
+        for layer in shape.layers
+    ]
+
+
+LAYERS_DIFFER = {
+    "glm-5.3-flash": "the row's GGUF form has no indexer",
+}
+BYTES_DIFFER = {
+    "bert": "position tables", "nomic-bert": "token types", "gemma-embedding": "dense layers of other folders",
+    "glm4moe": "the file holds the MTP block", "glm-dsa": "the file holds the MTP block",
+    "internlm2": "the checkpoint fuses Q, K and V", "chatglm": "the file fuses them", "falcon": "the file fuses them",
+    "qwen4exp": "the n-gram table", "gemma3n": "the file keeps AltUp unquantized",
+}  # fmt: skip
+
+
+def test_config_and_gguf_form_of_a_row_have_the_same_layers() -> None:
+    wrong = []
+    for row in rows():
+        if row.gguf_architecture is None or row.id in NOT_COVERED | LAYERS_DIFFER.keys():
+            continue
+        ours, theirs = llama_cpp_view(shapes()[row.id]), bare_shape(row)
+        if (
+            seen(ours) != seen(theirs)
+            or ours.window_tokens != theirs.window_tokens
+            or ours.vocabulary != theirs.vocabulary
+        ):
+            wrong.append(row.id)
+    assert not wrong
+
+
+def test_config_and_gguf_form_of_a_row_have_the_same_bytes_at_a_file_type() -> None:
+    wrong = {}
+    for row in rows()[::3]:
+        if row.gguf_architecture is None or row.id in NOT_COVERED or row.gguf_architecture in BYTES_DIFFER:
+            continue
+        theirs = quantized(row, quantization="Q4_K_M")
+        ours = as_file_type(llama_cpp_view(shapes()[row.id]), "Q4_K_M")
+        if theirs is not None and ours is not None and abs(ours.weights_bytes() / theirs.weights_bytes() - 1) > 0.011:
+            wrong[row.id] = ours.weights_bytes() / theirs.weights_bytes() - 1
     assert not wrong
 
 

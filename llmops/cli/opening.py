@@ -14,7 +14,7 @@ from llmops.domain.engine import EngineName
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Where
-from llmops.domain.model import ModelRef, ModelShape, SourceKind, Tensor
+from llmops.domain.model import ModelRef, ModelShape, SourceKind
 from llmops.domain.profile import EngineChoice
 from llmops.domain.units import size_text
 from llmops.formats import gguf
@@ -88,7 +88,7 @@ def open_model(
         near=_near,
     )
     if source.kind is SourceKind.LOCAL:
-        return _local(Path(source.path or text), engine)
+        return _local(Path(source.path or text), engine, None if quantization == "auto" else quantization)
     if source.kind is SourceKind.OLLAMA:
         hint = "give the GGUF file itself: `hf:org/repo:QUANT` or a local path"
         raise WrongUsage(f"`{text}` is a name of the Ollama library, which this version does not read", hint=hint)
@@ -124,9 +124,9 @@ def gguf_shape(readers: Sequence[tuple[str, Reader]], *, name: str) -> ModelShap
     return model_shape(headers, name=name)
 
 
-def _local(path: Path, choice: EngineChoice) -> Opened:
+def _local(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
     if path.is_dir():
-        return _directory(path, choice)
+        return _directory(path, choice, wanted)
     engine = engine_for(choice, EngineName.LLAMA_CPP, what="a GGUF file")
     return _local_gguf(path, engine)
 
@@ -154,7 +154,7 @@ def _described(path: Path, _quantization: str | None) -> ModelRef:
     return describe(path)
 
 
-def _directory(path: Path, choice: EngineChoice) -> Opened:
+def _directory(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
     models = sorted(
         one for one in path.glob("*.gguf") if part_names(one.name)[0] == one.name and "mmproj" not in one.name.lower()
     )
@@ -170,30 +170,41 @@ def _directory(path: Path, choice: EngineChoice) -> Opened:
         raise WrongInput(
             "neither a GGUF file nor a `config.json` in this directory", hint=hint, where=Where(file=str(path))
         )
-    from llmops.formats import config_json
+    return _checkpoint(path, choice, wanted)
 
-    engine = engine_for(choice, EngineName.VLLM, what="a directory with a `config.json`")
+
+def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
+    """A directory of safetensors, or of a config.json alone; for llama.cpp what llama-quantize would make of it."""
+    from llmops.cli.opening_config import config_shape, gguf_shapes
+    from llmops.formats.beside_config import NAMES
+
+    weights = sorted(path.glob("*.safetensors"))
+    is_for_vllm = choice is not EngineChoice.LLAMA_CPP
+    engine = (
+        engine_for(choice, EngineName.VLLM, what="a directory with a `config.json`")
+        if is_for_vllm
+        else EngineName.LLAMA_CPP
+    )
     with ExitStack() as stack:
-        weights = [(str(one), stack.enter_context(local_reader(one))) for one in sorted(path.glob("*.safetensors"))]
-        tensors = safetensors_list(weights)
-        data = stack.enter_context(local_reader(config))
-        shape = config_json.model_shape(data.read(0, data.bytes), name=path.name, tensors=tensors)
-    note = "sized from the headers of its safetensors" if tensors else "no weights here: sized from `config.json` alone"
+        names = [*(path / name for name in ("config.json", *NAMES) if (path / name).exists())]
+        used = [*names, *(weights if is_for_vllm else ())]
+        readers: dict[str, Reader] = {one.name: stack.enter_context(local_reader(one)) for one in used}
+        shape = config_shape(readers, name=path.name)
+    note = "sized from the headers of its safetensors" if weights else "no weights here: sized from `config.json` alone"
+    shapes: tuple[ModelShape, ...] = (shape,)
+    if not is_for_vllm:
+        shapes = gguf_shapes(shape, wanted)
+        note = "sized from `config.json` and the rules of llama-quantize: convert and quantize it first"
+    if not shapes:
+        raise WrongUsage(
+            f"`{path}` cannot be sized as a GGUF file{f' at `{wanted}`' if wanted else ''}",
+            hint="it is quantized already, or the type is not known: `--engine vllm` serves it as it is",
+        )
     return Opened(
         name=path.name,
         engine=engine,
-        shapes=(shape,),
+        shapes=shapes,
         notes=(note,),
         has_header=False,
         pin=partial(_described, path),
     )
-
-
-def safetensors_list(weights: Sequence[tuple[str, Reader]]) -> tuple[Tensor, ...] | None:
-    """The tensors of all shards, from their headers; None where there are none."""
-    from llmops.formats import safetensors
-
-    shards = read_headers(
-        weights, lambda name, reader: safetensors.read_header(reader.read, name=name, file_bytes=reader.bytes)
-    )
-    return tuple(tensor for shard in shards for tensor in shard) or None

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llmops.cli.opening import Opened, Sources, engine_for, gguf_shape, safetensors_list
+from llmops.cli.opening import Opened, Sources, engine_for, gguf_shape
+from llmops.cli.opening_config import catalogue_shape, config_shape
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import OutsideWorld, WrongUsage
 from llmops.domain.file_names import part_names
 from llmops.domain.model import ModelRef, ModelSource, SourceKind
 from llmops.domain.profile import EngineChoice
-from llmops.formats import config_json
+from llmops.formats.beside_config import NAMES
 from llmops.hub import select
 from llmops.hub.reading import open_file, remote_reader
 from llmops.hub.repository import list_files
@@ -60,10 +61,10 @@ def from_hub(
 def _hub_safetensors(ref: ModelRef, choice: EngineChoice, endpoint: str, token: str | None) -> Opened:
     engine = engine_for(choice, EngineName.VLLM, what="a repository of safetensors")
     files = select.safetensors_files(ref)
-    by_name = {one.name: open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE) for one in files}
-    config = by_name["config.json"]
-    tensors = safetensors_list([(name, reader) for name, reader in by_name.items() if name.endswith(".safetensors")])
-    shape = config_json.model_shape(config.read(0, config.bytes), name=ref.repository or ref.source, tensors=tensors)
+    beside = [one for one in ref.files if one.name in NAMES]
+    used = {one.name: one for one in (*files, *beside) if one.name.endswith(".safetensors") or "config" in one.name}
+    by_name = {name: open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE) for name, one in used.items()}
+    shape = config_shape(by_name, name=ref.repository or ref.source)
     note = f"sized from headers at {ref.repository} commit {(ref.commit or '')[:12]}"
     pinned = replace(ref, files=files)
     return Opened(
@@ -102,6 +103,13 @@ def from_catalogue(
     pinned: bool,
 ) -> Opened:
     """By the catalogue's shape and the quantizers' rules; with `pinned`, by the headers of the row's GGUF repository."""
+    if choice is EngineChoice.VLLM and not pinned and wanted is None:
+        note = (
+            "sized from the catalogue's shape, unquantized, not from a file: `hf:org/repo` reads the files' own headers"
+        )
+        return Opened(
+            name=row.id, engine=EngineName.VLLM, shapes=(catalogue_shape(row),), notes=(note,), has_header=False, pin=_never
+        )  # fmt: skip
     engine = engine_for(choice, EngineName.LLAMA_CPP, what="a catalogue model without its files")
     if pinned:
         return _catalogue_at_hub(source, row, choice, wanted, rooms_bytes, sources)

@@ -23,7 +23,7 @@ _RATES = {
     "sliding_attention": 0,
     "full_attention": 0,
 }
-NOT_SIZED = "its compressed caches; its layers are taken as full attention with one head"
+NOT_SIZED = "its compressed caches; its layers are taken as latent attention"
 HASHED_LAYERS = 3
 
 
@@ -47,7 +47,7 @@ def compressed_shape(
         tensors = _tensors(config, mixed, dtype=dtype or "BF16", how=how, rates=_rates(config, layers))
         confidence = Confidence.LOW
     layer = Layer(
-        attention=Attention.FULL,
+        attention=Attention.LATENT,
         heads=heads,
         kv_heads=1,
         key_length=length,

@@ -179,7 +179,7 @@ FAMILIES: dict[str, Family] = {
     "glm4_moe_lite": replace(_DEEPSEEK3, defaults="glm4_moe_lite"),
     "glm_moe_dsa": replace(_DEEPSEEK32, architecture="glm-dsa", defaults="glm_moe_dsa"),
     "minicpm3": Family(architecture="minicpm3", defaults="llama"),
-    "minicpm": _LLAMA,
+    "minicpm": replace(_LLAMA, architecture="minicpm"),
     "glm": Family(architecture="chatglm", defaults="glm", qkv_bias="attention_bias"),
     "chatglm": Family(architecture="chatglm", is_fused=True, qkv_bias="add_qkv_bias", output_bias="add_bias_linear"),
     "glm4": _GLM4,

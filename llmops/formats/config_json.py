@@ -4,6 +4,7 @@ Windows follow the file, as vLLM does; where llama.cpp ignores one (mistral, phi
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
 
@@ -74,14 +75,16 @@ def model_shape(
         missing = (*missing, family.not_sized)
     kinds = layer_kinds(values, family, len(plan.blocks))
     trained = _context(values)
+    layers = tuple(block_layer(block, plan.hidden) for block in plan.blocks)
+    sees_both_ways = values.flag("use_bidirectional_attention")
     return ModelShape(
-        architecture=_architecture(family, plan),
+        architecture=_architecture(family, plan, sees_both_ways=sees_both_ways),
         name=_title(outer, name),
-        layers=tuple(block_layer(block, plan.hidden) for block in plan.blocks),
+        layers=tuple(_unseen(layer) for layer in layers) if sees_both_ways else layers,
         embedding_length=plan.hidden,
         vocabulary=plan.vocabulary,
         context_length=trained,
-        window_tokens=window_tokens(values, kinds),
+        window_tokens=None if sees_both_ways else window_tokens(values, kinds),
         latent=_latent(plan),
         tensors=tuple(tensors),
         tensors_confidence=confidence,
@@ -123,10 +126,17 @@ def _family(inner: Mapping[str, Value], outer: Mapping[str, Value], name: str) -
     raise refusal(name, message, key="model_type", hint=hint)
 
 
-def _architecture(family: Family, plan: Blueprint) -> str:
-    """Two GGUF architectures have a name of their own for the form with experts."""
+def _architecture(family: Family, plan: Blueprint, *, sees_both_ways: bool) -> str:
+    """Some GGUF architectures have a name of their own for the form with experts."""
     has_experts = any(isinstance(one, Experts) for block in plan.blocks for one in block.forwards)
+    if family.architecture == "gemma3" and sees_both_ways:
+        return "gemma-embedding"
     return "nemotron_h_moe" if family.architecture == "nemotron_h" and has_experts else family.architecture
+
+
+def _unseen(layer: Layer) -> Layer:
+    """An encoder's layer: every token sees all at once, nothing is kept."""
+    return replace(layer, attention=Attention.NONE, owns_kv_cache=False)
 
 
 def _latent(plan: Blueprint) -> LatentAttention | None:

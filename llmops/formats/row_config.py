@@ -186,6 +186,8 @@ def _experts(row: ModelRow) -> Plain:
         said["moe_shared_expert_intermediate_size"] = moe["moe_intermediate"]
     if row.model_type in ("jamba", "llama"):
         said |= {"expert_layer_period": step, "expert_layer_offset": offset}
+    if row.model_type == "llama4":
+        said |= {"interleave_moe_layer_step": step, "mlp_layer_types": None}
     if row.model_type.startswith("gemma4"):
         said["enable_moe_block"] = True
     return said
@@ -250,6 +252,7 @@ def _details(row: ModelRow) -> Plain:
         "use_qk_norm": details.get("qk_norm") in ("head", "cohere"),
         "use_bias": has_bias or bool(details.get("mlp_bias")),
         "qkv_bias": has_bias,
+        "use_bidirectional_attention": row.gguf_architecture == "gemma-embedding",
         "lm_head_bias": bool(details.get("lm_head_bias")),
     }
     if details.get("attn_gate") == "per_head":

@@ -1,0 +1,140 @@
+"""Models without weights at hand, and what lies beside a config.json."""
+
+import json
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from llmops.cli.opening import Opened, Sources, open_model
+from llmops.cli.opening_config import safetensors_list
+from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.ledger import Confidence
+from llmops.domain.model import GenerationDefaults, ParserHints
+from llmops.domain.profile import EngineChoice
+from llmops.domain.units import GIB, MIB
+from llmops.formats.beside_config import chat_template, generation_defaults
+from llmops.formats.parser_hints import MODEL_TYPES, TOOL_MARKS, parser_hints
+from llmops.hub.allowance import Allowance, Counted
+from llmops.hub.reader import local_reader
+
+RECORDED = Path(__file__).parent / "recorded"
+HERMES = "{% if tools %}<tool_call>{% endif %}{% if enable_thinking %}<think>{% endif %}"
+
+
+def opened(text: object, engine: EngineChoice, quantization: str = "auto") -> Opened:
+    sources = Sources(endpoint=lambda: "http://127.0.0.1:9", token=lambda: None)
+    return open_model(
+        str(text), engine=engine, quantization=quantization, rooms_bytes=(24 * GIB,), pinned=False, sources=sources
+    )
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    shutil.copy(RECORDED / "config_json" / "qwen3-8b.json", tmp_path / "config.json")
+    return tmp_path
+
+
+def test_a_directory_with_only_a_config_is_sized_for_vllm(directory: Path) -> None:
+    (shape,) = opened(directory, EngineChoice.VLLM).shapes
+    assert shape.weights_bytes() == 2 * 8_190_735_360
+    assert shape.tensors_confidence is Confidence.CALIBRATED
+    assert shape.parsers == ParserHints(
+        vllm_tools="hermes", vllm_reasoning="qwen3", sglang_tools="qwen25", sglang_reasoning="qwen3"
+    )
+
+
+def test_a_directory_with_only_a_config_is_sized_for_llama_cpp_at_every_file_type(directory: Path) -> None:
+    found = opened(directory, EngineChoice.LLAMA_CPP)
+    assert [shape.quantization for shape in found.shapes] == ["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS"]
+    sizes = {shape.quantization: shape.weights_bytes() for shape in found.shapes}
+    assert abs(sizes["Q4_K_M"] / GIB - 4.68) < 0.005  # as a model card prints it
+    (one,) = opened(directory, EngineChoice.LLAMA_CPP, "q4_k_m").shapes
+    assert one.quantization == "Q4_K_M"
+
+
+def test_a_quantized_checkpoint_is_no_base_of_a_gguf_file(directory: Path) -> None:
+    values = json.loads((directory / "config.json").read_text())
+    values["quantization_config"] = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    (directory / "config.json").write_text(json.dumps(values))
+    with pytest.raises(WrongUsage, match="cannot be sized as a GGUF file"):
+        opened(directory, EngineChoice.LLAMA_CPP)
+
+
+def test_a_catalogue_model_is_sized_for_vllm_without_its_files() -> None:
+    (shape,) = opened("qwen3.5-9b", EngineChoice.VLLM).shapes
+    assert shape.tower_bytes() > 0
+    assert shape.has_chat_template
+
+
+def test_modelopts_own_file_beside_the_config_counts(directory: Path) -> None:
+    plain = opened(directory, EngineChoice.VLLM).shapes[0].weights_bytes()
+    config = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "NVFP4", "exclude_modules": ["lm_head"]}}
+    (directory / "hf_quant_config.json").write_text(json.dumps(config))
+    (shape,) = opened(directory, EngineChoice.VLLM).shapes
+    assert shape.quantization == "modelopt"
+    assert shape.weights_bytes() < 0.45 * plain
+
+
+def test_what_lies_beside_is_read_and_what_is_broken_there_is_left_out(directory: Path) -> None:
+    (directory / "generation_config.json").write_text('{"temperature": 0.6, "top_k": 20, "eos_token_id": [1, 2]}')
+    (directory / "chat_template.jinja").write_text(HERMES)
+    (shape,) = opened(directory, EngineChoice.VLLM).shapes
+    assert shape.generation == GenerationDefaults(temperature=0.6, top_k=20, end_tokens=(1, 2))
+    assert shape.has_chat_template
+    (directory / "generation_config.json").write_bytes(b"\xff\x00")
+    (directory / "chat_template.jinja").unlink()
+    (directory / "tokenizer_config.json").write_bytes(b"[")
+    (shape,) = opened(directory, EngineChoice.VLLM).shapes
+    assert (shape.generation, shape.has_chat_template) == (None, False)
+
+
+def test_a_template_is_taken_from_its_file_first_and_from_a_list_by_its_name() -> None:
+    listed = json.dumps(
+        {"chat_template": [{"name": "default", "template": "a"}, {"name": "tool_use", "template": "b"}]}
+    ).encode()
+    assert chat_template(jinja=b"own", tokenizer_config=listed) == "own"
+    assert chat_template(jinja=None, tokenizer_config=listed) == "b"
+    assert chat_template(jinja=None, tokenizer_config=b'{"chat_template": "one"}') == "one"
+    assert chat_template(jinja=None, tokenizer_config=b"{}") is None
+    assert generation_defaults(b'{"temperature": "hot", "top_p": true, "max_new_tokens": -1}') == GenerationDefaults()
+
+
+def test_a_templates_own_marks_go_before_the_model_type() -> None:
+    assert parser_hints("llama", HERMES) == ParserHints(
+        vllm_tools="hermes", vllm_reasoning="deepseek_r1", sglang_tools="qwen25", sglang_reasoning="deepseek-r1"
+    )
+    assert parser_hints("qwen3_5_moe_text", None) == parser_hints("qwen3_5_moe", None)
+    assert parser_hints("qwen2", "{{ messages }}") is None
+    assert parser_hints("unheard", None) is None
+
+
+def test_every_parser_that_is_named_is_one_the_engine_has() -> None:
+    known = json.loads((RECORDED / "parsers.json").read_text())
+    plugins = {"nemotron_json"}
+    for hints in (*MODEL_TYPES.values(), *(hints for _, hints in TOOL_MARKS)):
+        for field in ("vllm_tools", "vllm_reasoning", "sglang_tools", "sglang_reasoning"):
+            said = getattr(hints, field)
+            assert said is None or said in known[field] or said in plugins, (field, said)
+
+
+def shard(path: Path, tensors: int) -> None:
+    header = json.dumps(
+        {f"layer.{at:06}.weight": {"dtype": "I8", "shape": [1], "data_offsets": [at, at + 1]} for at in range(tensors)}
+    )
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(tensors))
+
+
+def test_the_headers_of_all_shards_are_read_and_their_sum_is_bounded(tmp_path: Path) -> None:
+    for at in range(3):
+        shard(tmp_path / f"model-{at}.safetensors", 100)
+    readers = [(path.name, local_reader(path)) for path in sorted(tmp_path.iterdir())]
+    assert len(safetensors_list(readers) or ()) == 300
+    allowance = Allowance(10_000)
+    first, second, _ = (Counted(reader, name, allowance) for name, reader in readers)
+    first.read(0, MIB)
+    with pytest.raises(WrongInput, match="the headers of this model are longer than") as stop:
+        second.read(0, MIB)
+    assert stop.value.where is not None
+    assert stop.value.where.file == "model-1.safetensors"
