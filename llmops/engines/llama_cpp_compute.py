@@ -55,6 +55,13 @@ class Case:
         """Whether flash attention is on; `auto` is on wherever the card has the kernel."""
         return self.settings.flash_attention is not FlashAttention.OFF and self.shape.architecture not in NO_FLASH
 
+    def pooling(self) -> str | None:
+        """How a text's rows become one vector; None: they stay rows (with logits where the model has some)."""
+        if not self.settings.embeddings:
+            return None
+        how = self.settings.pooling or self.shape.pooling or "none"
+        return None if how == "none" else how
+
     def is_quantized(self, kind: str) -> bool:
         """Whether a cache type is a block type."""
         return TENSOR_TYPES[kind.upper()].quantized

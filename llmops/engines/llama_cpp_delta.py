@@ -4,6 +4,7 @@ Source: llama.cpp b11669, src/models/delta-net-base.cpp, qwen3next.cpp, qwen35.c
 checked node by node against graphs of the running server.
 """
 
+from llmops.engines.llama_cpp_caches import states_a_slot
 from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
@@ -74,10 +75,10 @@ def _delta_net(net: Network, states: States, at: int, node: Node, *, joined_gate
         query, keys = (_repeated(one_, size, groups, heads, count, sequences) for one_ in (query, keys))
     gate, beta = _delta_gates(net, at, node, heads, groups, count, sequences, joined_gates=joined_gates)
     state = reshape(state, length, length if size == length else size, heads, sequences)
-    result = Node(
-        "gated_delta_net", "F32", (inner, tokens + size * sequences, 1, 1), (query, keys, values, gate, beta, state)
-    )
-    new = view(result, length, size, heads, sequences, shifted=True)
+    each = states_a_slot(net.case)
+    dims = (inner, tokens + size * sequences * each, 1, 1)
+    result = Node("gated_delta_net", "F32", dims, (query, keys, values, gate, beta, state))
+    new = view(result, length, size, heads, sequences * each, shifted=True)
     states.save(cache, new, size * inner)
     result = view(result, length, heads, count, sequences)
     open_ = reshape(product(net.layer(at, "attn_gate"), gate_source), length, heads, count, sequences)

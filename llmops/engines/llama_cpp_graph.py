@@ -21,11 +21,13 @@ Dims = tuple[int, int, int, int]
 class Node:
     """One tensor of the graph. `home` is the device of what lies outside (weights, caches), None for what is allocated here.
 
-    `strides` is None where the tensor is contiguous, else any value that tells two layouts apart. The last fields belong to
-    the scheduler (`backend`) and the allocator.
+    `strides` is None where the tensor is contiguous, else any value that tells two layouts apart. `adapters` are a weight's
+    pairs of LoRA matrices, which products with it take along. The last fields belong to the scheduler (`backend`) and the
+    allocator.
     """
 
     __slots__ = (
+        "adapters",
         "address",
         "allocated",
         "backend",
@@ -77,6 +79,7 @@ class Node:
         self.is_input = False
         self.is_output = False
         self.name = name
+        self.adapters: tuple[tuple[Node, Node], ...] = ()
         self.backend = -1
         self.visited = False
         self.allocated = False
@@ -196,18 +199,33 @@ def same(op: str, first: Node, *more: Node) -> Node:
 def product(weights: Node, values: Node) -> Node:
     """`ggml_mul_mat`: F32, a row of the weights' rows for each row of the values."""
     dims = (weights.dims[1], values.dims[1], values.dims[2], values.dims[3])
-    return Node("mul_mat", "F32", dims, (weights, values))
+    node = Node("mul_mat", "F32", dims, (weights, values))
+    for first, second in weights.adapters:  # `build_lora_mm`
+        node = same("add", node, same("scale", product(second, product(first, values))))
+    return node
 
 
 def expert_product(weights: Node, values: Node, chosen: Node) -> Node:
     """`ggml_mul_mat_id`: one matrix of each chosen expert."""
-    return Node("mul_mat_id", "F32", (weights.dims[1], chosen.dims[0], values.dims[2], 1), (weights, values, chosen))
+    dims = (weights.dims[1], chosen.dims[0], values.dims[2], 1)
+    node = Node("mul_mat_id", "F32", dims, (weights, values, chosen))
+    for first, second in weights.adapters:  # `build_lora_mm_id`
+        beside = expert_product(second, expert_product(first, values, chosen), chosen)
+        node = same("add", node, same("scale", beside))
+    return node
 
 
 def rows(of: Node, chosen: Node) -> Node:
     """`ggml_get_rows`: F32 (I32 of I32)."""
     kind = "I32" if of.kind == "I32" else "F32"
     return Node("get_rows", kind, (of.dims[0], chosen.dims[0], chosen.dims[1], chosen.dims[2]), (of, chosen))
+
+
+def with_adapted_rows(found: Node, of: Node, chosen: Node) -> Node:
+    """Rows of an embedding, and what its LoRA matrices add to them."""
+    for first, second in of.adapters:
+        found = same("add", found, same("scale", product(second, rows(first, chosen))))
+    return found
 
 
 def write_rows(into: Node, values: Node, chosen: Node) -> Node:
@@ -248,6 +266,12 @@ def flash_attention(query: Node, keys: Node, values: Node, mask: Node, sinks: No
     dims = (values.dims[0], query.dims[2], query.dims[1], query.dims[3])
     sources = [query, keys, values, mask] + ([sinks] if sinks is not None else [])
     return Node("flash", "F32", dims, sources)
+
+
+def flash_attention_unmasked(query: Node, keys: Node, values: Node, mask: Node | None) -> Node:
+    """The same of an encoder, whose rows may all see each other: then without a mask."""
+    dims = (values.dims[0], query.dims[2], query.dims[1], query.dims[3])
+    return Node("flash", "F32", dims, [query, keys, values] + ([mask] if mask is not None else []))
 
 
 SizeOf = Callable[[Node], int]

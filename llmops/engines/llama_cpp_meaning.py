@@ -17,20 +17,15 @@ PRESETS = frozenset(
 )  # fmt: skip
 """Options that set a model and settings of their own."""
 
+UNKNOWN_DRAFTS = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark"})
+"""Kinds whose draft model's graph is not known; the others are in the ledger."""
+
 _ANY: Callable[[str], bool] = bool
 _UNCOUNTED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
-    "--mmproj": ("the projector (its weights and compute buffer)", _ANY),
     "--mmproj-url": ("the projector (its weights and compute buffer)", _ANY),
-    "--spec-draft-model": ("the draft model (weights, cache and compute buffer)", _ANY),
     "--spec-draft-hf": ("the draft model (weights, cache and compute buffer)", _ANY),
-    "--spec-type": ("what speculation needs", lambda text: text != "none"),
-    "--lora": ("LoRA adapters", _ANY),
-    "--lora-scaled": ("LoRA adapters", _ANY),
-    "--control-vector": ("control vectors", _ANY),
-    "--control-vector-scaled": ("control vectors", _ANY),
+    "--spec-type": ("what this kind of speculation needs", lambda text: bool(set(text.split(",")) & UNKNOWN_DRAFTS)),
     "--rpc": ("other machines' devices, which take part of the layers", _ANY),
-    "--embedding": ("the output rows of embeddings (the whole batch, not one a slot)", lambda text: text == "on"),
-    "--reranking": ("the output rows of reranking (the whole batch, not one a slot)", lambda text: text == "on"),
     "--moe-cache-mib": ("the card's cache of experts", lambda text: text != "0"),
     "--override-kv": ("changed metadata of the model", _ANY),
     "--split-mode": ("how this split mode shares out the buffers", lambda text: text in ("row", "tensor")),

@@ -1,26 +1,28 @@
 """llama.cpp b11669: the ledger of one llama-server, per device and cause."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
+from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, FlashAttention, HostDevice
 from llmops.domain.ledger import Buffer, Causes, Confidence, DeviceLedger, HostLedger, Ledger
 from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import GIB, MIB
 from llmops.engines.llama_cpp_buffers import Compute, compute
+from llmops.engines.llama_cpp_caches import Caches, caches_of
+from llmops.engines.llama_cpp_companions import Extra, extra
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
+from llmops.engines.llama_cpp_draft import uses_mtp
 from llmops.engines.llama_cpp_placement import (
     HOST,
     PLAIN,
     Loading,
     Placement,
     Weights,
-    cache_bytes,
     place,
-    state_bytes,
     weights,
 )
+from llmops.engines.llama_cpp_simulation import has_flash_heads
 
 BUILD = "b11669"
 
@@ -40,16 +42,6 @@ HOST_RESERVE_SHARE = 16
 """Of the host's memory one part in 16, at least 512 MiB and at most 8 GiB, is left to the system."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caches:
-    """KV cache and recurrent state per card and in RAM."""
-
-    kv_cards: tuple[int, ...]
-    kv_host: int
-    state_cards: tuple[int, ...]
-    state_host: int
-
-
 def ledger(
     *,
     shape: ModelShape,
@@ -61,23 +53,26 @@ def ledger(
 ) -> Ledger:
     """The memory of exactly these settings on these devices; `loading`: what else a command line says of the placement."""
     used = _used_devices(settings, devices)
+    if used and settings.flash_attention is FlashAttention.AUTO and not has_flash_heads(shape):
+        settings = replace(settings, flash_attention=FlashAttention.OFF)
     case = Case(shape=shape, settings=settings, context=context(settings, trained_tokens=shape.context_length))
     placement = place(shape, settings, used, loading)
     placed = weights(shape, placement)
-    caches = _caches(case, placement)
+    caches = caches_of(case, placement)
     graph = compute(case, placement, placed)
+    beside = extra(case, placement, devices=used, loading=loading)
     cards = tuple(
-        _card(at, device, placed, caches, graph, shape, reserve_bytes) for at, device in enumerate(used)
+        _card(at, device, placed, caches, graph, shape, reserve_bytes, beside) for at, device in enumerate(used)
     )  # fmt: skip
-    ram = _host(case, placement, placed, caches, graph, host)
+    ram = _host(case, placement, placed, caches, graph, host, beside)
     return Ledger(
         engine=EngineName.LLAMA_CPP.value,
         engine_build=BUILD,
-        confidence=_overall(cards, ram),
+        confidence=Confidence.LOW if beside.is_incomplete else _overall(cards, ram),
         devices=cards,
         host=ram,
         buffers=_buffers(placement, placed, caches, graph, loading),
-        notes=_notes(case, placement, graph, used),
+        notes=(*_notes(case, placement, graph, used), *beside.notes),
     )
 
 
@@ -88,35 +83,15 @@ def _used_devices(settings: EngineSettings, devices: Sequence[Device]) -> tuple[
     return tuple(devices[:1] if settings.split_mode == "none" else devices)
 
 
-def _caches(case: Case, placement: Placement) -> Caches:
-    """Each layer's cache lies with its layer; without flash attention every V row is as wide as the widest."""
-    kv = {HOST: 0} | dict.fromkeys(range(placement.cards), 0)
-    state = dict(kv)
-    widest = max((layer.value_width() for layer in case.shape.layers), default=0)
-    for at, layer in enumerate(case.shape.layers):
-        where = placement.cache(at)
-        if layer.attention is not Attention.NONE:
-            kv[where] += cache_bytes(
-                layer,
-                cells=case.cells(layer),
-                streams=case.context.streams,
-                kind_k=case.settings.kv_cache_type_k.upper(),
-                kind_v=case.settings.kv_cache_type_v.upper(),
-                value_width=layer.value_width() if case.flash() or case.shape.latent else widest,
-                on_card=where != HOST,
-            )
-        state[where] += state_bytes(layer, slots=case.settings.parallel)
-    cards = range(placement.cards)
-    return Caches(
-        kv_cards=tuple(kv[card] for card in cards),
-        kv_host=kv[HOST],
-        state_cards=tuple(state[card] for card in cards),
-        state_host=state[HOST],
-    )
-
-
 def _card(
-    at: int, device: Device, placed: Weights, caches: Caches, graph: Compute, shape: ModelShape, reserve_bytes: int
+    at: int,
+    device: Device,
+    placed: Weights,
+    caches: Caches,
+    graph: Compute,
+    shape: ModelShape,
+    reserve_bytes: int,
+    beside: Extra,
 ) -> DeviceLedger:
     overhead = CUDA_CONTEXT_BYTES if device.overhead_bytes is None else device.overhead_bytes
     confidence = {
@@ -127,6 +102,7 @@ def _card(
     }
     if caches.state_cards[at]:
         confidence["recurrent_state_bytes"] = Confidence.EXACT
+    confidence |= _beside_confidence(beside, at)
     if device.kind is not DeviceKind.CUDA:
         confidence = {cause: value.weaker(Confidence.CALIBRATED) for cause, value in confidence.items()}
     return DeviceLedger(
@@ -134,15 +110,27 @@ def _card(
         capacity_bytes=device.capacity_bytes,
         free_bytes=device.free_bytes,
         causes=Causes(
-            weights_bytes=placed.cards[at],
+            weights_bytes=placed.cards[at] + beside.adapters.get(at, 0),
             kv_cache_bytes=caches.kv_cards[at],
             recurrent_state_bytes=caches.state_cards[at],
             compute_bytes=graph.cards[at],
+            projector_bytes=beside.projector.get(at, 0),
+            draft_bytes=beside.draft.get(at, 0),
             overhead_bytes=overhead,
         ),
         reserve_bytes=reserve_bytes,
         confidence=confidence,
     )
+
+
+def _beside_confidence(beside: Extra, at: int) -> dict[str, Confidence]:
+    """Of what the companions take in this place, where they take anything."""
+    found = {}
+    if beside.projector.get(at):
+        found["projector_bytes"] = beside.projector_confidence
+    if beside.draft.get(at):
+        found["draft_bytes"] = beside.draft_confidence
+    return found
 
 
 def _cache_confidence(shape: ModelShape) -> Confidence:
@@ -154,7 +142,7 @@ def _cache_confidence(shape: ModelShape) -> Confidence:
 
 
 def _host(
-    case: Case, placement: Placement, placed: Weights, caches: Caches, graph: Compute, host: HostDevice
+    case: Case, placement: Placement, placed: Weights, caches: Caches, graph: Compute, host: HostDevice, beside: Extra
 ) -> HostLedger:
     """RAM: weights (file pages with `-lm mmap`), caches of layers that stay, compute, prompt cache, logits, the process."""
     mapped = case.settings.load_mode.startswith("mmap")
@@ -163,20 +151,23 @@ def _host(
     process += CUDA_PROCESS_BYTES if placement.cards else 0
     return HostLedger(
         causes=Causes(
-            weights_bytes=placed.host,
+            weights_bytes=placed.host + beside.adapters.get(HOST, 0),
             kv_cache_bytes=caches.kv_host,
             recurrent_state_bytes=caches.state_host,
             compute_bytes=graph.host,
+            projector_bytes=beside.projector.get(HOST, 0),
+            draft_bytes=beside.draft.get(HOST, 0),
             overhead_bytes=case.settings.cache_ram_bytes + logits + process,
         ),
         limit_bytes=None if host.memory_bytes is None else host.memory_bytes - _host_reserve(host.memory_bytes),
-        page_cache_bytes=placed.host if mapped else 0,
+        page_cache_bytes=placed.host - placed.host_arranged if mapped else 0,
         confidence={
             "weights_bytes": case.shape.tensors_confidence,
             "kv_cache_bytes": _cache_confidence(case.shape),
             "compute_bytes": graph.host_confidence,
             "overhead_bytes": Confidence.LOW,
-        },
+        }
+        | _beside_confidence(beside, HOST),
     )
 
 
@@ -231,7 +222,7 @@ def _notes(case: Case, placement: Placement, graph: Compute, devices: Sequence[D
             f"KV cache {pair[0]}/{pair[1]}: CUDA builds have no kernel for this pair by default and convert at each token"
         )
     notes += [f"not sized: {one}" for one in case.shape.not_sized]
-    if case.shape.mtp_layers:
+    if case.shape.mtp_layers and not uses_mtp(case.shape, case.settings):
         notes.append(f"{case.shape.mtp_layers} MTP layers are in the file and not loaded (no speculation)")
     if not placement.cards:
         notes.append("a CPU with repacking keeps part of the weights outside the file mapping; the sum is the same")

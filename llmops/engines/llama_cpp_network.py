@@ -7,7 +7,8 @@ graphs of the running server.
 
 from collections.abc import Callable
 
-from llmops.domain.model import Attention, LatentAttention, Layer
+from llmops.domain.model import Attention, LatentAttention, Layer, Tensor
+from llmops.engines.llama_cpp_adapters import pairs_of
 from llmops.engines.llama_cpp_compute import WIDE_POSITIONS, Case
 from llmops.engines.llama_cpp_experts import Routing, expert_layer
 from llmops.engines.llama_cpp_graph import (
@@ -23,7 +24,9 @@ from llmops.engines.llama_cpp_graph import (
     rows,
     same,
     stored,
+    transpose,
     view,
+    with_adapted_rows,
     write_rows,
 )
 from llmops.engines.llama_cpp_placement import HOST, TIED_IN_RAM, Placement, weight_place
@@ -53,6 +56,8 @@ class Network:
         self.width = case.shape.embedding_length
         self.count = len(case.shape.layers)
         self.tensors = {tensor.name: tensor for tensor in case.shape.tensors}
+        beside = case.shape.companions
+        self.pairs = pairs_of(beside.adapters) if beside is not None else {}
         self.weights: dict[tuple[str, int], Node] = {}
         self.inputs: dict[str, Node] = {}
         self.caches: dict[tuple[int, str], Node] = {}
@@ -76,7 +81,13 @@ class Network:
         key = (full, place)
         if key not in self.weights:
             self.weights[key] = stored(tensor.type, *tensor.dims, home=self.device(place), name=full)
+            self.weights[key].adapters = tuple(
+                (self._half(pair.first, place), self._half(pair.second, place)) for pair in self.pairs.get(full, ())
+            )
         return self.weights[key]
+
+    def _half(self, tensor: Tensor, place: int) -> Node:
+        return stored(tensor.type, *tensor.dims, home=self.device(place), name=tensor.name)
 
     def layer(self, at: int, name: str) -> Node:
         """A weight of one block."""
@@ -127,10 +138,12 @@ class Network:
         """`build_inp_embd`: three ways in, of which one runs; all are allocated. `scaled`: row by row, `factor`: as a whole."""
         table = self.weight("token_embd")
         tokens = self.input("tokens", "I32", self.tokens)
-        found = rows(table, tokens)
+        mixed_tokens = given("I32", self.tokens, name="mixed tokens")
+        found, mixed = rows(table, tokens), rows(table, mixed_tokens)
         self.graph.expand(found)
-        mixed = rows(table, given("I32", self.tokens, name="mixed tokens"))
-        self.graph.expand(mixed.sources[1])
+        self.graph.expand(mixed if table.adapters else mixed_tokens)
+        found, mixed = with_adapted_rows(found, table, tokens), with_adapted_rows(mixed, table, mixed_tokens)
+        self.graph.expand(found)
         self.graph.expand(given("F32", self.width, self.tokens, name="embedded"))
         base = same("dup", given("F32", self.width, self.tokens, name="mixed embedded"))
         self.graph.expand(write_rows(base, mixed, given("I64", self.tokens, name="mixed slots")))
@@ -165,6 +178,8 @@ class Network:
         """The output norm and the logits."""
         name = next((name for name in ("output_norm", "token_embd_norm") if self.has(name)), "")
         node = self.norm(values, name, kind=kind, output=True) if name else same(kind, values)
+        if self.case.pooling() is not None:
+            return self.resulting(node)
         tied = not self.has("output")
         copied = self.shape.architecture not in TIED_IN_RAM
         node = product(self.weight("token_embd" if tied else "output", output=copied), node)
@@ -176,6 +191,26 @@ class Network:
             node = same("scale", same("unary", same("scale", node)))
         self.graph.expand(node)
         return self.graph
+
+    def resulting(self, node: Node) -> Graph:
+        """`build_pooling`: one vector a text where embeddings are asked for, else the rows as they are."""
+        how = self.case.pooling()
+        if how == "mean":
+            mean = self.input("mean", "F32", self.tokens, self.slots)
+            node = product(continuous(transpose(node)), mean)
+        elif how is not None:
+            node = rows(node, self.input("chosen rows", "I32", self.slots))
+        if how == "rank" and self.has("cls"):
+            node = self._headed("cls", node)
+            node = self._headed("cls.output", same("unary", node)) if self.has("cls.output") else node
+        elif how == "rank" and self.has("cls.output"):
+            node = self._headed("cls.output", node)
+        self.graph.expand(node)
+        return self.graph
+
+    def _headed(self, name: str, node: Node) -> Node:
+        node = product(self.weight(name), node)
+        return same("add", node, self.weight(f"{name}.bias")) if f"{name}.bias" in self.tensors else node
 
     # -- attention
 

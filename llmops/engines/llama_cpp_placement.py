@@ -50,6 +50,11 @@ class Loading:
 
 PLAIN = Loading()
 
+WITHOUT_OUTPUT = frozenset(
+    {"bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "eurobert", "neo-bert"}
+)
+"""Encoders: their embedding is no output layer as well."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
@@ -169,27 +174,34 @@ def row_tail_bytes(kind: str, row_elements: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Weight bytes per card and in RAM, and what partial offload copies: the host-resident matrices of the worst block."""
+    """Weight bytes per card and in RAM, and what partial offload copies: the host-resident matrices of the worst block.
+
+    `host_arranged` is the part of those in RAM that the processor rearranges: memory of its own (`CPU_REPACK`), no file pages.
+    """
 
     cards: tuple[int, ...]
     host: int
     host_matrices: tuple[int, ...]
+    host_arranged: int = 0
 
 
 def weights(shape: ModelShape, placement: Placement) -> Weights:
     """Where the weights go. The token embedding stays in RAM; a tied one is copied to the output's card as well."""
     cards = [0] * placement.cards
-    host = 0
+    host = arranged = 0
     blocks: dict[int, list[int]] = {}
     for tensor in shape.tensors:
-        for where in _places(tensor.name, shape, placement):
+        for at, where in enumerate(_places(tensor.name, shape, placement)):
             if where == HOST:
                 host += host_tensor_bytes(tensor)
+                is_matrix = at > 0 or not tensor.name.startswith(_INPUTS)  # the second place of a table is the output's
+                if placement.repacked and is_matrix and is_arranged(tensor.name, tensor.type, tensor.dims):
+                    arranged += host_tensor_bytes(tensor)
                 _note_matrix(blocks, tensor)
             else:
                 cards[where] += cuda_tensor_bytes(tensor)
     worst = max((sorted(one, reverse=True) for one in blocks.values()), key=lambda one: sum(one[:2]), default=[])
-    return Weights(cards=tuple(cards), host=host, host_matrices=tuple(worst))
+    return Weights(cards=tuple(cards), host=host, host_matrices=tuple(worst), host_arranged=arranged)
 
 
 def _note_matrix(blocks: dict[int, list[int]], tensor: Tensor) -> None:
@@ -213,7 +225,7 @@ def _places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ..
         return tuple(
             sorted({placement.layers[at] for at, one in enumerate(shape.layers) if _reads_factors(shape, one)})
         )
-    if name.startswith("token_embd.") and shape.has_tied_output():
+    if name.startswith("token_embd.") and shape.has_tied_output() and shape.architecture not in WITHOUT_OUTPUT:
         return _tied_places(name, shape, placement)
     if name.startswith(_FIRST):
         return (placement.layers[0],)
@@ -258,7 +270,16 @@ REPACKED_ROWS = 8
 def is_repacked(shape: ModelShape, name: str) -> bool:
     """Without cards, matrices of these types are rearranged in memory of their own: a tied output becomes a second copy."""
     tensor = next(one for one in shape.tensors if one.name == name)
-    return tensor.type in REPACKED_TYPES and tensor.dims[1] % REPACKED_ROWS == 0
+    return is_arranged(name, tensor.type, tensor.dims)
+
+
+def is_arranged(name: str, kind: str, dims: Sequence[int]) -> bool:
+    """Whether the processor has an arrangement of its own for a weight it multiplies with.
+
+    Matrices and stacks of experts; other stacks (the heads of latent attention) are left as they are.
+    """
+    is_matrix = len(dims) > 1 and (all(dim == 1 for dim in dims[2:]) or "_exps." in name)
+    return kind in REPACKED_TYPES and is_matrix and dims[1] % REPACKED_ROWS == 0
 
 
 def weight_place(name: str, placement: Placement, *, at: int | None, output: bool = False) -> int:

@@ -16,7 +16,9 @@ KEPT = 4
 """Of a row of equal groups of layers: the first three and the last."""
 
 LONGEST_PERIOD = 8
-BY_NUMBER = frozenset({"gemma3n", "gemma4", "smollm3", "arctic", "baichuan", "smallthinker"})
+BY_NUMBER = frozenset(
+    {"gemma-embedding", "modern-bert", "gemma3n", "gemma4", "smollm3", "arctic", "baichuan", "smallthinker"}
+)
 """Families whose graph asks for a layer's number, or has tensors over all layers."""
 
 _BLOCK = re.compile(r"blk\.(\d+)\.(.+)")

@@ -15,12 +15,14 @@ from llmops.domain.explained import GivenFlag
 from llmops.domain.finding import Finding, Status
 from llmops.domain.units import MIB
 from llmops.engines.llama_cpp_arguments import FALSE, TRUE, read_words, refused, unknown_value, unwise, whole_number
+from llmops.engines.llama_cpp_beside import images, speculation
 from llmops.engines.llama_cpp_context import SEQUENCES_LIMIT
 from llmops.engines.llama_cpp_flags import FLAGS
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 LOAD_MODES = ("auto", "none", "mmap", "mlock", "mmap+mlock", "dio")
 SPLIT_MODES = ("none", "layer", "row", "tensor")
+POOLINGS = ("none", "mean", "cls", "last", "rank")
 AUTO_SLOTS = 4
 DEFAULT_CACHE_RAM_MIB = 8192
 EVERY_LAYER = 1 << 16
@@ -53,6 +55,9 @@ def effective(flags: Sequence[GivenFlag]) -> Effective:
     slots, unified = _slots(values)
     per_slot = values.number("--kv-unified-per-slot", 0)
     batch = values.positive("--batch-size", 2048)
+    ubatch = values.positive("--ubatch-size", 512) or batch
+    reranks = values.is_on("--reranking", "off")
+    embeds = reranks or values.is_on("--embedding", "off")
     cache_ram = values.number("--cache-ram", DEFAULT_CACHE_RAM_MIB)
     mode = values.choice("--load-mode", "auto", LOAD_MODES)
     settings = EngineSettings(
@@ -62,8 +67,8 @@ def effective(flags: Sequence[GivenFlag]) -> Effective:
         kv_unified=unified,
         kv_cache_type_k=values.choice("--cache-type-k", "f16", CACHE_TYPES),
         kv_cache_type_v=values.choice("--cache-type-v", "f16", CACHE_TYPES),
-        batch_tokens=batch,
-        ubatch_tokens=values.positive("--ubatch-size", 512) or batch,
+        batch_tokens=min(batch, ubatch) if embeds else batch,  # the server sets it so: an input is one ubatch
+        ubatch_tokens=ubatch,
         flash_attention=_flash_attention(values),
         gpu_layers=_layers(values),
         tensor_split=_split(values),
@@ -74,6 +79,10 @@ def effective(flags: Sequence[GivenFlag]) -> Effective:
         swa_full=values.is_on("--swa-full", "off"),
         load_mode="mmap" if mode == "auto" else mode,
         split_mode=values.choice("--split-mode", "layer", SPLIT_MODES),
+        speculation=speculation(given, ubatch_tokens=min(ubatch, batch)),
+        images=images(given) if "--mmproj" in given else None,
+        embeddings=embeds,
+        pooling="rank" if reranks else values.choice("--pooling", "", ("", *POOLINGS)) or None,
     )
     return Effective(settings=settings, findings=tuple(values.findings))
 

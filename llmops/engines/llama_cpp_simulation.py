@@ -7,6 +7,7 @@ the size rules of CUDA buffers, ggml/src/ggml-cuda/ggml-cuda.cu and fattn.cu.
 from dataclasses import replace
 
 from llmops.domain.ledger import Confidence
+from llmops.domain.model import ModelShape
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
 from llmops.engines.llama_cpp_allocator import buffer_bytes
@@ -19,10 +20,9 @@ from llmops.engines.llama_cpp_placement import (
     CUDA_ALIGNMENT,
     HOST,
     HOST_ALIGNMENT,
-    REPACKED_ROWS,
-    REPACKED_TYPES,
     Placement,
     cuda_tensor_bytes,
+    is_arranged,
     row_tail_bytes,
 )
 from llmops.engines.llama_cpp_recurrent import RECURRENT_NETWORKS
@@ -48,6 +48,14 @@ def has_flash_kernel(node: Node) -> bool:
         return True
     group = query.dims[2] // keys.dims[2]
     return heads in _GROUPED_HEADS and group >= 2 and keys.dims[1] % 256 == 0 and group % _GROUPED_HEADS[heads] == 0
+
+
+def has_flash_heads(shape: ModelShape) -> bool:
+    """Whether CUDA has a kernel for the heads of every layer; `-fa auto` is off where one has none."""
+    if shape.latent is not None:
+        return True
+    pairs = {(one.key_length, one.value_length) for one in shape.layers if one.kv_heads and one.key_length}
+    return all((key == value and key in EQUAL_HEADS) or (key, value) in _GROUPED_HEADS for key, value in pairs)
 
 
 def cuda_bytes(node: Node) -> int:
@@ -143,18 +151,18 @@ def simulate(case: Case, placement: Placement, *, copies: int) -> tuple[tuple[in
 def _machine(placement: Placement, copies: int) -> Machine:
     arranged = is_repacked if placement.cards and placement.repacked else None
     return Machine(
-        cards=placement.cards, runs=_every if placement.metal else _runs, copies=copies, op_offload=placement.op_offload, is_arranged=arranged
+        cards=placement.cards,
+        runs=_every if placement.metal else _runs,
+        copies=copies,
+        op_offload=placement.op_offload,
+        is_arranged=arranged,
     )
 
 
 def is_repacked(node: Node) -> bool:
-    """Whether a weight in RAM lies in the processor's own arrangement, which only the processor can read.
-
-    Matrices and stacks of experts; other stacks (the heads of latent attention) and tables of rows are left as they are.
-    """
-    is_matrix = node.dims[2] == 1 or "_exps." in node.name
+    """Whether a weight in RAM lies in the processor's own arrangement, which only the processor can read; no table of rows."""
     is_table = node.name.startswith(("token_embd.", "per_layer_token_embd."))
-    return node.kind in REPACKED_TYPES and node.dims[1] % REPACKED_ROWS == 0 and is_matrix and not is_table
+    return not is_table and is_arranged(node.name, node.kind, node.dims)
 
 
 def _reserved(case: Case, placement: Placement, *, copies: int, single: bool) -> tuple[int, ...]:

@@ -29,6 +29,8 @@ _TYPES_OF_FILES = {
     "mmproj": "a multimodal projector (mmproj), which goes beside a model",
     "imatrix": "an importance matrix, which is for quantizing",
 }
+POOLINGS = {1: "mean", 2: "cls", 3: "last", 4: "rank"}
+"""`llama_pooling_type`; 0 is none."""
 _FEED_FORWARD = re.compile(
     r"blk\.(\d{1,4})\.ffn_(down|up|gate|gate_up|down_exps|up_exps|gate_exps|gate_up_exps)\.weight", re.ASCII
 )
@@ -72,6 +74,7 @@ def model_shape(headers: Sequence[GgufHeader], *, name: str) -> ModelShape:
         mtp_layers=mtp,
         has_chat_template="tokenizer.chat_template" in metadata,
         not_sized=_not_sized(architecture, keys, tensors),
+        pooling=POOLINGS.get(keys.integer("pooling_type", 0)),
         graph=graph_keys(keys),
     )
 

@@ -1,0 +1,92 @@
+"""The files a command line loads beside its model, read from their headers: projector, draft model, adapters."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from llmops.cli.opening import Opened, gguf_shape
+from llmops.domain.companions import Adapter, Companions, Projector
+from llmops.domain.engine import EngineName
+from llmops.domain.errors import Stop
+from llmops.domain.explained import Meaning
+from llmops.domain.file_names import part_names
+from llmops.domain.finding import Finding, Status
+from llmops.domain.model import ModelShape
+from llmops.formats import gguf
+from llmops.formats.projector import adapter, projector
+from llmops.hub.reader import local_reader
+
+T = TypeVar("T")
+
+
+def with_companions(opened: Opened | None, meaning: Meaning) -> tuple[Opened | None, list[Finding]]:
+    """The model's shapes with what is served beside them; a finding for each file that is not here or is none."""
+    if meaning.engine is not EngineName.LLAMA_CPP:
+        return opened, []
+    from llmops.engines.llama_cpp_beside import beside
+
+    named = beside({flag.name: flag for flag in meaning.flags}, meaning.written or meaning.flags)
+    if not named.named():
+        return opened, []
+    missing: list[str] = []
+    found = Companions(
+        projector=_read(named.projector, "the projector", projector_at, missing),
+        draft=_read(named.draft, "the draft model", draft_at, missing),
+        adapters=_all(named.adapters, "the LoRA adapter", missing),
+        control_vectors=_all(named.control_vectors, "the control vector", missing),
+    )
+    found = replace(found, missing=tuple(missing))
+    findings = [
+        Finding(
+            code="EXP011",
+            status=Status.SKIP,
+            message=f"not counted: {words}",
+            fix="leave room for it, or run this where the file is",
+        )
+        for words in missing
+    ]
+    if opened is None:
+        return None, findings
+    shapes = tuple(replace(shape, companions=found) for shape in opened.shapes)
+    return replace(opened, shapes=shapes), findings
+
+
+def _all(names: tuple[str, ...], what: str, missing: list[str]) -> tuple[Adapter, ...]:
+    read = (_read(name, what, adapter_at, missing) for name in names)
+    return tuple(one for one in read if one is not None)
+
+
+def _read(name: str | None, what: str, read: Callable[[Path], T], missing: list[str]) -> T | None:
+    if name is None:
+        return None
+    path = Path(name).expanduser()
+    try:
+        if path.is_file():
+            return read(path)
+        reason = "is not here"
+    except Stop as stop:
+        reason = stop.message
+    missing.append(f"{what} `{ascii(name)[1:-1][:80]}`: {reason}")
+    return None
+
+
+def projector_at(path: Path) -> Projector:
+    """The encoders of a projector file."""
+    with local_reader(path) as reader:
+        return projector(gguf.read_header(reader.read, name=str(path), file_bytes=reader.bytes), name=path.name)
+
+
+def adapter_at(path: Path) -> Adapter:
+    """The tensors of a LoRA adapter or a control vector."""
+    with local_reader(path) as reader:
+        return adapter(gguf.read_header(reader.read, name=str(path), file_bytes=reader.bytes), name=path.name)
+
+
+def draft_at(path: Path) -> ModelShape:
+    """The shape of a draft model, from all its parts."""
+    with ExitStack() as stack:
+        parts = [path.with_name(part) for part in part_names(path.name)]
+        readers = [(str(part), stack.enter_context(local_reader(part))) for part in parts]
+        return gguf_shape(readers, name=path.name)

@@ -1,0 +1,73 @@
+"""LoRA adapters and control vectors: where their tensors lie, and that the graph is built with them. llama.cpp b11669.
+
+A pair `<tensor>.lora_a`, `<tensor>.lora_b` lies where the tensor it adapts lies; a control vector's rows with their layers,
+from the second on, each layer's row there whether the file has it or not. Source: src/llama-adapter.cpp; bytes from b11669.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llmops.domain.companions import Adapter
+from llmops.domain.model import ModelShape, Tensor
+from llmops.domain.units import padded
+from llmops.engines.llama_cpp_placement import (
+    CUDA_ALIGNMENT,
+    HOST,
+    HOST_ALIGNMENT,
+    Placement,
+    cuda_tensor_bytes,
+    host_tensor_bytes,
+    weight_place,
+)
+
+_PAIR = re.compile(r"(.+)\.lora_([ab])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The two small matrices beside one tensor."""
+
+    first: Tensor
+    second: Tensor
+
+
+def pairs_of(adapters: Sequence[Adapter]) -> Mapping[str, tuple[Pair, ...]]:
+    """By the name of the adapted tensor, in the adapters' order; a matrix without its other half is left out."""
+    found: dict[str, list[Pair]] = {}
+    for adapter in adapters:
+        halves: dict[str, dict[str, Tensor]] = {}
+        for tensor in adapter.tensors:
+            match = _PAIR.fullmatch(tensor.name)
+            if match is not None:
+                halves.setdefault(match[1], {})[match[2]] = tensor
+        for name, both in halves.items():
+            if "a" in both and "b" in both:
+                found.setdefault(name, []).append(Pair(first=both["a"], second=both["b"]))
+    return {name: tuple(pairs) for name, pairs in found.items()}
+
+
+def adapter_bytes(shape: ModelShape, placement: Placement) -> dict[int, int]:
+    """Bytes of all adapters and control vectors by place."""
+    total = dict.fromkeys((HOST, *range(placement.cards)), 0)
+    beside = shape.companions
+    if beside is None:
+        return total
+    for name, pairs in pairs_of(beside.adapters).items():
+        tied = name == "token_embd.weight" and shape.has_tied_output()
+        where = placement.output if tied else weight_place(name, placement, at=None)
+        for pair in pairs:
+            for tensor in (pair.first, pair.second):
+                total[where] += host_tensor_bytes(tensor) if where == HOST else cuda_tensor_bytes(tensor)
+    if beside.control_vectors:
+        row = 4 * shape.embedding_length
+        for at in range(1, len(shape.layers)):
+            where = placement.layers[at]
+            total[where] += padded(row, HOST_ALIGNMENT if where == HOST else CUDA_ALIGNMENT)
+    return total
+
+
+def has_adapted_embedding(shape: ModelShape) -> bool:
+    """Whether an adapter changes the token embedding."""
+    adapters = shape.companions.adapters if shape.companions is not None else ()
+    return any(tensor.name.startswith("token_embd.weight.lora_") for one in adapters for tensor in one.tensors)

@@ -1,0 +1,131 @@
+"""What the files beside a model add on each card and in RAM: projector, draft model or MTP blocks, adapters. llama.cpp b11669."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from llmops.domain.companions import Companions
+from llmops.domain.engine import Device
+from llmops.domain.ledger import Confidence
+from llmops.domain.model import ModelShape
+from llmops.engines.llama_cpp_adapters import adapter_bytes
+from llmops.engines.llama_cpp_buffers import compute
+from llmops.engines.llama_cpp_caches import Caches, caches_of
+from llmops.engines.llama_cpp_compute import Case
+from llmops.engines.llama_cpp_context import context
+from llmops.engines.llama_cpp_draft import draft_settings, mtp_model, uses_mtp, with_mtp_blocks
+from llmops.engines.llama_cpp_mtp import MTP_NETWORKS
+from llmops.engines.llama_cpp_network import Network
+from llmops.engines.llama_cpp_placement import HOST, Loading, Placement, place, weights
+from llmops.engines.llama_cpp_projector import projector_memory
+from llmops.engines.llama_cpp_simulation import allocated
+
+OVER = frozenset({"qwen3next"})
+"""MTP graphs that came out over in one case (by 13 MB), never under."""
+
+DRAFT_LOADING_NOTE = "a draft model is loaded and not used: without `--spec-type` nothing drafts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """Bytes by place (`HOST` or a card's position) of each cause, how far to trust them, and what is to be said."""
+
+    projector: Mapping[int, int] = field(default_factory=dict)
+    draft: Mapping[int, int] = field(default_factory=dict)
+    adapters: Mapping[int, int] = field(default_factory=dict)
+    projector_confidence: Confidence = Confidence.EXACT
+    draft_confidence: Confidence = Confidence.EXACT
+    notes: tuple[str, ...] = ()
+    is_incomplete: bool = False
+
+
+def extra(case: Case, placement: Placement, *, devices: Sequence[Device], loading: Loading) -> Extra:
+    """All that the line's companions take."""
+    shape, settings = case.shape, case.settings
+    beside = shape.companions or Companions()
+    places = (HOST, *range(placement.cards))
+    projector = dict.fromkeys(places, 0)
+    draft = dict.fromkeys(places, 0)
+    notes: list[str] = [f"not counted: {words}" for words in beside.missing]
+    projector_sure = draft_sure = Confidence.EXACT
+    if beside.projector is not None:
+        on_card = bool(placement.cards) and (settings.images is None or settings.images.offload)
+        memory = projector_memory(beside.projector, settings, on_card=on_card)
+        if on_card:
+            projector[0] += memory.weights.card + memory.largest.card
+        projector[HOST] += memory.weights.host + memory.largest.host
+        projector_sure = memory.confidence
+        notes += memory.notes
+    if uses_mtp(shape, settings):
+        draft, draft_sure = _mtp(case, placement, devices, loading)
+        if draft_sure is Confidence.LOW:
+            notes.append(f"the compute buffer of {shape.architecture}'s MTP block is an upper bound")
+    if beside.draft is not None:
+        made, sure = _draft(case, beside.draft, placement, devices, loading)
+        draft = {at: draft[at] + made[at] for at in places}
+        draft_sure = draft_sure.weaker(sure)
+        if settings.speculation is not None and not settings.speculation.kinds:
+            notes.append(DRAFT_LOADING_NOTE)
+    return Extra(
+        projector=projector,
+        draft=draft,
+        adapters=adapter_bytes(shape, placement),
+        projector_confidence=projector_sure,
+        draft_confidence=draft_sure,
+        notes=tuple(notes),
+        is_incomplete=bool(beside.missing),
+    )
+
+
+def _draft(
+    case: Case, model: ModelShape, placement: Placement, devices: Sequence[Device], loading: Loading
+) -> tuple[dict[int, int], Confidence]:
+    """Weights, caches and compute buffers of the draft model's own context."""
+    settings = draft_settings(case.settings, case.context)
+    used = tuple(devices) if settings.use_gpu else ()
+    mine = Case(shape=model, settings=settings, context=context(settings, trained_tokens=model.context_length))
+    own = place(model, settings, used, replace(loading, overrides=None))
+    placed, graph = weights(model, own), None
+    graph = compute(mine, own, placed)
+    caches = caches_of(mine, own)
+    total = {HOST: placed.host + caches.kv_host + caches.state_host + graph.host}
+    for at in range(placement.cards):
+        here = at < own.cards
+        total[at] = placed.cards[at] + caches.kv_cards[at] + caches.state_cards[at] + graph.cards[at] if here else 0
+    return total, graph.confidence.weaker(model.tensors_confidence)
+
+
+def _mtp(
+    case: Case, placement: Placement, devices: Sequence[Device], loading: Loading
+) -> tuple[dict[int, int], Confidence]:
+    """The blocks' weights, the cache of their layers, and the buffers of their graph."""
+    shape, settings = case.shape, case.settings
+    whole = with_mtp_blocks(shape)
+    where = place(whole, settings, devices, loading)
+    everything, without = weights(whole, where), weights(shape, placement)
+    blocks = mtp_model(shape)
+    alone = replace(where, layers=where.layers[len(shape.layers) :], moves={})
+    own = draft_settings(settings, case.context)
+    own = replace(own, gpu_layers=settings.gpu_layers, cpu_moe_layers=0, use_gpu=settings.use_gpu)
+    mine = Case(shape=blocks, settings=own, context=context(own, trained_tokens=shape.context_length))
+    caches: Caches = caches_of(mine, alone)
+    sizes, sure = _mtp_compute(case, mine, alone, placement)
+    total = {HOST: everything.host - without.host + caches.kv_host + sizes[-1]}
+    for at in range(placement.cards):
+        total[at] = everything.cards[at] - without.cards[at] + caches.kv_cards[at] + sizes[at]
+    return total, sure
+
+
+def _mtp_compute(case: Case, mine: Case, alone: Placement, placement: Placement) -> tuple[tuple[int, ...], Confidence]:
+    """Simulated where the graph is known; else what the model's own graph takes and three rows of its width more."""
+    build = MTP_NETWORKS.get(case.shape.architecture)
+    if build is not None:
+        try:
+            sure = Confidence.CALIBRATED if case.shape.architecture in OVER else Confidence.EXACT
+            return allocated(build(Network(mine, alone)), alone), sure
+        except (LookupError, ValueError, ArithmeticError):
+            pass
+    like = compute(
+        replace(case, settings=replace(case.settings, speculation=None)), placement, weights(case.shape, placement)
+    )
+    more = 4 * case.rows() * 3 * case.shape.embedding_length
+    return (*(one + more for one in like.cards), like.host + more), Confidence.LOW

@@ -1,0 +1,82 @@
+"""What speculation takes beside the model: a draft model with a context of its own, or the model's own MTP blocks.
+
+The draft's context is as long as the model's whole pool, with as many slots and the same layout, one row with logits a slot;
+its cache types, ubatch, layers on cards and devices are its own, everything else is the model's. A model's MTP blocks are
+loaded with it and get a second context, whose cache has their layers alone. Read from the log of b11669, bytes from its
+allocations; source: llama.cpp common/speculative.cpp, tools/server/server-context.cpp.
+"""
+
+from dataclasses import replace
+
+from llmops.domain.engine import EngineSettings, Speculation
+from llmops.domain.model import Attention, Layer, ModelShape, Tensor
+from llmops.engines.llama_cpp_context import Context
+
+MTP = "draft-mtp"
+
+
+def draft_settings(settings: EngineSettings, made: Context) -> EngineSettings:
+    """The settings of the draft model's own context."""
+    asked = settings.speculation or Speculation()
+    return replace(
+        settings,
+        context_size=made.pool_tokens,
+        kv_cache_type_k=asked.kv_cache_type_k,
+        kv_cache_type_v=asked.kv_cache_type_v,
+        ubatch_tokens=asked.ubatch_tokens or settings.ubatch_tokens,
+        gpu_layers=asked.gpu_layers,
+        use_gpu=asked.use_gpu and settings.use_gpu,
+        cpu_moe_layers=asked.cpu_moe_layers,
+        speculation=None,
+        images=None,
+        embeddings=False,
+        pooling=None,
+    )
+
+
+def uses_mtp(shape: ModelShape, settings: EngineSettings) -> bool:
+    """Whether the model's own MTP blocks are loaded and used."""
+    asked = settings.speculation
+    return asked is not None and MTP in asked.kinds and shape.mtp_layers > 0
+
+
+def with_mtp_blocks(shape: ModelShape) -> ModelShape:
+    """The model with its MTP blocks as layers behind the others, for their place and their weights."""
+    blocks = tuple(_block(shape, len(shape.layers) + at) for at in range(shape.mtp_layers))
+    return replace(shape, layers=(*shape.layers, *blocks), mtp_layers=0)
+
+
+def mtp_model(shape: ModelShape) -> ModelShape:
+    """The MTP blocks alone, numbered from 0, with the ends they share with the model."""
+    first = len(shape.layers)
+    tensors: list[Tensor] = []
+    for tensor in shape.tensors:
+        if not tensor.name.startswith("blk."):
+            tensors.append(tensor)
+            continue
+        number, _, rest = tensor.name.removeprefix("blk.").partition(".")
+        if number.isdigit() and int(number) >= first:
+            tensors.append(replace(tensor, name=f"blk.{int(number) - first}.{rest}"))
+    layers = tuple(_block(shape, first + at) for at in range(shape.mtp_layers))
+    return replace(shape, layers=layers, mtp_layers=0, tensors=tuple(tensors), companions=None)
+
+
+def _block(shape: ModelShape, number: int) -> Layer:
+    """An MTP block: attention as the model's last layer with some has it, the feed-forward its tensors show."""
+    like = next((one for one in reversed(shape.layers) if one.attention is not Attention.NONE), shape.layers[-1])
+    dims = {
+        tensor.name.removeprefix(f"blk.{number}."): tensor.dims
+        for tensor in shape.tensors
+        if tensor.name.startswith(f"blk.{number}.")
+    }
+    expert = dims.get("ffn_down_exps.weight")
+    used = max((one.experts_used for one in shape.layers), default=0)
+    return replace(
+        like,
+        recurrent=None,
+        owns_kv_cache=True,
+        feed_forward=dims["ffn_down.weight"][0] if "ffn_down.weight" in dims else 0,
+        experts=expert[2] if expert is not None and len(expert) > 2 else 0,
+        experts_used=used if expert is not None else 0,
+        expert_feed_forward=expert[0] if expert is not None else 0,
+    )

@@ -1,0 +1,155 @@
+"""Graphs of the encoders that make vectors of texts. llama.cpp b11669, src/models/bert.cpp and its like.
+
+No cache: every row of a batch sees every row of its own text. Read node by node from graphs of the running server.
+"""
+
+from collections.abc import Callable
+
+from llmops.domain.units import padded
+from llmops.engines.llama_cpp_graph import (
+    Graph,
+    Node,
+    continuous,
+    flash_attention,
+    permute,
+    product,
+    reshape,
+    rows,
+    same,
+    transpose,
+    view,
+)
+from llmops.engines.llama_cpp_network import Network
+
+ROWS_GRANULE = 256
+"""Keys and values are filled up to whole multiples."""
+
+
+def _attend(net: Network, at: int, query: Node, keys: Node, values: Node, *, mask: str = "mask") -> Node:
+    """`build_attn` without a cache."""
+    for node in (query, keys, values):
+        net.graph.expand(node)
+    one, count = net.shape.layers[at], net.tokens
+    whole = padded(count, ROWS_GRANULE)
+    flash = net.case.flash()
+    seen = net.input(mask, "F16" if flash else "F32", whole, count)
+    query = permute(view(query, one.key_length, one.heads, count), 0, 2, 1, 3)
+    keys = permute(Node("pad", "F32", (one.key_length, one.kv_heads, whole, 1), (keys,)), 0, 2, 1, 3)
+    values = permute(Node("pad", "F32", (one.value_length, one.kv_heads, whole, 1), (values,)), 0, 2, 1, 3)
+    if flash:
+        keys, values = Node("cpy", "F16", keys.dims, (keys,)), Node("cpy", "F16", values.dims, (values,))
+        node = flash_attention(query, keys, values, seen)
+        node = reshape(node, node.dims[0] * node.dims[1], count)
+    else:
+        values = continuous(transpose(values))
+        node = same("softmax", product(keys, query), seen)
+        node = permute(product(values, node), 0, 2, 1, 3)
+        node = continuous(node, node.dims[0] * node.dims[1], count)
+    net.graph.expand(node)
+    return net.linear(at, "attn_output", node)
+
+
+def _beginning(net: Network, *, positions: bool = False, norm: bool = True) -> Node:
+    """Tokens, their type, their learned place, a norm."""
+    place = rows(net.weight("position_embd"), net.positions()) if positions else None
+    if place is not None:
+        net.graph.expand(place)
+    node = net.embedded()
+    if net.has("token_types"):
+        node = same("add", node, view(net.weight("token_types"), net.width))
+    if place is not None:
+        node = same("add", place, node)
+    return _first_norm(net, node) if norm else node
+
+
+def _first_norm(net: Network, node: Node) -> Node:
+    """The norm of the embedding, pinned to the first layer."""
+    node = same("norm", node)
+    if net.pins:
+        node.backend = net.device(net.placement.layers[0])
+    node = same("mul", node, net.weight("token_embd_norm"))
+    has_bias = "token_embd_norm.bias" in net.tensors
+    return same("add", node, net.weight("token_embd_norm.bias")) if has_bias else node
+
+
+def _norms_behind(net: Network, *, positions: bool, turned: bool) -> Graph:
+    """bert, nomic-bert, jina-bert: norms behind the sums."""
+    stream = _beginning(net, positions=positions)
+    for at in range(net.count):
+        query, keys, values = net.queries_keys_values(at, stream)
+        if turned:
+            query, keys = net.rotated(at, query), net.rotated(at, keys)
+        node, before = net.chosen_rows(at, _attend(net, at, query, keys, values), stream)
+        node = same("add", node, before)
+        between = net.norm(node, "attn_output_norm", at, kind="norm")
+        node = same("add", net.feed_forward(at, between), between)
+        stream = net.norm(node, "layer_output_norm", at, kind="norm")
+    return net.resulting(stream)
+
+
+def _bert(net: Network) -> Graph:
+    return _norms_behind(net, positions=True, turned=False)
+
+
+def _nomic_bert(net: Network) -> Graph:
+    return _norms_behind(net, positions=False, turned=True)
+
+
+def _jina_bert_v2(net: Network) -> Graph:
+    return _norms_behind(net, positions=False, turned=False)
+
+
+def _norms_before(net: Network, *, kind: str, start: bool, end: str, period: int = 0) -> Graph:
+    """modern-bert, eurobert, neo-bert: norms before. `period`: every so many-th layer, from the first on, sees all."""
+    stream = _first_norm(net, net.embedded()) if start else net.embedded()
+    for at in range(net.count):
+        node = net.norm(stream, "attn_norm", at, kind=kind) if net.has_in(at, "attn_norm") else stream
+        query, keys, values = net.queries_keys_values(at, node)
+        query, keys = net.rotated(at, query), net.rotated(at, keys)
+        mask = "window mask" if period and at % period and net.shape.window_tokens else "mask"
+        node, before = net.chosen_rows(at, _attend(net, at, query, keys, values, mask=mask), stream)
+        between = same("add", node, before)
+        node = net.norm(between, "ffn_norm", at, kind=kind)
+        stream = same("add", net.feed_forward(at, node), between)
+    return net.resulting(net.norm(stream, end, kind=kind, output=True))
+
+
+def _modern_bert(net: Network) -> Graph:
+    return _norms_before(net, kind="norm", start=True, end="output_norm", period=3)
+
+
+def _eurobert(net: Network) -> Graph:
+    return _norms_before(net, kind="rms_norm", start=False, end="output_norm")
+
+
+def _neo_bert(net: Network) -> Graph:
+    return _norms_before(net, kind="rms_norm", start=False, end="enc.output_norm")
+
+
+def _gemma_embedding(net: Network) -> Graph:
+    """gemma3's blocks; every sixth layer sees all."""
+    stream = net.embedded(scaled=True)
+    for at in range(net.count):
+        node = net.norm(stream, "attn_norm", at)
+        query, keys, values = net.queries_keys_values(at, node)
+        query = same("scale", net.rotated(at, net.norm(query, "attn_q_norm", at)))
+        keys = net.rotated(at, net.norm(keys, "attn_k_norm", at))
+        mask = "window mask" if (at + 1) % 6 and net.shape.window_tokens else "mask"
+        node, before = net.chosen_rows(at, _attend(net, at, query, keys, values, mask=mask), stream)
+        between = same("add", net.norm(node, "post_attention_norm", at), before)
+        node = net.feed_forward(at, net.norm(between, "ffn_norm", at))
+        node = same("mul", same("rms_norm", node), net.layer(at, "post_ffw_norm"))
+        stream = same("add", node, between)
+    return net.resulting(net.norm(stream, "output_norm", output=True))
+
+
+ENCODER_NETWORKS: dict[str, Callable[[Network], Graph]] = {
+    "bert": _bert,
+    "nomic-bert": _nomic_bert,
+    "jina-bert-v2": _jina_bert_v2,
+    "jina-bert-v3": _nomic_bert,
+    "modern-bert": _modern_bert,
+    "eurobert": _eurobert,
+    "neo-bert": _neo_bert,
+    "gemma-embedding": _gemma_embedding,
+}

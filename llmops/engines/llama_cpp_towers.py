@@ -1,0 +1,256 @@
+"""Graphs of the vision and audio encoders, kind by kind. llama.cpp b11669, tools/mtmd/models/*.cpp.
+
+Each was read node by node from graphs of the running server; kinds that are not here are bounded by `llama_cpp_projector`.
+"""
+
+from collections.abc import Callable
+
+from llmops.engines.llama_cpp_graph import (
+    Graph,
+    Node,
+    continuous,
+    joined,
+    permute,
+    product,
+    reshape,
+    same,
+    transpose,
+    view,
+)
+from llmops.engines.llama_cpp_tower import Encoder
+
+MEL_FRAMES = 3000
+"""Thirty seconds of sound, a frame each ten milliseconds."""
+
+AUDIO_ROWS = MEL_FRAMES // 2
+
+
+def _done(encoder: Encoder, node: Node) -> Graph:
+    encoder.graph.expand(node)
+    return encoder.graph
+
+
+def _learned(encoder: Encoder, node: Node) -> Node:
+    return same("add", node, encoder.weight(f"{encoder.side}.position_embd"))
+
+
+def _flat(node: Node) -> Node:
+    return reshape(node, node.dims[0], node.dims[1])
+
+
+def _gemma3(one: Encoder) -> Graph:
+    node = one.ended(one.transformer(_flat(_learned(one, one.patches()))))
+    node = continuous(transpose(_flat(node)), one.wide, one.high, one.width)
+    each = one.tower.merge
+    pooled = (one.wide // each, one.high // each)
+    node = Node("pool", "F32", (*pooled, one.width, 1), (node,))
+    node = continuous(transpose(reshape(node, pooled[0] * pooled[1], one.width)))
+    node = same("mul", same("rms_norm", node), one.weight("mm.soft_emb_norm"))
+    matrix = continuous(transpose(one.weight("mm.input_projection")))
+    return _done(one, product(matrix, node))
+
+
+def _idefics3(one: Encoder) -> Graph:
+    node = one.ended(one.transformer(_flat(_learned(one, one.patches()))))
+    return _done(one, one.linear("mm.model.fc", one.merged(node, one.tower.merge)))
+
+
+def _llava(one: Encoder) -> Graph:
+    """The last block's output is not used, unless the file names the blocks that are."""
+    node = one.patches()
+    if one.has("v.class_embd"):
+        node = joined(node, one.weight("v.class_embd"), 1)
+    numbers = one.input("positions", "I32", node.dims[1])
+    node = same(
+        "add", node, Node("get_rows", "F32", (one.width, node.dims[1], 1, 1), (one.weight("v.position_embd"), numbers))
+    )
+    if one.has("v.pre_ln"):
+        node = one.norm(node, "v.pre_ln", kind="norm")
+    named = [at for at in one.tower.feature_layers if at > 0]
+    last = max(named) if named else one.tower.layers - 1
+    node = _flat(one.transformer(node, layers=last))
+    node = one.chosen(node, "patches", one.count)
+    return _done(one, one.projected("mm.0", "mm.2", node))
+
+
+def _interleaved(one: Encoder, node: Node) -> Node:
+    """Patches of a square of two by two side by side."""
+    width, wide, high = one.width, one.wide, one.high
+    node = reshape(node, 2 * width, wide // 2, 2, high // 2)
+    return continuous(permute(node, 0, 2, 1, 3), width, wide * high)
+
+
+def _two_frames(one: Encoder) -> Node:
+    """Two images of a video, or one twice."""
+    pixels = one.pixels()
+    first, second = one.convolved("v.patch_embd.weight", pixels), one.convolved("v.patch_embd.weight.1", pixels)
+    node = permute(same("add", first, second), 1, 2, 0, 3)
+    return _interleaved(one, continuous(node, 2 * one.width, one.wide // 2, one.high))
+
+
+def _qwen2vl(one: Encoder) -> Graph:
+    kind = "norm" if one.tower.kind == "qwen2vl_merger" else "rms_norm"
+    node = _two_frames(one)
+    each, count = one.tower.merge**2, one.count
+    windows = one.tower.window_every
+    mask = None
+    if windows:
+        node = reshape(node, one.width * each, count // each)
+        node = reshape(one.chosen(node, "into windows", count // each), one.width, count)
+        mask = one.input("window mask", "F16" if one.flash else "F32", count, count)
+    node = one.transformer(node, kind=kind, turns=("positions",), turn_width=4, mask=mask, whole_every=windows)
+    node = reshape(one.ended(node, kind=kind), one.width * each, count // each)
+    node = one.projected("mm.0", "mm.2", node)
+    if windows:
+        node = one.chosen(node, "out of windows", count // each)
+    return _done(one, node)
+
+
+def _qwen3vl(one: Encoder) -> Graph:
+    node = _two_frames(one)
+    if one.has("v.patch_embd.bias"):
+        node = same("add", node, one.weight("v.patch_embd.bias"))
+    places = one.resized_positions()
+    places = continuous(places, 2 * one.width, one.wide // 2, one.high)
+    node = same("add", node, _interleaved(one, places))
+    each, count = one.tower.merge**2, one.count
+    deep: Node | None = None
+    for at in range(one.tower.layers):
+        node = _one_block(one, node, at)
+        name = f"v.deepstack.{at}"
+        if not one.has(f"{name}.fc1"):
+            continue
+        beside = one.norm(reshape(node, one.width * each, count // each), f"{name}.norm", kind="norm")
+        beside = one.projected(f"{name}.fc1", f"{name}.fc2", beside)
+        deep = beside if deep is None else joined(deep, beside, 0)
+    node = reshape(one.ended(node), one.width * each, count // each)
+    node = one.projected("mm.0", "mm.2", node)
+    return _done(one, node if deep is None else joined(node, deep, 0))
+
+
+def _one_block(one: Encoder, node: Node, at: int) -> Node:
+    name, before = f"v.blk.{at}", node
+    query, keys, values = one.heads(at, one.norm(node, f"{name}.ln1", kind="norm"))
+    positions = one.input("positions", "I32", 4 * one.count)
+    node = one.attend(at, same("rope", query, positions), same("rope", keys, positions), values)
+    between = same("add", node, before)
+    return same("add", between, one.feed_forward(at, one.norm(between, f"{name}.ln2", kind="norm")))
+
+
+def _internvl(one: Encoder) -> Graph:
+    repeated = Node("repeat", "F32", (one.width, 1, 1, 1), (one.weight("v.class_embd"),))
+    node = _learned(one, joined(one.patches(), repeated, 1))
+    node = one.ended(one.transformer(_flat(node)))
+    node = continuous(view(_flat(node), one.width, one.count, strides="without class", size=4 * one.width * one.count))
+    node = one.norm(one.merged(node, one.tower.merge), "mm.model.mlp.0", kind="norm")
+    return _done(one, one.projected("mm.model.mlp.1", "mm.model.mlp.3", node))
+
+
+def _pixtral(one: Encoder) -> Graph:
+    node = _flat(one.patches())
+    if one.has("v.pre_ln"):
+        node = one.norm(node, "v.pre_ln", kind="rms_norm")
+    node = _flat(one.transformer(node, kind="rms_norm", turns=("rows", "columns")))
+    wide, high = one.wide, one.high
+    if one.has("mm.patch_merger"):
+        each = one.tower.merge
+        node = same("mul", same("rms_norm", node), one.weight("mm.input_norm"))
+        node = continuous(transpose(reshape(node, one.width, one.count)), one.wide, one.high, one.width)
+        size = each * each * one.width
+        wide, high = wide // each, high // each
+        kernel = view(one.weight("mm.patch_merger"), each, each, one.width)
+        node = Node("im2col", "F32", (size, wide, high, 1), (kernel, node))
+        node = product(one.weight("mm.patch_merger"), reshape(node, size, wide * high))
+    node = one.projected("mm.1", "mm.2", node)
+    if one.has("v.token_embd.img_break"):
+        width = node.dims[0]
+        empty = Node("none", "F32", (width, 1, high, 1), name="line breaks")
+        breaks = same("add", same("scale", empty), one.weight("v.token_embd.img_break"))
+        node = joined(reshape(node, width, wide, high), breaks, 1)
+        node = view(node, width, (wide + 1) * high - 1)
+    return _done(one, node)
+
+
+def _kimivl(one: Encoder) -> Graph:
+    node = same("add", one.patches(), one.resized_positions())
+    node = one.ended(one.transformer(_flat(node), turns=("columns", "rows")))
+    node = one.merged(node, one.tower.merge)
+    single = view(node, one.width, node.dims[0] * node.dims[1] // one.width)
+    normed = one.norm(single, "mm.input_norm", kind="norm")
+    return _done(one, one.projected("mm.1", "mm.2", view(normed, node.dims[0], node.dims[1])))
+
+
+def _heard(one: Encoder) -> Node:
+    """Two convolutions over the mel spectrum, positions, the transformer."""
+    node = _sound(one, "a.conv1d.1", one.input("mel", "F32", MEL_FRAMES, one.tower.mel_bins), MEL_FRAMES)
+    node = _sound(one, "a.conv1d.2", node, AUDIO_ROWS)
+    node = continuous(transpose(node))
+    table = one.weight("a.position_embd")
+    node = same("add", node, view(table, one.width, AUDIO_ROWS))
+    return one.transformer(_flat(node))
+
+
+def _sound(one: Encoder, name: str, values: Node, count: int) -> Node:
+    kernel = one.weight(name)
+    size = kernel.dims[0] * kernel.dims[1]
+    columns = Node("im2col", "F16", (size, count, 1, 1), (kernel, values))
+    node = product(reshape(columns, size, count), reshape(kernel, size, one.width))
+    node = continuous(permute(reshape(node, count, 1, one.width), 0, 2, 1, 3))
+    return same("unary", same("add", node, one.weight(f"{name}.bias")))
+
+
+def _halved(node: Node) -> Node:
+    node = continuous(transpose(node))
+    node = Node("pool", "F32", (node.dims[0] // 2, node.dims[1], 1, 1), (node,))
+    return continuous(transpose(node))
+
+
+def _stacked(one: Encoder, node: Node) -> Node:
+    """Several rows side by side; the rest filled up."""
+    each = one.tower.stack
+    wide, total = one.width * each, node.dims[0] * node.dims[1]
+    whole = total + -total % wide
+    if whole != total:
+        node = Node("pad", "F32", (whole, 1, 1, 1), (view(node, total),))
+    return view(node, wide, whole // wide)
+
+
+def _ultravox(one: Encoder) -> Graph:
+    node = _stacked(one, _flat(one.ended(_heard(one))))
+    node = same("mul", same("rms_norm", node), one.weight("mm.a.norm_pre"))
+    node = from_one(product(one.weight("mm.a.mlp.1"), node))
+    if one.has("mm.a.norm_mid"):
+        node = same("mul", same("rms_norm", node), one.weight("mm.a.norm_mid"))
+    return _done(one, product(one.weight("mm.a.mlp.2"), node))
+
+
+def from_one(node: Node) -> Node:
+    """A gate and its values from one product."""
+    return Node("glu", "F32", (node.dims[0] // 2, *node.dims[1:]), (node,))
+
+
+def _qwen2a(one: Encoder) -> Graph:
+    node = one.ended(_halved(_heard(one)))
+    return _done(one, one.linear("mm.a.fc", _flat(node)))
+
+
+def _voxtral(one: Encoder) -> Graph:
+    node = one.ended(_halved(_heard(one)) if one.has("a.post_ln") else _heard(one))
+    return _done(one, one.projected("mm.a.mlp.1", "mm.a.mlp.2", _stacked(one, _flat(node))))
+
+
+TOWERS: dict[str, Callable[[Encoder], Graph]] = {
+    "gemma3": _gemma3,
+    "mlp": _llava,
+    "idefics3": _idefics3,
+    "qwen2vl_merger": _qwen2vl,
+    "qwen2.5vl_merger": _qwen2vl,
+    "qwen3vl_merger": _qwen3vl,
+    "internvl": _internvl,
+    "pixtral": _pixtral,
+    "kimivl": _kimivl,
+    "ultravox": _ultravox,
+    "qwen2a": _qwen2a,
+    "voxtral": _voxtral,
+}
+"""By the name in `clip.projector_type`."""

@@ -1,0 +1,197 @@
+"""Header-only encoders, drawn at random: the keys and tensors llama.cpp b11669 demands of each embedding and reranking family.
+
+`draw(family, rng)` and `build(family, numbers)` as in `llama_cpp_families`.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from llama_cpp_draft import QUANTIZATIONS, Draft, Numbers
+
+from llmops.domain.model import Tensor
+from llmops.formats.gguf_values import Writable
+
+
+def _numbers(rng: Random) -> Numbers:
+    length = rng.choice((32, 64, 64, 96, 128))
+    heads = rng.choice((2, 4, 6, 8, 12))
+    return {
+        "type": rng.choice(QUANTIZATIONS),
+        "L": rng.randint(2, 12),
+        "E": length * heads,
+        "V": rng.choice((5000, 30522, 100352)),
+        "H": heads,
+        "G": heads,
+        "D": length,
+        "F": rng.choice((1, 2, 3, 4)) * length * heads,
+        "C": rng.choice((512, 2048, 8192)),
+        "labels": rng.choice((0, 0, 1)),
+    }
+
+
+def _common(d: Draft, *, epsilon: str = "attention.layer_norm_epsilon", pooling: int = 2) -> None:
+    d.common(epsilon=epsilon)
+    d.key("context_length", d["C"])
+    d.key("attention.causal", False)
+    d.key("pooling_type", 4 if d["labels"] else pooling)
+    d.keys["tokenizer.ggml.token_type_count"] = 2
+
+
+def _labels(d: Draft) -> None:
+    """A reranker's head."""
+    if d["labels"]:
+        d.layer = -1
+        d.matrix("cls", d["E"], d["E"])
+        d.vector("cls", d["E"], tail=".bias")
+        d.matrix("cls.output", d["E"], 1)
+        d.vector("cls.output", 1, tail=".bias")
+
+
+def bert(d: Draft) -> None:
+    """Norms behind attention and feed-forward, learned positions, biases everywhere."""
+    _common(d)
+    d.matrix("token_embd", d["E"], d["V"])
+    d.vector("token_types", d["E"], 2)
+    d.vector("position_embd", d["E"], d["C"])
+    d.norm("token_embd_norm", d["E"], bias=True)
+    for at in d.blocks():
+        d.at(at)
+        d.attention(bias=True, output_bias=True)
+        d.norm("attn_output_norm", d["E"], bias=True)
+        d.feed_forward(gate=False, bias=True)
+        d.norm("layer_output_norm", d["E"], bias=True)
+    _labels(d)
+
+
+def nomic_bert(d: Draft) -> None:
+    """Rotation instead of positions, fused queries, a gate."""
+    _rotated(d, gate=True)
+
+
+def jina_bert_v3(d: Draft) -> None:
+    """The same without a gate."""
+    _rotated(d, gate=False)
+
+
+def _rotated(d: Draft, *, gate: bool) -> None:
+    _common(d)
+    d.matrix("token_embd", d["E"], d["V"])
+    d.vector("token_types", d["E"], 2)
+    d.norm("token_embd_norm", d["E"], bias=True)
+    for at in d.blocks():
+        d.at(at)
+        d.matrix("attn_qkv", d["E"], 3 * d["E"])
+        d.matrix("attn_output", d["E"], d["E"])
+        d.norm("attn_output_norm", d["E"], bias=True)
+        d.feed_forward(gate=gate)
+        d.norm("layer_output_norm", d["E"], bias=True)
+
+
+def jina_bert_v2(d: Draft) -> None:
+    """ALiBi and a gated feed-forward."""
+    _common(d)
+    d.matrix("token_embd", d["E"], d["V"])
+    d.vector("token_types", d["E"], 2)
+    d.norm("token_embd_norm", d["E"], bias=True)
+    for at in d.blocks():
+        d.at(at)
+        d.attention(bias=True, output_bias=True)
+        d.norm("attn_output_norm", d["E"], bias=True)
+        d.matrix("ffn_up", d["E"], d["F"])
+        d.matrix("ffn_gate", d["E"], d["F"])
+        d.matrix("ffn_down", d["F"], d["E"])
+        d.vector("ffn_down", d["E"], tail=".bias")
+        d.norm("layer_output_norm", d["E"], bias=True)
+    _labels(d)
+
+
+def gemma_embedding(d: Draft) -> None:
+    """gemma3's blocks without causality."""
+    _common(d, epsilon="attention.layer_norm_rms_epsilon", pooling=1)
+    d.key("attention.sliding_window", 512)
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        d.attention(head_norms=True)
+        d.norm("post_attention_norm", d["E"])
+        d.norm("ffn_norm", d["E"])
+        d.feed_forward()
+        d.norm("post_ffw_norm", d["E"])
+    d.ends(tied=True)
+
+
+def modern_bert(d: Draft) -> None:
+    _common(d)
+    d.key("attention.sliding_window", 128)
+    d.key("rope.freq_base_swa", 10000.0)
+    d.matrix("token_embd", d["E"], d["V"])
+    d.norm("token_embd_norm", d["E"])
+    for at in d.blocks():
+        d.at(at)
+        if at:
+            d.norm("attn_norm", d["E"])
+        d.matrix("attn_qkv", d["E"], 3 * d["E"])
+        d.matrix("attn_output", d["E"], d["E"])
+        d.norm("ffn_norm", d["E"])
+        d.matrix("ffn_up", d["E"], 2 * d["F"])
+        d.matrix("ffn_down", d["F"], d["E"])
+    d.layer = -1
+    d.norm("output_norm", d["E"])
+    _labels(d)
+
+
+def eurobert(d: Draft) -> None:
+    _common(d, epsilon="attention.layer_norm_rms_epsilon")
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        d.attention()
+        d.norm("ffn_norm", d["E"])
+        d.feed_forward()
+    d.ends(tied=True)
+
+
+def neo_bert(d: Draft) -> None:
+    _common(d, epsilon="attention.layer_norm_rms_epsilon")
+    d.matrix("token_embd", d["E"], d["V"])
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        d.matrix("attn_qkv", d["E"], 3 * d["E"])
+        d.matrix("attn_output", d["E"], d["E"])
+        d.norm("ffn_norm", d["E"])
+        d.matrix("ffn_up", d["E"], 2 * d["F"])
+        d.matrix("ffn_down", d["F"], d["E"])
+    d.layer = -1
+    d.norm("enc.output_norm", d["E"])
+    _labels(d)
+
+
+ENCODERS: dict[str, tuple[str, Callable[[Draft], None]]] = {
+    "bert": ("bert", bert),
+    "nomic-bert": ("nomic-bert", nomic_bert),
+    "jina-bert-v2": ("jina-bert-v2", jina_bert_v2),
+    "jina-bert-v3": ("jina-bert-v3", jina_bert_v3),
+    "gemma-embedding": ("gemma-embedding", gemma_embedding),
+    "modern-bert": ("modern-bert", modern_bert),
+    "eurobert": ("eurobert", eurobert),
+    "neo-bert": ("neo-bert", neo_bert),
+}
+
+
+RANKING = frozenset({"bert", "modern-bert", "neo-bert"})
+"""Families whose loader takes a reranker's head."""
+
+
+def draw(family: str, rng: Random) -> Numbers:
+    """The numbers of one encoder of the family."""
+    numbers = _numbers(rng)
+    return numbers if family in RANKING else numbers | {"labels": 0}
+
+
+def build(family: str, numbers: Numbers) -> tuple[dict[str, Writable], tuple[Tensor, ...]]:
+    """Keys and tensors of the encoder with these numbers."""
+    architecture, write = ENCODERS[family]
+    draft = Draft(architecture, numbers)
+    write(draft)
+    return draft.keys, tuple(draft.tensors)
