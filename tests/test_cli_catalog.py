@@ -1,10 +1,12 @@
 """`llmops catalog`: what is known, for people and programs."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from llmops.cli.app import run
+from llmops.cli.completing import gpu_names, model_names
 from llmops.engines import ENGINES
 from llmops.library import shipped
 
@@ -59,3 +61,82 @@ def test_an_unknown_list_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     assert run(["catalog", "gpu"]) == 2
 
     assert "did you mean `gpus`?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "holds"),
+    [
+        (("models", "--family", "qwen3", "--moe"), "qwen3-30b-a3b"),
+        (("models", "--licence", "mit", "--max-params", "20B"), "phi-4"),
+        (("models", "--vision", "--search", "gemma"), "gemma-3-4b-it"),
+    ],
+)
+def test_models_can_be_filtered(arguments: tuple[str, ...], holds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = rows(capsys, *arguments)
+    assert holds in {row["id"] for row in found}
+    assert len(found) < 60
+
+
+def test_cards_can_be_filtered_by_memory_and_capability(capsys: pytest.CaptureFixture[str]) -> None:
+    names = {row["name"] for row in rows(capsys, "gpus", "--min-memory", "80GiB", "--capability", "9.0")}
+    assert "H200-SXM-141GB" in names
+    assert not names & {"A100-SXM4-80GB", "RTX 4090", "Instinct MI300X"}
+    assert "RTX 5090" in {row["name"] for row in rows(capsys, "gpus", "--capability", "12.0")}, "12.0 is above 9.0"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gpus", "--moe"),
+        ("models", "--max-params", "8"),
+        ("gpus", "--min-memory", "24"),
+        ("gpus", "--capability", "gfx90a"),
+        ("sizes",),
+        ("sizes", "qwen33-8b"),
+        ("sizes", "olmo-hybrid-7b"),
+        ("check",),
+        ("nothing",),
+    ],
+)
+def test_what_means_nothing_is_a_usage_error(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["catalog", *arguments, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_sizes_are_of_every_file_type_and_a_publishers_own_lie_in_a_range(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = {row["quantization"]: row for row in rows(capsys, "sizes", "llama-3.1-8b-instruct")}
+    assert abs(int(str(plain["Q4_K_M"]["bytes"])) - 4_920_739_168) < 20_000  # the published file
+    assert len(plain) == 35
+    own = rows(capsys, "sizes", "qwen3.6-27b", "--repository", "unsloth/Qwen3.6-27B-GGUF")
+    assert {row["confidence"] for row in own} == {"low"}
+
+
+def test_a_new_row_is_checked_beside_the_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = next(
+        one.rstrip(",")
+        for one in shipped.text("catalogue", "models.json").splitlines()
+        if one.startswith('{"id":"qwen3-8b"')
+    )
+    file = tmp_path / "row.json"
+    file.write_text(line)
+    assert run(["catalog", "check", str(file)]) == 0
+    assert "can be added" in capsys.readouterr().out
+
+    file.write_text(line.replace('"hidden":4096', '"hidden":4097').replace('"id":"qwen3-8b"', '"id":"qwen3-8c"'))
+    assert run(["catalog", "check", str(file), "--json"]) == 1
+    problems = json.loads(capsys.readouterr().out)["result"]["check"][0]["problems"]
+    assert any("parameters" in one for one in problems)
+    assert any("is that of qwen3-8b" in one for one in problems)
+
+    file.write_text(line.replace('"layers":36', '"layers":"x"'))
+    assert run(["catalog", "check", str(file)]) == 3
+    gpu = shipped.text("catalogue", "gpus.json").splitlines()[1].rstrip(",")
+    file.write_text(gpu)
+    assert run(["catalog", "check", str(file)]) == 0
+
+
+def test_completion_knows_models_and_cards_without_reading_the_rows() -> None:
+    assert "qwen3-8b" in model_names("qwen3-8")
+    assert gpu_names("rtx 409") == ["RTX 4090", "RTX 4090 D", "RTX 4090 Laptop"]
+    assert len(gpu_names("")) == 179
+    assert model_names("no-such") == []

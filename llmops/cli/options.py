@@ -4,10 +4,14 @@ from typing import Annotated
 
 import typer
 
+from llmops.cli.completing import gpu_names
+
 GpuOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="NAME[:COUNT], a size such as 24GB, or none; repeatable. Default: this host.", envvar="LLMOPS_GPU"
+        help="NAME[:COUNT], a size such as 24GB, or none; repeatable. Default: this host.",
+        envvar="LLMOPS_GPU",
+        autocompletion=gpu_names,
     ),
 ]
 FactsOption = Annotated[str | None, typer.Option(help="Size for the host of this facts file.", envvar="LLMOPS_FACTS")]

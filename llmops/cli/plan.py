@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.completing import gpu_names, model_names
 from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
 from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
@@ -89,7 +90,8 @@ def command(
     model: Annotated[
         str | None,
         typer.Argument(
-            help="Catalogue id, hf:org/repo[@rev][:QUANT or file], local .gguf or directory; default: the profile's."
+            help="Catalogue id, hf:org/repo[@rev][:QUANT or file], local .gguf or directory; default: the profile's.",
+            autocompletion=model_names,
         ),
     ] = None,
     *,
@@ -136,9 +138,15 @@ def command(
     ] = FIRST_PORT,
     models_for: Annotated[
         list[str] | None,
-        typer.Option(help="What of the catalogue fits on this card (NAME[:COUNT] or a size; repeatable)."),
+        typer.Option(
+            help="What of the catalogue fits on this card (NAME[:COUNT] or a size; repeatable).",
+            autocompletion=gpu_names,
+        ),
     ] = None,
-    gpus_for: Annotated[str | None, typer.Option(help="Which cards hold this model of the catalogue.")] = None,
+    gpus_for: Annotated[
+        str | None,
+        typer.Option(help="Which cards hold this model of the catalogue.", autocompletion=model_names),
+    ] = None,
     search: Annotated[
         list[str] | None, typer.Option(help="With the two above: only names that hold this word; repeatable.")
     ] = None,

@@ -72,7 +72,14 @@ RESULTS: Mapping[str, dict[str, Part]] = {
         "generation": "integer?",
     },
     "smoke": {"url": "string", "model": "string?"},
-    "catalog": {"models": [ModelRow], "gpus": [GpuRow], "profiles": [{}], "engines": [{}]},
+    "catalog": {
+        "models": [ModelRow],
+        "gpus": [GpuRow],
+        "profiles": [{}],
+        "engines": [{}],
+        "sizes": [{}],
+        "check": [{}],
+    },
     "schema": {},
 }
 """What a command's result has where it has it; a table may hold more."""

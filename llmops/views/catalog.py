@@ -55,6 +55,29 @@ def show_engines(rows: Sequence[tuple[str, str, str]], to: Screen) -> None:
     to.table(("engine", "checked on", "versions"), rows)
 
 
+def show_sizes(model: str, rows: Sequence[tuple[str, int, int, int, float, str]], to: Screen) -> None:
+    """A file type a row: size, the range it lies in, bits for a parameter."""
+    cells = [
+        (kind, size_text(value), f"{size_text(low)} to {size_text(high)}", f"{bits:.2f}")
+        for kind, value, low, high, bits, _ in rows
+    ]
+    to.line(f"GGUF files of {model}, worked out from its shape", tone=Tone.TITLE)
+    to.table(("quantization", "file", "within", "bits a parameter"), cells, right=(1, 2, 3))
+    for basis in dict.fromkeys(row[5] for row in rows):
+        to.line(basis, tone=Tone.DIM)
+
+
+def show_check(rows: Sequence[tuple[str, tuple[str, ...]]], to: Screen) -> None:
+    """A row each: fine, or what is wrong with it."""
+    for name, problems in rows:
+        if not problems:
+            to.line(f"{name}: can be added", tone=Tone.GOOD)
+            continue
+        to.line(f"{name}:", tone=Tone.BAD)
+        for problem in problems:
+            to.line(f"  - {problem}")
+
+
 def show_init(path: str, name: str, profile: Profile, to: Screen) -> None:
     """What was written, and what is next."""
     to.line(f"wrote {path} from the profile `{name}`", tone=Tone.GOOD)

@@ -1,0 +1,89 @@
+"""Whether a new row of the catalogue can be taken: its form, its names beside all others, and that its parts agree."""
+
+from collections.abc import Callable, Sequence
+
+from llmops.domain.catalogue import GpuRow, ModelRow
+from llmops.domain.errors import WrongInput
+from llmops.domain.finding import Where
+from llmops.formats import catalogue
+
+LETTERS = frozenset("FSCXLMPKE-0abc")
+
+
+def parse_candidates(text: str, *, file: str) -> tuple[ModelRow, ...] | tuple[GpuRow, ...]:
+    """Rows of a file: one object, a list of them, or one a line. Raises `WrongInput` with the key."""
+    body = text.strip().rstrip(",")
+    if not body.startswith("["):
+        lines = body.splitlines() if "\n{" in body else [body]
+        body = f"[{','.join(line.strip().rstrip(',') for line in lines if line.strip())}]"
+    is_gpu = '"vendor"' in body
+    try:
+        return catalogue.gpus(body) if is_gpu else catalogue.models(body)
+    except WrongInput as stop:
+        key = stop.where.key if stop.where is not None else None
+        raise WrongInput(stop.message, hint=stop.hint, where=Where(file=file, key=key)) from None
+
+
+def problems_of_model(
+    row: ModelRow,
+    shipped: Sequence[ModelRow],
+    *,
+    parameters: Callable[[ModelRow], int],
+    active: Callable[[ModelRow], int],
+) -> tuple[str, ...]:
+    """What is wrong, in words; nothing: the row can be added. `parameters` and `active` count from the shape."""
+    found: list[str] = []
+    if len(row.pattern) != row.layers:
+        return (f"`pattern` has {len(row.pattern)} letters for {row.layers} layers",)
+    if strange := set(row.pattern) - LETTERS:
+        return (f"`pattern` has letters that mean nothing: {', '.join(sorted(strange))}",)
+    if "S" in row.pattern and row.window_tokens is None:
+        found.append("layers slide (`S`), and `window_tokens` is missing")
+    if row.kv_heads and row.heads % row.kv_heads:
+        found.append(f"{row.heads} heads are no multiple of {row.kv_heads} KV heads")
+    found += _counts(row, parameters, active)
+    found += _names(row, shipped)
+    found += [f"`{name}` is empty" for name in ("source", "checked") if not getattr(row, name).strip()]
+    return tuple(found)
+
+
+def _counts(row: ModelRow, parameters: Callable[[ModelRow], int], active: Callable[[ModelRow], int]) -> list[str]:
+    found: list[str] = []
+    try:
+        counted, used = parameters(row), active(row)
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+        return [f"the parameters cannot be counted from this shape: {type(error).__name__} {error}"]
+    if counted != row.parameters:
+        found.append(
+            f"the shape has {counted:,} parameters, `parameters` says {row.parameters:,}: {counted - row.parameters:+,}"
+        )
+    if used != row.parameters_active:
+        found.append(f"the shape has {used:,} active parameters, `parameters_active` says {row.parameters_active:,}")
+    if row.parameters_in_repository is not None and row.parameters_unlike is None:
+        twice = row.vocabulary * row.hidden if row.head_stored_twice else 0
+        extra = row.parameters_vision + row.parameters_mtp + int(row.details.get("hf_extra", 0)) + twice
+        missing = row.parameters_in_repository - row.parameters - extra
+        if missing:
+            found.append(f"the repository counts {missing:+,} more: say why in `parameters_unlike`")
+    return found
+
+
+def _names(row: ModelRow, shipped: Sequence[ModelRow]) -> list[str]:
+    others = [one for one in shipped if one.id != row.id]
+    taken = {name.casefold(): one.id for one in others for name in (one.id, *one.aliases, one.repository)}
+    names = (row.id, *row.aliases, row.repository)
+    return [f"the name `{name}` is that of {taken[name.casefold()]}" for name in names if name.casefold() in taken]
+
+
+def problems_of_gpu(row: GpuRow, shipped: Sequence[GpuRow]) -> tuple[str, ...]:
+    """What is wrong with a card's row."""
+    found: list[str] = []
+    if row.memory_bytes is not None and row.memory_bytes % (1 << 20):
+        found.append("`memory_bytes` is no whole number of MiB, as drivers report it")
+    if any(one.name.casefold() == row.name.casefold() and one != row for one in shipped):
+        found.append(f"the name `{row.name}` is there already")
+    rates = (row.bandwidth_gb_s, row.fp16_tflops, row.power_watts)
+    found += ["a rate of 0 is not a rate: leave it out where it is not known"] * any(one == 0 for one in rates)
+    if not row.source.strip():
+        found.append("`source` is empty")
+    return tuple(found)
