@@ -9,7 +9,7 @@ from llmops.domain.finding import Status
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Plan, Speed
-from llmops.domain.profile import Features, Gateway, Intent, Profile, Workload
+from llmops.domain.profile import Features, Intent, Profile, Workload
 from llmops.engines import ENGINES
 from llmops.formats.gguf import read_header
 from llmops.formats.gguf_shape import model_shape
@@ -69,10 +69,7 @@ def test_only_a_file_s_own_header_can_lack_a_chat_template(is_header: bool) -> N
 def test_keys_of_a_profile_that_nothing_reads_are_named_where_they_are_set() -> None:
     blank = Profile(deployments={})
     assert unused(Intent(model="m"), blank) == ()
-    intent = Intent(
-        model="m", fallback=("small",), workload=Workload(arrival_rps=0.5), features=Features(embeddings=True)
-    )
-    profile = replace(blank, serve=replace(blank.serve, gateway=Gateway.HAPROXY))
-    assert unused_keys(intent, profile) == ("features", "fallback", "workload.arrival_rps", "serve.gateway")
-    (one,) = unused(intent, profile)
+    intent = Intent(model="m", workload=Workload(arrival_rps=0.5), features=Features(embeddings=True))
+    assert unused_keys(intent, blank) == ("features", "workload.arrival_rps")
+    (one,) = unused(intent, blank)
     assert (one.code, one.status) == ("PLN004", Status.WARN)
