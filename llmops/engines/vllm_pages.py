@@ -38,7 +38,7 @@ class LayerPages:
         self.shape = shape
         self.told = settings.pool or PoolSettings()
         self.ranks = settings.tensor_parallel
-        self.kind = settings.kv_cache_type_k
+        self.kind = cache_type(shape, settings)
         self.major = _major(device)
         self.attention = tuple(layer for layer in shape.layers if keeps_tokens(layer))
         self.states = tuple(layer.recurrent for layer in shape.layers if layer.recurrent is not None)
@@ -139,6 +139,13 @@ class LayerPages:
         if self.major == 9 and self.kind.startswith("fp8"):
             return FLASHMLA_TOKENS
         return BLOCK_TOKENS
+
+
+def cache_type(shape: ModelShape, settings: EngineSettings) -> str:
+    """`auto` is what the checkpoint says of its own cache, else 16 bit."""
+    kind = settings.kv_cache_type_k
+    said = shape.scheme.kv_cache if shape.scheme is not None else None
+    return said if kind == "auto" and said else kind
 
 
 def keeps_tokens(layer: Layer) -> bool:

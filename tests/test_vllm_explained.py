@@ -1,0 +1,214 @@
+"""`vllm serve` lines that others wrote: how their words are read, and what is said of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llmops.domain.engine import Device, DeviceKind, EngineName, HostDevice
+from llmops.domain.explained import EngineProcess, Meaning
+from llmops.domain.finding import Finding
+from llmops.domain.ledger import Ledger
+from llmops.domain.model import ModelShape
+from llmops.domain.units import GIB
+from llmops.engines import vllm_explained
+from llmops.engines.vllm_arguments import read
+from llmops.engines.vllm_flags import FLAGS, JSON, NUMBERS
+from llmops.formats.config_json import model_shape
+
+CONFIGS = Path(__file__).parent / "recorded" / "config_json"
+H100 = Device(
+    name="H100",
+    kind=DeviceKind.CUDA,
+    capacity_bytes=80 * GIB,
+    free_bytes=80 * GIB,
+    overhead_bytes=0,
+    compute_capability="9.0",
+)
+
+
+def shape(name: str = "llama-3.1-8b-instruct", **changed: object) -> ModelShape:
+    config = json.loads((CONFIGS / f"{name}.json").read_bytes()) | changed
+    return model_shape(json.dumps(config).encode(), name=name, tensors=None)
+
+
+def meaning(*words: str, **environment: str) -> Meaning:
+    process = EngineProcess(engine=EngineName.VLLM, argv=("org/model", *words), environment=environment)
+    return vllm_explained.meaning(process)
+
+
+def ledger(one: Meaning, *devices: Device, of: ModelShape | None = None) -> Ledger:
+    host = HostDevice(memory_bytes=None, physical_cores=None)
+    said = vllm_explained.ledger(one, shape=of or shape(), devices=devices or (H100,), host=host, reserve_bytes=0)
+    assert said is not None
+    return said
+
+
+def advice(*words: str, of: ModelShape | None = None, on: tuple[Device, ...] = (H100,)) -> dict[str, Finding]:
+    found = vllm_explained.advice(meaning(*words, "--host", "127.0.0.1"), shape=of or shape(), devices=on)
+    return {one.code: one for one in found}
+
+
+def test_every_option_is_read_in_every_spelling_and_every_removed_one_refused() -> None:
+    for name, row in FLAGS.items():
+        value = "{}" if row.name in JSON else "4" if row.name in NUMBERS else "auto"
+        if row.name in ("--gpu-memory-utilization", "--performance-mode", "--mm-encoder-tp-mode"):
+            continue
+        for word in (name, name.replace("-", "_").replace("__", "--", 1)) if name.startswith("--") else (name,):
+            line = read(["vllm", "serve", "m", word, *([value] if row.value else [])])
+            codes = [one.code for one in line.problems]
+            assert codes == ([] if row.removed is None else ["EXP002"]), word
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "value"),
+    [
+        (("--max-model-l", "8k"), "--max-model-len", "8k"),
+        (("-O3",), "--optimization-level", "3"),
+        (("-O", "0"), "--optimization-level", "0"),
+        (("--no-enable-prefix-caching",), "--enable-prefix-caching", "off"),
+        (("--disable-prefix-caching",), "--enable-prefix-caching", "off"),
+        (("--enable-prefix-caching=false",), "--enable-prefix-caching", "off"),
+        (("-tp=2",), "--tensor-parallel-size", "2"),
+        (("--kv-cache-memory=10G",), "--kv-cache-memory-bytes", "10G"),
+    ],
+)
+def test_words_are_read_as_the_parser_does(words: tuple[str, ...], name: str, value: str) -> None:
+    line = read(["vllm", "serve", "m", *words])
+    assert not line.problems
+    assert [(one.name, one.value) for one in line.given] == [(name, value)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--kv-cache-dtype", "fp16"), "does not take `fp16`"),
+        (("--compilation-config", "{mode: 3}"), "is not valid JSON"),
+        (("--max-num-seqs.x", "3"), "no keys behind a dot"),
+        (("--tensor-parallel-size", "0"), "at least 1"),
+        (("--max-num-seqs", "lots"), "whole number"),
+        (("--max", "3"), "does not know `--max`"),
+        (("--max-model-len",), "needs a value"),
+    ],
+)
+def test_what_the_parser_refuses_is_said(words: tuple[str, ...], message: str) -> None:
+    (problem,) = read(["vllm", "serve", "m", *words]).problems
+    assert message in problem.message
+
+
+def test_dotted_keys_and_json_make_one_table() -> None:
+    line = read(
+        [
+            "vllm",
+            "serve",
+            "m",
+            "-cc",
+            '{"mode": 3, "pass_config": {"a": 1}}',
+            "-cc.pass_config.b",
+            "2",
+            "-cc.cudagraph_mode=NONE",
+        ]
+    )
+    table = line.table("--compilation-config")
+    assert table == {"mode": 3, "pass_config": {"a": 1, "b": 2}, "cudagraph_mode": "NONE"}
+
+
+@pytest.mark.parametrize("words", [("--enforce-eager",), ("-O0",), ("-cc.cudagraph_mode", "NONE")])
+def test_without_graphs_their_memory_goes_to_the_pool(words: tuple[str, ...]) -> None:
+    plain, eager = ledger(meaning()), ledger(meaning(*words))
+    assert (plain.devices[0].causes.cuda_graphs_bytes > 0, eager.devices[0].causes.cuda_graphs_bytes) == (True, 0)
+    assert plain.pool is not None
+    assert eager.pool is not None
+    assert eager.pool.kv_pool_bytes > plain.pool.kv_pool_bytes
+
+
+def test_a_given_pool_is_taken_to_the_byte() -> None:
+    said = ledger(meaning("--kv-cache-memory-bytes", str(10 * GIB), "--max-model-len", "8192")).pool
+    assert said is not None
+    assert (said.num_blocks, said.bytes_per_block, said.safe_bytes) == (5120, 2_097_152, 10 * GIB)
+    assert (said.kv_pool_tokens, said.max_concurrency) == (81_920, 10.0)
+
+
+def test_what_is_not_given_is_the_cards_default() -> None:
+    large = vllm_explained.settled(meaning(), shape=shape(), devices=(H100,)).settings
+    assert (large.parallel, large.batch_tokens) == (1024, 8192)
+    throughput = vllm_explained.settled(meaning("--performance-mode", "throughput"), shape=shape(), devices=(H100,))
+    assert (throughput.settings.parallel, throughput.settings.batch_tokens) == (2048, 16_384)
+    few = vllm_explained.settled(meaning("--max-num-batched-tokens", "512"), shape=shape(), devices=(H100,)).settings
+    assert (few.parallel, few.batch_tokens) == (512, 512)
+
+
+def test_a_checkpoint_with_an_8_bit_cache_decides_auto() -> None:
+    said = {"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}
+    one = shape(quantization_config=said)
+    both = [ledger(meaning(*words), of=one).pool for words in ((), ("--kv-cache-dtype", "bfloat16"))]
+    assert [pool.bytes_per_block for pool in both if pool is not None] == [1_048_576, 2_097_152]
+
+
+def test_graphs_come_out_of_the_rest_where_the_environment_says_so() -> None:
+    inside, outside = ledger(meaning()), ledger(meaning(VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS="0"))
+    assert inside.pool is not None
+    assert outside.pool is not None
+    assert (
+        0
+        < outside.pool.kv_pool_bytes - inside.pool.kv_pool_bytes
+        <= inside.devices[0].causes.cuda_graphs_bytes + GIB // 100
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status", "text"),
+    [
+        (("-tp", "3"), "EXP050", "fail", "needs 3 cards"),
+        (("--kv-cache-dtype", "fp8", "--max-model-len", "200k"), "EXP042", "fail", "more than the 131072"),
+        (("--max-num-seqs", "512", "--max-num-batched-tokens", "256"), "EXP056", "fail", "for 512 requests"),
+        (("--quantization", "bitsandbytes"), "EXP057", "fail", "left vLLM in 0.28"),
+        (
+            (
+                "--max-num-seqs",
+                "2048",
+            ),
+            "EXP055",
+            "warn",
+            "dummy run",
+        ),
+        (("--enable-prompt-embeds",), "EXP024", "warn", "hand over tensors"),
+    ],
+)
+def test_what_would_not_start_or_is_unwise_is_said(words: tuple[str, ...], code: str, status: str, text: str) -> None:
+    found = advice(*words)[code]
+    assert found.status.value == status
+    assert text in found.message
+
+
+def card(capability: str, kind: DeviceKind = DeviceKind.CUDA) -> Device:
+    return Device(name="card", kind=kind, capacity_bytes=GIB, free_bytes=GIB, compute_capability=capability)
+
+
+@pytest.mark.parametrize(
+    ("capability", "words", "code", "status"),
+    [
+        ("7.0", (), "EXP051", "fail"),
+        ("7.5", ("--kv-cache-dtype", "fp8"), "EXP052", "fail"),
+        ("8.6", ("--kv-cache-dtype", "fp8"), "EXP052", "warn"),
+        ("7.5", ("--quantization", "mxfp4"), "EXP057", "fail"),
+    ],
+)
+def test_cards_that_cannot_are_named(capability: str, words: tuple[str, ...], code: str, status: str) -> None:
+    assert advice(*words, on=(card(capability),))[code].status.value == status
+
+
+def test_a_card_that_can_has_nothing_to_hear_of_it() -> None:
+    assert not {"EXP051", "EXP052", "EXP057"} & set(advice("--kv-cache-dtype", "fp8", on=(card("8.9"),)))
+
+
+def test_a_window_kept_whole_is_a_waste() -> None:
+    one = shape("gemma-3-12b-it")
+    assert "EXP054" in advice("--disable-hybrid-kv-cache-manager", of=one)
+    assert "EXP054" not in advice(of=one)
+
+
+def test_heads_that_do_not_divide_end_the_start() -> None:
+    cards = (H100, H100, H100)
+    assert "32 heads" in advice("-tp", "3", on=cards)["EXP053"].message
+    assert not ledger(meaning("-tp", "3", "--max-model-len", "8192"), *cards).fits()
