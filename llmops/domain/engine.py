@@ -42,7 +42,8 @@ class DeviceKind(StrEnum):
 class Device:
     """One card to plan for. `overhead_bytes` None: the engine's calibrated context; 0 for a bare size.
 
-    Bandwidth in 10^9 bytes per second, FLOPS dense in 10^12, None where not known.
+    Bandwidth in 10^9 bytes per second, FLOPS dense in 10^12 (`fp16_tflops` accumulates in FP32, `fp16_acc16_tflops` in FP16),
+    None where not known. `power_watts` is the card's limit as its maker states it.
     """
 
     name: str
@@ -55,6 +56,9 @@ class Device:
     index: int | None = None
     bandwidth_gb_s: float | None = None
     fp16_tflops: float | None = None
+    fp16_acc16_tflops: float | None = None
+    fp32_tflops: float | None = None
+    power_watts: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

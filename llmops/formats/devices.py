@@ -102,6 +102,9 @@ def _device(name: str, rows: "Sequence[GpuRow]", *, index: int) -> tuple[Device,
         index=index,
         bandwidth_gb_s=row.bandwidth_gb_s,
         fp16_tflops=row.fp16_tflops,
+        fp16_acc16_tflops=row.fp16_acc16_tflops,
+        fp32_tflops=row.fp32_tflops,
+        power_watts=row.power_watts,
     )
     return device, note
 
@@ -156,6 +159,9 @@ def _card(gpu: "Gpu", rows: "Sequence[GpuRow]") -> Device:
         index=gpu.index,
         bandwidth_gb_s=row.bandwidth_gb_s if row else None,
         fp16_tflops=row.fp16_tflops if row else None,
+        fp16_acc16_tflops=row.fp16_acc16_tflops if row else None,
+        fp32_tflops=row.fp32_tflops if row else None,
+        power_watts=row.power_watts if row else None,
     )
 
 

@@ -1,21 +1,21 @@
 """How fast one request alone would run: estimates from bandwidth and arithmetic rate, always marked `low`.
 
 Forms and constants: a fit over 318 public llama.cpp decode rows and 317 prefill rows (soft-L1 on log time, builds of 2024 to
-2026, llama-bench), and 283 vLLM and other server rows. Held-out graphics cards: decode median error 5 %, nine in ten within
-25 %; prefill median 14 %, nine in ten within 50 %. Partial offload and CPUs were not part of it: their range is a factor of 2.
+2026, llama-bench), and 283 vLLM and other server rows. The ranges are those that nine in ten of these rows lie in:
+docs/speed.md, made by scripts/speed. Partial offload and CPUs were not part of it: their range is a factor of 2.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import Attention, Layer, ModelShape, Tensor
+from llmops.domain.model import ModelShape
 from llmops.domain.plan import Estimate, Speed
-from llmops.domain.tensor_types import TENSOR_TYPES
+from llmops.sizing import prefill
+from llmops.sizing.traffic import Traffic, cache_bytes, traffic
 
 DEPTH_TOKENS = 4096
-"""Tokens already in the cache when decode is estimated, or half the context where that is less."""
+"""Tokens of the prompt, and in the cache when decode is estimated; half the context where that is less."""
 
 HBM_NAMES = (
     "A30",
@@ -44,32 +44,26 @@ LAYER_MILLISECONDS = {
 }
 MOE_LAYER_FACTOR = 1.439
 HOP_MILLISECONDS = 0.4325
-FLOP_PER_BYTE_K, FLOP_PER_BYTE_IQ, FLOP_PER_BYTE_MXFP4, FLOP_PER_BYTE_LEGACY = 5.464, 13.34, 7.366, 0.3398
 FP32_SHARE = 0.25
 """The fp32 rate where only the dense fp16 tensor rate is known."""
 
-PREFILL_SHARE = 0.5
-PREFILL_EXPERT_FACTOR = 2.717
-PREFILL_LAYER_MILLISECONDS = 0.04713
 CPU_BANDWIDTH_SHARE = 0.6
 
 VLLM_WEIGHTS_SHARE, VLLM_LAYER_MILLISECONDS, VLLM_PREFILL_SHARE = 0.7719, 0.03839, 0.5965
+VLLM_PREFILL_EXPERT_FACTOR, VLLM_PREFILL_LAYER_MILLISECONDS = 2.717, 0.04713
 VLLM_START_SECONDS = 65.0
 LLAMA_CPP_START_SECONDS = 3.0
 
 ASSUMED_READ_BYTES_PER_SECOND = 500e6
-READ_RANGE = (150e6, 3e9)
-"""Where the disk was not measured: a SATA SSD; from a hard disk to an NVMe drive."""
+READ_RANGE = (150e6, 7e9)
+"""Where the disk was not measured: a SATA SSD; from a hard disk to a fast NVMe drive or files that are in memory already."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
-    """What one token costs: bytes read of the weights (all, and of those in RAM), FLOP to unpack them, FLOP of a prompt token."""
-
-    weights_bytes: float
-    host_bytes: float
-    unpack_flop: float
-    prompt_flop: float
+DECODE_RANGE = {DeviceKind.CUDA: 1.33, DeviceKind.METAL: 1.5, DeviceKind.ROCM: 2.0, DeviceKind.OTHER: 2.5}
+SEVERAL_OR_HBM_RANGE = 1.6
+PREFILL_RANGE = {DeviceKind.CUDA: 1.7, DeviceKind.METAL: 1.7, DeviceKind.ROCM: 4.0, DeviceKind.OTHER: 4.0}
+SEVERAL_PREFILL_RANGE = 2.5
+UNTESTED_RANGE = 2.0
+"""Factors up and down; what nine in ten measured rows of a kind of card keep to."""
 
 
 def speed(
@@ -79,12 +73,18 @@ def speed(
     devices: Sequence[Device],
     host: HostDevice,
     read_bytes_per_second: float | None,
+    depth_tokens: int | None = None,
+    prompt_tokens: int | None = None,
 ) -> Speed:
-    """Decode and prefill of one request alone, and loading. None where a rate of the device is not known."""
+    """Decode and prefill of one request alone, and loading. None where a rate of the device is not known.
+
+    Decode is with `depth_tokens` in the cache, prefill of a prompt of `prompt_tokens`; None: half the context, at most 4096.
+    """
     used = _used(devices, settings)
+    usual = max(min(DEPTH_TOKENS, (settings.request_tokens() or shape.context_length) // 2), 1)
     return Speed(
-        decode_tokens_per_second=_decode(shape, settings, used, host),
-        prefill_tokens_per_second=_prefill(shape, settings, used),
+        decode_tokens_per_second=_decode(shape, settings, used, host, usual if depth_tokens is None else depth_tokens),
+        prefill_tokens_per_second=_prefill(shape, settings, used, prompt_tokens or usual),
         load_seconds=_load(shape, settings, read_bytes_per_second),
     )
 
@@ -99,104 +99,38 @@ def _used(devices: Sequence[Device], settings: EngineSettings) -> tuple[Device, 
     return tuple(devices[:count])
 
 
-def _traffic(shape: ModelShape, settings: EngineSettings, *, on_cards: bool) -> Traffic:
-    read = in_ram = unpack = flop = 0.0
-    first = _first_card_layer(shape, settings) if on_cards else len(shape.layers)
-    for tensor in shape.tensors:
-        layer = _layer_number(tensor.name)
-        share = _share_read(tensor, layer, shape)
-        count = share * tensor.data_bytes()
-        read += count
-        unpack += count * _flop_per_byte(tensor.type)
-        experts = "_exps." in tensor.name
-        if layer is not None and (layer < first or (experts and layer < settings.cpu_moe_layers)):
-            in_ram += count
-        if layer is not None and len(tensor.dims) > 1:
-            flop += 2 * share * tensor.elements() * (PREFILL_EXPERT_FACTOR if experts else 1)
-    return Traffic(weights_bytes=read, host_bytes=in_ram, unpack_flop=unpack, prompt_flop=flop)
-
-
-def _first_card_layer(shape: ModelShape, settings: EngineSettings) -> int:
-    return 0 if settings.gpu_layers is None else max(len(shape.layers) + 1 - settings.gpu_layers, 0)
-
-
-def _layer_number(name: str) -> int | None:
-    parts = name.split(".")
-    numbers = [int(part) for part in parts[:4] if part.isdigit()]
-    return numbers[0] if numbers else None
-
-
-def _share_read(tensor: Tensor, layer: int | None, shape: ModelShape) -> float:
-    """One row of an untied input table, the used experts of all, nothing of blocks that are not loaded, else everything."""
-    if layer is None:
-        is_input = tensor.name.startswith(("token_embd", "model.embed_tokens", "per_layer_token_embd"))
-        return 0.0 if is_input and not shape.has_tied_output() else 1.0
-    if layer >= len(shape.layers):
-        return 0.0
-    one = shape.layers[layer]
-    if one.experts and ("_exps." in tensor.name or ".experts." in tensor.name):
-        return one.experts_used / one.experts
-    return 1.0
-
-
-def _flop_per_byte(kind: str) -> float:
-    if kind.startswith("IQ"):
-        return FLOP_PER_BYTE_IQ
-    if kind.endswith("_K"):
-        return FLOP_PER_BYTE_K
-    if kind == "MXFP4":
-        return FLOP_PER_BYTE_MXFP4
-    if not TENSOR_TYPES[kind].quantized:
-        return 0.0
-    return FLOP_PER_BYTE_LEGACY / 2 if kind == "Q8_0" else FLOP_PER_BYTE_LEGACY
-
-
-def _cache_bytes(shape: ModelShape, settings: EngineSettings, depth: int) -> float:
-    def one(layer: Layer) -> float:
-        if layer.attention is Attention.NONE:
-            return 0.0
-        tokens = depth
-        if layer.attention in (Attention.SLIDING, Attention.CHUNKED) and shape.window_tokens:
-            tokens = min(depth, shape.window_tokens)
-        return tokens * (
-            layer.key_width() * _element_bytes(settings.kv_cache_type_k)
-            + layer.value_width() * _element_bytes(settings.kv_cache_type_v)
-        )
-
-    return sum(one(layer) for layer in shape.layers)
-
-
-def _element_bytes(kind: str) -> float:
-    row = TENSOR_TYPES.get(kind.upper())
-    if row is None:  # vLLM's names: auto and bfloat16 are 2 bytes, the fp8 kinds one
-        return 1.0 if kind.startswith(("fp8", "int8")) else 2.0
-    return row.block_bytes / row.block_elements
-
-
 def _decode(
-    shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], host: HostDevice
+    shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], host: HostDevice, depth: int
 ) -> Estimate | None:
-    traffic = _traffic(shape, settings, on_cards=bool(devices))
-    depth = min(DEPTH_TOKENS, (settings.request_tokens() or shape.context_length) // 2)
-    cache = _cache_bytes(shape, settings, depth) * (LATENT_CACHE_FACTOR if shape.latent else 1)
+    cost = traffic(shape, settings, on_cards=bool(devices))
+    cache = cache_bytes(shape, settings, depth) * (LATENT_CACHE_FACTOR if shape.latent else 1)
     basis = f"bytes read per token over bandwidth, {depth} tokens in the cache"
     if not devices:
         if host.bandwidth_gb_s is None:
             return None
-        seconds = (traffic.weights_bytes + cache) / (host.bandwidth_gb_s * 1e9 * CPU_BANDWIDTH_SHARE)
-        return _estimate(1 / seconds, factor=2.0, basis=f"{basis}, CPU at 60 % of the memory's rate: not calibrated")
+        seconds = (cost.weights_bytes + cache) / (host.bandwidth_gb_s * 1e9 * CPU_BANDWIDTH_SHARE)
+        basis += ", CPU at 60 % of the memory's rate: not calibrated"
+        return _estimate(1 / seconds, factor=UNTESTED_RANGE, basis=basis)
     slowest = _slowest(devices, lambda one: one.bandwidth_gb_s)
     if slowest is None:
         return None
-    milliseconds = _card_milliseconds(shape, settings, devices, slowest, traffic, cache)
-    if not traffic.host_bytes:
-        return _estimate(1e3 / milliseconds, factor=1.33, basis=basis)
+    milliseconds = _card_milliseconds(shape, settings, devices, slowest, cost, cache)
+    if not cost.host_bytes:
+        return _estimate(1e3 / milliseconds, factor=_decode_range(devices), basis=basis)
     if host.bandwidth_gb_s is None:
         return None
-    milliseconds += traffic.host_bytes / (host.bandwidth_gb_s * 1e6 * CPU_BANDWIDTH_SHARE)
-    return _estimate(
-        1e3 / milliseconds, factor=2.0, basis=f"{basis}, part of the weights read from RAM: not calibrated"
-    )
+    milliseconds += cost.host_bytes / (host.bandwidth_gb_s * 1e6 * CPU_BANDWIDTH_SHARE)
+    basis += ", part of the weights read from RAM: not calibrated"
+    return _estimate(1e3 / milliseconds, factor=UNTESTED_RANGE, basis=basis)
+
+
+def _decode_range(devices: Sequence[Device]) -> float:
+    factor = DECODE_RANGE[devices[0].kind]
+    return max(factor, SEVERAL_OR_HBM_RANGE) if len(devices) > 1 or _has_hbm(devices[0]) else factor
+
+
+def _has_hbm(device: Device) -> bool:
+    return any(name in device.name.upper() for name in HBM_NAMES)
 
 
 def _slowest(devices: Sequence[Device], rate: Callable[[Device], float | None]) -> float | None:
@@ -210,44 +144,61 @@ def _card_milliseconds(
     settings: EngineSettings,
     devices: Sequence[Device],
     bandwidth_gb_s: float,
-    traffic: Traffic,
-    cache_bytes: float,
+    cost: Traffic,
+    cache: float,
 ) -> float:
     device = devices[0]
     layers = len(shape.layers)
     rate = bandwidth_gb_s * 1e6  # bytes a millisecond
     if settings.engine is EngineName.VLLM:
-        read = (traffic.weights_bytes / VLLM_WEIGHTS_SHARE + cache_bytes) / (rate * len(devices))
+        read = (cost.weights_bytes / VLLM_WEIGHTS_SHARE + cache) / (rate * len(devices))
         return read + layers * VLLM_LAYER_MILLISECONDS
-    share = WEIGHTS_SHARE[device.kind]
-    if any(name in device.name.upper() for name in HBM_NAMES):
-        share *= HBM_FACTOR
-    on_card = traffic.weights_bytes - traffic.host_bytes
-    milliseconds = on_card / (rate * share) + cache_bytes / (rate * CACHE_SHARE[device.kind])
-    if device.fp16_tflops:
-        milliseconds += traffic.unpack_flop / (device.fp16_tflops * FP32_SHARE * 1e9)
+    share = WEIGHTS_SHARE[device.kind] * (HBM_FACTOR if _has_hbm(device) else 1)
+    on_card = cost.weights_bytes - cost.host_bytes
+    milliseconds = on_card / (rate * share) + cache / (rate * CACHE_SHARE[device.kind])
+    tflops = device.fp32_tflops or (device.fp16_tflops or 0) * FP32_SHARE
+    if tflops:
+        milliseconds += cost.unpack_flop / (tflops * 1e9)
     moe = MOE_LAYER_FACTOR if any(layer.experts for layer in shape.layers) else 1.0
     milliseconds += layers * LAYER_MILLISECONDS[device.kind] * moe
     return milliseconds + HOP_MILLISECONDS * (len(devices) - 1)
 
 
-def _prefill(shape: ModelShape, settings: EngineSettings, devices: Sequence[Device]) -> Estimate | None:
-    tflops = _slowest(devices, lambda one: one.fp16_tflops) if devices else None
-    bandwidth = _slowest(devices, lambda one: one.bandwidth_gb_s) if devices else None
+def _prefill(
+    shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], prompt_tokens: int
+) -> Estimate | None:
+    if not devices:
+        return None
+    cost = traffic(shape, settings, on_cards=True)
+    if settings.engine is EngineName.VLLM:
+        return _vllm_prefill(shape, settings, devices, cost)
+    milliseconds = prefill.milliseconds(shape, settings, devices, cost, prompt_tokens=prompt_tokens, depth_tokens=0)
+    if milliseconds is None:
+        return None
+    rows = settings.ubatch_tokens
+    basis = f"arithmetic and power limit of the card, a prompt of {prompt_tokens} tokens in batches of {rows}"
+    if cost.host_bytes:
+        basis += ", a third of it with weights copied from RAM: not calibrated"
+        return _estimate(1e3 / milliseconds / 3, factor=2 * UNTESTED_RANGE, basis=basis)
+    factor = PREFILL_RANGE[devices[0].kind]
+    factor = max(factor, SEVERAL_PREFILL_RANGE) if len(devices) > 1 else factor
+    return _estimate(1e3 / milliseconds, factor=factor, basis=basis)
+
+
+def _vllm_prefill(
+    shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], cost: Traffic
+) -> Estimate | None:
+    tflops = _slowest(devices, lambda one: one.fp16_tflops)
+    bandwidth = _slowest(devices, lambda one: one.bandwidth_gb_s)
     if tflops is None or bandwidth is None:
         return None
-    traffic = _traffic(shape, settings, on_cards=True)
-    is_vllm = settings.engine is EngineName.VLLM
-    share = VLLM_PREFILL_SHARE if is_vllm else PREFILL_SHARE
-    rows = settings.batch_tokens if is_vllm else settings.ubatch_tokens
-    milliseconds = traffic.prompt_flop / (tflops * 1e9 * share)
-    milliseconds += (shape.weights_bytes() / (bandwidth * 1e6) + len(shape.layers) * PREFILL_LAYER_MILLISECONDS) / rows
-    basis = f"arithmetic at {share:.0%} of the dense fp16 rate, batches of {rows} tokens"
-    if traffic.host_bytes:
-        return _estimate(
-            1e3 / milliseconds / 3, factor=4.0, basis=f"{basis}, a third of it with weights copied from RAM"
-        )
-    return _estimate(1e3 / milliseconds, factor=2.0, basis=basis)
+    rows = settings.batch_tokens
+    flop = cost.dense_flop + cost.expert_flop * VLLM_PREFILL_EXPERT_FACTOR
+    milliseconds = flop / (tflops * 1e9 * VLLM_PREFILL_SHARE)
+    read = shape.weights_bytes() / (bandwidth * 1e6)
+    milliseconds += (read + len(shape.layers) * VLLM_PREFILL_LAYER_MILLISECONDS) / rows
+    basis = f"arithmetic at {VLLM_PREFILL_SHARE:.0%} of the dense fp16 rate, batches of {rows} tokens"
+    return _estimate(1e3 / milliseconds, factor=UNTESTED_RANGE, basis=basis)
 
 
 def _load(shape: ModelShape, settings: EngineSettings, read_bytes_per_second: float | None) -> Estimate:
@@ -263,7 +214,7 @@ def _load(shape: ModelShape, settings: EngineSettings, read_bytes_per_second: fl
         low=size / fast + fixed / 2,
         high=size / slow + 2 * fixed,
         confidence=Confidence.LOW,
-        basis=f"weights at an assumed 500 MB/s (150 MB/s to 3 GB/s): the disk was not measured; {fixed:.0f} s to start",
+        basis=f"weights at an assumed 500 MB/s (150 MB/s to 7 GB/s): the disk was not measured; {fixed:.0f} s to start",
     )
 
 
