@@ -7,6 +7,7 @@ the names of safetensors and of GGUF files.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from llmops.domain.model import ModelShape, Tensor, is_tower
 from llmops.domain.units import padded
@@ -38,31 +39,62 @@ class Cut:
     replicas: int = 1
     by_expert: bool = False
     tower_on_every_rank: bool = False
-    text_only: bool = False
-    with_drafter: bool = False
 
 
-def rank_weights_bytes(shape: ModelShape, cut: Cut, *, stage: int = 0) -> int:
-    """Bytes on each rank of one stage. A tied output is one matrix, but a second one where it is on another stage."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankWeights:
+    """Bytes on one rank: the text model, the MTP block that speculation loads, the tower of images and audio."""
+
+    text: int
+    draft: int
+    tower: int
+
+
+class _Same:
+    """A shape by its identity: comparing tens of thousands of tensors would take longer than counting them."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: ModelShape) -> None:
+        self.shape = shape
+
+    def __hash__(self) -> int:
+        return id(self.shape)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.shape is other.shape
+
+
+def rank_weights(shape: ModelShape, cut: Cut, *, stage: int = 0) -> RankWeights:
+    """Each rank of one stage. A tied output is one matrix, but a second one where it is on another stage."""
+    return _counted(_Same(shape), cut, stage)
+
+
+@lru_cache(maxsize=64)
+def _counted(same: _Same, cut: Cut, stage: int) -> RankWeights:
+    shape = same.shape
     stages = cut.stages or ((0, len(shape.layers)),)
     first, last = stages[stage]
     is_first, is_last = stage == 0, stage == len(stages) - 1
-    total = 0
+    tied = is_last and shape.has_tied_output()
+    text = draft = tower = 0
     for tensor in shape.tensors:
-        at = _layer(tensor.name)
-        if is_tower(tensor.name):
-            total += _tower_bytes(tensor, cut) if is_first else 0
-        elif _is_drafted(tensor.name, at, shape):
-            total += _rank_bytes(tensor, cut, shape) if is_last and cut.with_drafter else 0
+        name = tensor.name
+        if is_tower(name):
+            tower += _tower_bytes(tensor, cut) if is_first else 0
+            continue
+        at = _layer(name)
+        if _is_drafted(name, at, shape):
+            draft += _rank_bytes(tensor, at, cut, shape) if is_last else 0
         elif at is not None:
-            total += _rank_bytes(tensor, cut, shape) if first <= at < last else 0
-        elif _EMBEDDING.search(tensor.name):
-            total += _vocabulary_bytes(tensor, cut) if is_first or (is_last and shape.has_tied_output()) else 0
-        elif _HEAD.search(tensor.name):
-            total += _vocabulary_bytes(tensor, cut) if is_last else 0
-        else:
-            total += _rank_bytes(tensor, cut, shape) if is_first or is_last else 0
-    return total
+            text += _rank_bytes(tensor, at, cut, shape) if first <= at < last else 0
+        elif _EMBEDDING.search(name):
+            text += _vocabulary_bytes(tensor, cut) if is_first or tied else 0
+        elif _HEAD.search(name):
+            text += _vocabulary_bytes(tensor, cut) if is_last else 0
+        elif is_first or is_last:
+            text += _rank_bytes(tensor, at, cut, shape)
+    return RankWeights(text=text, draft=draft, tower=tower)
 
 
 def vocabulary_rows(shape: ModelShape) -> int:
@@ -71,7 +103,7 @@ def vocabulary_rows(shape: ModelShape) -> int:
 
 
 def _layer(name: str) -> int | None:
-    found = None if is_tower(name) else _LAYER.search(name)
+    found = _LAYER.search(name)
     return int(found[1]) if found else None
 
 
@@ -81,8 +113,6 @@ def _is_drafted(name: str, at: int | None, shape: ModelShape) -> bool:
 
 
 def _tower_bytes(tensor: Tensor, cut: Cut) -> int:
-    if cut.text_only:
-        return 0
     is_cut = len(_dims(tensor)) > 1 and not cut.tower_on_every_rank and "norm" not in tensor.name
     return _part(tensor.data_bytes(), cut.tensor if is_cut else 1)
 
@@ -96,7 +126,7 @@ def _vocabulary_bytes(tensor: Tensor, cut: Cut) -> int:
     return _part(size, cut.tensor)
 
 
-def _rank_bytes(tensor: Tensor, cut: Cut, shape: ModelShape) -> int:
+def _rank_bytes(tensor: Tensor, at: int | None, cut: Cut, shape: ModelShape) -> int:
     name, size = tensor.name, _stored_bytes(tensor)
     if _EXPERT.search(name) and not _REPLICATED.search(name):
         return _part(size, cut.tensor * cut.replicas if cut.by_expert else cut.tensor)
@@ -104,7 +134,7 @@ def _rank_bytes(tensor: Tensor, cut: Cut, shape: ModelShape) -> int:
         return size
     if len(_dims(tensor)) < 2 and _ROW_MATRIX.search(name):
         return size
-    layer = shape.layers[min(_layer(name) or 0, len(shape.layers) - 1)]
+    layer = shape.layers[min(at or 0, len(shape.layers) - 1)]
     if _KEY_VALUE.search(name):
         return _part(size, min(cut.tensor, max(layer.kv_heads, 1)))
     if _FUSED.search(name) and layer.kv_heads:

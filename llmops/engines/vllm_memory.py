@@ -18,7 +18,7 @@ from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, L
 from llmops.domain.model import Attention, ModelShape, is_tower
 from llmops.domain.units import GIB, MIB
 from llmops.engines.pool_groups import UngroupableError
-from llmops.engines.rank_weights import Cut, rank_weights_bytes, vocabulary_rows
+from llmops.engines.rank_weights import Cut, rank_weights, vocabulary_rows
 from llmops.engines.vllm_blocks import Pools, pools, stage_bounds
 from llmops.engines.vllm_defaults import resolved
 from llmops.engines.vllm_pages import NO_DRAFT_LAYERS
@@ -137,16 +137,14 @@ def taken(shape: ModelShape, settings: EngineSettings, *, stage: int, constants:
         by_expert=told.expert_parallel,
         tower_on_every_rank=told.replicated_tower,
     )
-    text = rank_weights_bytes(shape, replace(cut, text_only=True), stage=stage)
-    drafted = "mtp" in told.drafter and told.drafted_tokens > 0
-    draft = rank_weights_bytes(shape, replace(cut, text_only=True, with_drafter=drafted), stage=stage) - text
-    tower = 0 if told.text_only else rank_weights_bytes(shape, cut, stage=stage) - text
+    own = rank_weights(shape, cut, stage=stage)
+    is_drafted = "mtp" in told.drafter and told.drafted_tokens > 0
     is_last = stage == told.pipeline_parallel - 1
     parallel = settings.tensor_parallel * told.pipeline_parallel > 1
     return Taken(
-        weights=text + constants.weights,
-        draft=draft,
-        tower=tower,
+        weights=own.text + constants.weights,
+        draft=own.draft if is_drafted else 0,
+        tower=0 if told.text_only else own.tower,
         peak=_peak(shape, settings, told, constants, is_last=is_last),
         graphs=0 if told.eager else constants.graphs,
         libraries=constants.libraries_parallel if parallel else constants.libraries,
