@@ -10,6 +10,9 @@ from enum import StrEnum
 PATTERNS_LIMIT = 100
 """Patterns with wildcards in one list; plain names may be as many as the file holds."""
 PATTERN_LENGTH = 300
+ROOTS = ("model.", "model.language_model.", "language_model.model.", "backbone.")
+"""How the names of published checkpoints begin, of text models and of their multimodal forms."""
+_ROOT = re.compile(r"(?:thinker\\?\.)?(?:model\\?\.|language_model\\?\.|backbone\\?\.){1,3}(?=layers)")
 _ANY = re.compile(r"\.[*+]\??")
 _SAFE = re.compile(
     r"(?: [A-Za-z0-9_/:-] | \\[.dw_/-] | \\d\+ | \. | \[[A-Za-z0-9_^-]{1,40}\][+]? | \((?:\?:)?[A-Za-z0-9_.|\\d-]{0,200}\)\?? )*",
@@ -27,23 +30,30 @@ class Flavour(StrEnum):
 
 
 class Modules:
-    """A list of modules; `unclear` are the entries that are not understood."""
+    """A list of modules; `unclear` are the entries that are not understood.
 
-    __slots__ = ("_flavour", "_names", "_parts", "_patterns", "unclear")
+    Modules are asked for by their name below the root (`layers.7.mlp.up_proj`, `lm_head`), and entries are kept so.
+    """
+
+    __slots__ = ("_names", "_parts", "_patterns", "_rooted", "unclear")
 
     def __init__(self, entries: Sequence[str], flavour: Flavour) -> None:
-        self._flavour = flavour
-        self._names = {entry for entry in entries if not entry.startswith("re:") and "*" not in entry}
-        self._parts = sorted(self._names)[:1000] if flavour is Flavour.PART else []
+        plain = {entry for entry in entries if not entry.startswith("re:") and "*" not in entry}
+        self._names = {_ROOT.sub("", entry, count=1) for entry in plain}
+        self._parts = sorted(plain)[:200] if flavour is Flavour.PART else []
         self._patterns: list[tuple[re.Pattern[str], ...]] = []
+        self._rooted: list[tuple[re.Pattern[str], ...]] = []
         unclear: list[str] = []
         written = dict.fromkeys(entry for entry in entries if entry.startswith("re:") or "*" in entry)
         for entry in written:
-            pieces = _regex(entry[3:]) if entry.startswith("re:") else _wildcard(entry)
-            if pieces is None or len(self._patterns) >= PATTERNS_LIMIT:
+            text = _ROOT.sub("", entry.removeprefix("re:").removeprefix("^"), count=1)
+            pieces = _regex(text) if entry.startswith("re:") else _wildcard(text)
+            if pieces is None or len(self._patterns) + len(self._rooted) >= PATTERNS_LIMIT:
                 unclear.append(entry)
-            else:
+            elif not pieces[0].pattern or pieces[0].pattern.startswith("layers"):
                 self._patterns.append(pieces)
+            else:
+                self._rooted.append(pieces)
         self.unclear = tuple(unclear)
 
     def has(self, names: Iterable[str]) -> bool:
@@ -55,9 +65,13 @@ class Modules:
             start in self._names for start in _starts(name)
         ):
             return True
-        if any(part in name for part in self._parts):
+        whole = f"model.{name}"
+        if any(part in whole for part in self._parts) or any(_matches(pieces, name) for pieces in self._patterns):
             return True
-        return any(_matches(pieces, name) for pieces in self._patterns)
+        if not self._rooted:
+            return False
+        rooted = [name, *(root + name for root in ROOTS)]
+        return any(_matches(pieces, one) for pieces in self._rooted for one in rooted)
 
 
 def _endings(name: str) -> Iterable[str]:

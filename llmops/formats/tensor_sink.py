@@ -4,8 +4,6 @@ from llmops.domain.model import Tensor
 from llmops.formats.config_quantization import Quantization
 from llmops.formats.stored_matrix import Stored, stored_tensors
 
-_ROOTS = ("model.", "model.language_model.", "language_model.model.", "backbone.", "thinker.model.", "")
-"""How published checkpoints of text models and of their multimodal forms begin."""
 _OTHER_WORDS = {
     "mlp.": ("block_sparse_moe.", "feed_forward.", "mixer.", "ffn."),
     "mamba.": ("mixer.",),
@@ -65,9 +63,9 @@ class Sink:
         self.tensors += stored_tensors(layout, stem, columns, rows, stack=stack, dtype=self._dtype)
 
     def _modules(self, module: str) -> tuple[str, ...]:
-        """All names that a checkpoint may have for it."""
+        """All names below the root that a checkpoint may have for it."""
         if self._layer is None:
-            return (module, f"model.{module}", f"language_model.{module}", f"model.language_model.{module}")
+            return (module,)
         words = [module]
         for start, others in _OTHER_WORDS.items():
             if module.startswith(start):
@@ -76,4 +74,4 @@ class Sink:
             last = module.rpartition(".")[2]
             words += [word.replace(last, other) for word in tuple(words) for other in _EXPERT_WORDS.get(last, ())]
             words += [word.replace(".experts.0.", ".experts.") for word in tuple(words)]
-        return tuple(f"{root}layers.{self._layer}.{word}" for word in words for root in _ROOTS)
+        return tuple(f"layers.{self._layer}.{word}" for word in words)
