@@ -1,6 +1,7 @@
 """`vllm serve` lines that others wrote: how their words are read, and what is said of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.units import GIB
 from llmops.engines import vllm_explained
+from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.vllm_arguments import read
 from llmops.engines.vllm_flags import FLAGS, JSON, NUMBERS
+from llmops.engines.vllm_memory import CENTRAL, taken
 from llmops.formats.config_json import model_shape
 
 CONFIGS = Path(__file__).parent / "recorded" / "config_json"
@@ -212,3 +215,30 @@ def test_heads_that_do_not_divide_end_the_start() -> None:
     cards = (H100, H100, H100)
     assert "32 heads" in advice("-tp", "3", on=cards)["EXP053"].message
     assert not ledger(meaning("-tp", "3", "--max-model-len", "8192"), *cards).fits()
+
+
+def test_a_quantized_latent_is_unpacked_for_decoding() -> None:
+    """61 layers of 128 heads, 128 + 128 wide, over a rank of 512, in 16 bit: 1.9 GiB on one rank of one."""
+    quantized, plain = shape("deepseek-v3"), shape("deepseek-v3", quantization_config=None)
+    extra = [
+        taken(one, meaning("--max-num-seqs", "8").settings, stage=0, constants=CENTRAL).weights
+        - rank_weights(one, Cut(stages=((0, 61),))).text
+        for one in (quantized, plain)
+    ]
+    assert extra[0] - extra[1] == 61 * 128 * 256 * 512 * 2
+
+
+def test_a_larger_card_never_has_a_smaller_pool_and_a_longer_request_never_fewer_blocks() -> None:
+    sizes = [20, 24, 40, 80]
+    pools = [
+        ledger(
+            meaning("--max-num-seqs", "64", "--max-model-len", "8192"), replace(H100, capacity_bytes=size * GIB)
+        ).pool
+        for size in sizes
+    ]
+    counts = [pool.num_blocks for pool in pools if pool is not None]
+    assert counts == sorted(counts)
+    assert len(set(counts)) == len(sizes)
+    words = [("--max-model-len", str(1 << at), "--kv-cache-memory-bytes", "8G") for at in range(8, 17)]
+    shares = [pool.max_concurrency for one in words if (pool := ledger(meaning(*one)).pool) is not None]
+    assert shares == sorted(shares, reverse=True)

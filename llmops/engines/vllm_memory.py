@@ -9,6 +9,7 @@ second dummy pass is not in them.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -63,6 +64,11 @@ SAFE = Constants(
     peak=307 * MIB,
     graphs=410 * MIB,
 )
+WIDE_TYPES = frozenset({"BF16", "F16", "F32"})
+_DECOMPRESSING = re.compile(
+    r"kv_b_proj\.(?:weight|qweight|weight_packed)$|attn_kv_b\.(?:weight|qweight|weight_packed)$"
+)
+
 WIDE_ROWS, NARROW_ROWS = 10, 2
 """Rows of the hidden width, and of the feed-forward's, that one token of the forward pass holds at its widest."""
 
@@ -142,13 +148,24 @@ def taken(shape: ModelShape, settings: EngineSettings, *, stage: int, constants:
     is_last = stage == told.pipeline_parallel - 1
     parallel = settings.tensor_parallel * told.pipeline_parallel > 1
     return Taken(
-        weights=own.text + constants.weights,
+        weights=own.text + _unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
         draft=own.draft if is_drafted else 0,
         tower=0 if told.text_only else own.tower,
         peak=_peak(shape, settings, told, constants, is_last=is_last),
         graphs=0 if told.eager else constants.graphs,
         libraries=constants.libraries_parallel if parallel else constants.libraries,
     )
+
+
+def _unpacked_bytes(shape: ModelShape, layers: tuple[int, int], ranks: int) -> int:
+    """A quantized `kv_b_proj` is kept in 16 bit as well, for decoding (mla_attention.py, `split_kv_b_proj`)."""
+    latent = shape.latent
+    is_quantized = any(tensor.type not in WIDE_TYPES for tensor in shape.tensors if _DECOMPRESSING.search(tensor.name))
+    if latent is None or not is_quantized:
+        return 0
+    both = latent.key_length - latent.rope_length + latent.value_length
+    heads = sum(layer.heads for layer in shape.layers[slice(*layers)] if layer.attention is Attention.LATENT)
+    return 2 * heads * both * latent.rank // ranks
 
 
 def _peak(
