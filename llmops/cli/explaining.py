@@ -78,7 +78,7 @@ def open_named(question: Question, *, stand_in: str | None, quantization: str | 
 def _opened(question: Question, text: str, quantization: str) -> Opened:
     return open_model(
         text,
-        engine=EngineChoice.AUTO,
+        engine=EngineChoice.OLLAMA if question.meaning.engine is EngineName.OLLAMA else EngineChoice.AUTO,
         quantization=quantization,
         rooms_bytes=question.place.rooms_bytes(),
         pinned=False,

@@ -5,7 +5,7 @@ A file on this disk is opened here; what lies elsewhere, in `opening_elsewhere`,
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +81,8 @@ def open_model(
 
     `pinned` asks for files with digests: a catalogue id is then taken from its GGUF repository at the hub.
     """
+    if engine is EngineChoice.OLLAMA and (stored := _in_ollama(text)) is not None:
+        return stored
     source = parse_model(
         text,
         exists=lambda path: Path(path).exists(),
@@ -90,8 +92,10 @@ def open_model(
     if source.kind is SourceKind.LOCAL:
         return _local(Path(source.path or text), engine, None if quantization == "auto" else quantization)
     if source.kind is SourceKind.OLLAMA:
-        hint = "give the GGUF file itself: `hf:org/repo:QUANT` or a local path"
-        raise WrongUsage(f"`{text}` is a name of the Ollama library, which this version does not read", hint=hint)
+        if (stored := _in_ollama(text)) is not None:
+            return stored
+        hint = "`ollama pull` brings it here, or give the GGUF file itself: `hf:org/repo:QUANT` or a local path"
+        raise WrongUsage(f"`{text}` is a name of the Ollama library, and no Ollama here has it", hint=hint)
     from llmops.cli import opening_elsewhere
 
     wanted = source.selector or (None if quantization == "auto" else quantization)
@@ -103,6 +107,20 @@ def open_model(
     if row is None:
         raise WrongUsage(f"no model `{text}` in the catalogue", hint="`llmops catalog models` lists them")
     return opening_elsewhere.from_catalogue(source, row, engine, wanted, rooms_bytes, sources, pinned=pinned)
+
+
+def _in_ollama(text: str) -> Opened | None:
+    """A model that an Ollama on this host has pulled, served by it."""
+    from llmops.hub.ollama_store import stored_model
+
+    stored = stored_model(text.strip())
+    if stored is None:
+        return None
+    opened = _local_gguf(stored.file, EngineName.OLLAMA)
+    notes = [f"`{text.strip()}` is the file {stored.file.name[:19]}… of the Ollama here", *opened.notes]
+    if stored.parameters:
+        notes.append(f"the model brings {', '.join(stored.parameters)}, which go before the server's variables")
+    return replace(opened, name=text.strip(), notes=tuple(notes))
 
 
 def engine_for(choice: EngineChoice, natural: EngineName, *, what: str) -> EngineName:
@@ -173,12 +191,30 @@ def _directory(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
     return _checkpoint(path, choice, wanted)
 
 
+def _weights(path: Path) -> list[Path]:
+    """The safetensors that make one model: those of its index, else all but a second copy under Mistral's own names."""
+    from llmops.formats.beside_config import INDEX_LIMIT_BYTES, shard_names
+
+    index = path / "model.safetensors.index.json"
+    found = sorted(one for one in path.glob("*.safetensors") if one.name != "adapter_model.safetensors")
+    own = [one for one in found if not one.name.startswith("consolidated")]
+    if not index.exists():
+        return own or found
+    with local_reader(index) as reader:
+        named = [path / name for name in shard_names(reader.read(0, min(reader.bytes, INDEX_LIMIT_BYTES)))]
+    missing = [one for one in named if not one.exists()]
+    if missing and found:
+        message = f"`{missing[0].name}`, one of {len(named)} parts, is not beside its index"
+        raise WrongInput(message, hint="`llmops pull` fetches what is missing", where=Where(file=str(missing[0])))
+    return [] if missing else named
+
+
 def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
     """A directory of safetensors, or of a config.json alone; for llama.cpp what llama-quantize would make of it."""
     from llmops.cli.opening_config import config_shape, gguf_shapes
     from llmops.formats.beside_config import NAMES
 
-    weights = sorted(path.glob("*.safetensors"))
+    weights = _weights(path)
     is_for_vllm = choice is not EngineChoice.LLAMA_CPP
     engine = (
         engine_for(choice, EngineName.VLLM, what="a directory with a `config.json`")
