@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from llmops.cli.vllm_config import with_config_file
 from llmops.domain.engine import Device, DeviceKind, EngineName, HostDevice
+from llmops.domain.errors import WrongInput
 from llmops.domain.explained import EngineProcess, Meaning
 from llmops.domain.finding import Finding
 from llmops.domain.ledger import Ledger
@@ -242,3 +244,38 @@ def test_a_larger_card_never_has_a_smaller_pool_and_a_longer_request_never_fewer
     words = [("--max-model-len", str(1 << at), "--kv-cache-memory-bytes", "8G") for at in range(8, 17)]
     shares = [pool.max_concurrency for one in words if (pool := ledger(meaning(*one)).pool) is not None]
     assert shares == sorted(shares, reverse=True)
+
+
+def test_a_configuration_file_is_read_and_the_line_wins(tmp_path: Path) -> None:
+    path = tmp_path / "vllm.yaml"
+    path.write_text(
+        "max-model-len: 4096\nmax_num_seqs: 16\nenforce-eager: true\nenable-prefix-caching: false\n"
+        "speculative-config:\n  method: ngram\n  num_speculative_tokens: 3\n"
+    )
+    process = EngineProcess(
+        engine=EngineName.VLLM, argv=("org/model", "--config", str(path), "--max-model-len", "8192")
+    )
+    done = with_config_file(process)
+    said = vllm_explained.meaning(done)
+    assert said.model.repository == "hf:org/model"
+    assert (said.settings.context_size, said.settings.parallel) == (8192, 16)
+    assert said.settings.pool is not None
+    assert (said.settings.pool.eager, said.settings.pool.drafter, said.settings.pool.drafted_tokens) == (
+        True,
+        "ngram",
+        3,
+    )
+    assert not said.findings
+
+
+def test_a_configuration_file_that_is_not_here_is_said(tmp_path: Path) -> None:
+    process = EngineProcess(engine=EngineName.VLLM, argv=("org/model", f"--config={tmp_path}/none.yaml"))
+    said = vllm_explained.meaning(with_config_file(process))
+    assert [one.code for one in said.findings] == ["EXP012"]
+
+
+def test_a_configuration_file_that_is_no_table_is_a_wrong_input(tmp_path: Path) -> None:
+    (tmp_path / "vllm.yaml").write_text("- 1\n")
+    process = EngineProcess(engine=EngineName.VLLM, argv=("m", "--config", str(tmp_path / "vllm.yaml")))
+    with pytest.raises(WrongInput, match="table of options"):
+        with_config_file(process)

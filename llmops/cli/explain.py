@@ -15,9 +15,11 @@ from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
 from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
 from llmops.cli.starting import from_file, is_file_name, typed
+from llmops.cli.vllm_config import with_config_file
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.explained import EngineProcess, FlagSource, Meaning
 from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.ledger import Ledger
 from llmops.domain.programs import Runner
 from llmops.domain.units import size_bytes
 from llmops.engines.explainers import EXPLAINERS
@@ -49,6 +51,7 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
         message = f"`{options.gpu_memory_reserve}` is not a size"
         raise WrongUsage(message, hint="write it with its unit: 1GiB, 512MiB")
     process, found = _process(options, environment)
+    process = with_config_file(process)
     explainer = EXPLAINERS[process.engine]
     meaning = explainer.meaning(process)
     place = hardware(gpus=options.gpus, facts=options.facts, runner=runner)
@@ -74,7 +77,9 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
     if ledger is not None and not ledger.fits():
         message = f"it does not fit: {'; '.join(what_is_missing(ledger))}"
         found.append(
-            Finding(code="EXP010", status=Status.FAIL, message=message, fix=proposed.fix if proposed else None)
+            Finding(
+                code="EXP010", status=Status.FAIL, message=message, fix=proposed.fix if proposed else _shorter(ledger)
+            )
         )
     explained = Explained(
         meaning=meaning,
@@ -118,6 +123,13 @@ def _process(options: Options, environment: Mapping[str, str]) -> tuple[EnginePr
         hint = "understood are `llama-server …`, `vllm serve …`, `ollama serve` and wrappers before them, behind `--`; or a file"
         raise WrongUsage(f"`{options.words[0][:60]}` starts no engine that is understood", hint=hint)
     return found, _local_configuration(found)
+
+
+def _shorter(ledger: Ledger) -> str | None:
+    """The longest request that the pool surely holds, where that is all that stands in the way."""
+    pool = ledger.pool
+    is_pool = pool is not None and not pool.holds_one and all(one.spare_bytes() >= 0 for one in ledger.devices)
+    return f"`--max-model-len {pool.longest_tokens}`" if pool is not None and is_pool and pool.longest_tokens else None
 
 
 def _local_configuration(process: EngineProcess) -> list[Finding]:
