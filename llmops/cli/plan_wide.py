@@ -204,7 +204,8 @@ def _device(gpu: GpuRow) -> Device:
 
 def _candidate(row: ModelRow, options: Options) -> Candidate:
     kinds = None if options.quantization is None else (options.quantization.upper(),)
-    return Candidate(row, _beside(bare_shape(row), options.kv_cache_type), quantizations=kinds)
+    shape = bare_shape(row)
+    return Candidate(row, shape, _beside(shape, options.kv_cache_type), quantizations=kinds)
 
 
 def _beside(shape: ModelShape, kv_cache_type: str) -> Callable[[int, int], Taken]:
@@ -221,7 +222,7 @@ def _decode(one: Candidate, cards: Sequence[Device], choice: Choice) -> Estimate
     """One request alone; encoders do not decode."""
     if one.row.embedding_model:
         return None
-    shape = replace(bare_shape(one.row), tensors=one.grouped.tensors(choice.quantization))
+    shape = replace(one.shape, tensors=one.grouped.tensors(choice.quantization))
     settings = EngineSettings(engine=EngineName.LLAMA_CPP, context_size=choice.context_tokens, parallel=1)
     told = speed(shape, settings, devices=tuple(cards), host=NO_HOST, read_bytes_per_second=None)
     return told.decode_tokens_per_second

@@ -3,7 +3,7 @@
 The row's pattern says what a layer is; which windows llama.cpp honours is its own (b11434, src/llama-model.cpp and src/models).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.model import Attention, Indexer, LatentAttention, Layer, RecurrentState
@@ -51,9 +51,9 @@ def latent(row: ModelRow) -> LatentAttention | None:
     return LatentAttention(rank=rank, rope_length=rope, key_length=nope + rope, value_length=value)
 
 
-def window_tokens(row: ModelRow) -> int | None:
-    """The window, where llama.cpp has one for this architecture."""
-    slides = any(one.attention in (Attention.SLIDING, Attention.CHUNKED) for one in _layers(row))
+def window_tokens(row: ModelRow, built: Sequence[Layer]) -> int | None:
+    """The window, where llama.cpp has one for this architecture: where any of the layers slides."""
+    slides = any(one.attention in (Attention.SLIDING, Attention.CHUNKED) for one in built)
     return row.window_tokens if slides else None
 
 

@@ -46,15 +46,16 @@ def quantized(row: ModelRow, *, quantization: str, has_matrix: bool = False) -> 
 
 def bare_shape(row: ModelRow) -> ModelShape:
     """All of the shape but its tensors."""
+    built = layers(row)
     unsized = NOT_SIZED.get(row.gguf_architecture or "")
     return ModelShape(
         architecture=row.gguf_architecture or "",
         name=row.id,
-        layers=layers(row),
+        layers=built,
         embedding_length=row.hidden,
         vocabulary=vocabulary(row),
         context_length=row.context_length,
-        window_tokens=window_tokens(row),
+        window_tokens=window_tokens(row, built),
         latent=latent(row),
         tensors=(),
         tensors_confidence=Confidence.CALIBRATED,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.engine import Device
+from llmops.domain.model import ModelShape
 from llmops.domain.wide import Choice, QuantizationFit
 from llmops.sizing.grouped import Grouped, Stored
 from llmops.sizing.ladder import QUALITY
@@ -62,10 +63,13 @@ class WideFit:
 class Candidate:
     """A model made ready: its sizes by quantization, and what stands beside them, each asked once."""
 
-    __slots__ = ("_beside", "_known", "grouped", "row", "stored")
+    __slots__ = ("_beside", "_known", "grouped", "row", "shape", "stored")
 
-    def __init__(self, row: ModelRow, beside: Beside, *, quantizations: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, row: ModelRow, shape: ModelShape, beside: Beside, *, quantizations: Sequence[str] | None = None
+    ) -> None:
         self.row = row
+        self.shape = shape
         self.grouped = Grouped(row)
         self.stored: tuple[Stored, ...] = (
             self.grouped.every() if quantizations is None else self.grouped.every(quantizations)
