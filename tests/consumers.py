@@ -44,6 +44,8 @@ CONSUMERS: dict[str, Consumer] = {
         ),
         Consumer("haproxy", "haproxy", ("haproxy",)),
         Consumer("promtool", "promtool", ("prometheus",)),
+        Consumer("logrotate", "logrotate", ("logrotate",)),
+        Consumer("sysctl", "sysctl", ("procps",)),
         Consumer("systemd-analyze", "systemd-analyze", ("systemd",)),
         Consumer("openssl", "openssl", ("openssl",)),
         Consumer("curl", "curl", ("curl", "ca-certificates")),

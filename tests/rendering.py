@@ -16,7 +16,7 @@ from llmops.library import shipped
 from llmops.render import render
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-EVERY_TARGET = ("systemd", "env", "compose", "nginx", "haproxy", "prometheus")
+EVERY_TARGET = ("systemd", "env", "compose", "nginx", "haproxy", "prometheus", "host-tuning")
 
 CASES: dict[str, Lock] = {
     "llama_cpp_cpu": locks.lock({"chat": locks.llama_cpu()}, targets=EVERY_TARGET),

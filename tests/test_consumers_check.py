@@ -26,12 +26,14 @@ LOCK = CASES["llama_cpp_cpu"]
 ROOT = Path(__file__).parents[1]
 
 
-def _check(target: str, *, old: str = "", new: str = "", environment: Mapping[str, str] | None = None) -> Consumed:
+def _check(
+    target: str, *, program: str = "", old: str = "", new: str = "", environment: Mapping[str, str] | None = None
+) -> Consumed:
     """One target of the CPU case, with `old` replaced by `new` in its files."""
     files = [replace(file, text=file.text.replace(old, new) if old else file.text) for file in rendered(LOCK)]
     mine = [file for file in files if file.target == target]
     assert not old or any(new in file.text for file in mine)
-    [consumed] = check(
+    consumed = check(
         mine,
         site=site_of(LOCK),
         runner=Programs(environment if environment is not None else os.environ),
@@ -39,7 +41,7 @@ def _check(target: str, *, old: str = "", new: str = "", environment: Mapping[st
         is_there=lambda _: False,
         now=NOW,
     )
-    return consumed
+    return next(one for one in consumed if one.target == target and one.program.startswith(program))
 
 
 BROKEN = {
@@ -52,6 +54,9 @@ BROKEN = {
     "unknown variable": ("nginx", "X-Forwarded-For $remote_addr;", "X-Forwarded-For ${LLM_KEY};", "llm_key"),
     "a warning": ("nginx", "listen 127.0.0.1:8443 ssl;", "listen 127.0.0.1:8443 ssl; server_name localhost;", "[warn]"),
     "a missing script": ("nginx", "from keys.js", "from other.js", "other.js"),
+    "unknown keyword": ("haproxy", "option abortonclose", "option abort-on-close", "unknown option"),
+    "a line without effect": ("haproxy", "    balance leastconn\n", "    balance leastconn\n    bind :1\n", "bind"),
+    "a metric that is none": ("prometheus", "expr: up{", "expr: up{{", "unexpected"),
     "unknown service key": ("compose", "read_only: true\n    cap", "readonly: true\n    cap", "readonly"),
     "an unset variable": ("compose", "user: ", "hostname: ${NOT_SET}\n    user: ", "NOT_SET"),
     "a duration without a unit": ("compose", "interval: 10s", "interval: 10", "interval"),
@@ -59,7 +64,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose")
+@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose", "haproxy", "promtool")
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_file_is_refused_in_the_consumers_words(case: str) -> None:
     target, old, new, words = BROKEN[case]
@@ -70,14 +75,14 @@ def test_a_broken_file_is_refused_in_the_consumers_words(case: str) -> None:
     assert [finding.code for finding in consumed.findings()][:1] == ["RND101"]
 
 
-@pytest.mark.parametrize("target", ["systemd", "nginx", "compose"])
+@pytest.mark.parametrize("target", ["systemd", "nginx", "compose", "haproxy", "prometheus"])
 def test_an_absent_consumer_is_a_skip_with_the_way_to_get_it(target: str, tmp_path: Path) -> None:
     class Nothing(Programs):
         def find(self, program: str) -> str | None:
             return None
 
     files = [file for file in rendered(LOCK) if file.target == target]
-    [consumed] = check(
+    consumed, *_ = check(
         files, site=site_of(LOCK), runner=Nothing({}), env_problems=lambda _: [], is_there=lambda _: False, now=NOW
     )
     assert consumed.status is Status.SKIP

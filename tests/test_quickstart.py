@@ -15,7 +15,16 @@ from llmops.domain.finding import Where
 from llmops.formats.unit import command_line, settings
 
 LOOP = ["doctor", "plan qwen3-8b", "plan", "pull", "verify", "render --apply", "start", "smoke"]
-CONSUMERS = ("nginx", "nginx-njs", "systemd-analyze", "docker-compose", "haproxy", "promtool", "llama-server")
+CONSUMERS = (
+    "nginx",
+    "nginx-njs",
+    "systemd-analyze",
+    "docker-compose",
+    "haproxy",
+    "promtool",
+    "logrotate",
+    "llama-server",
+)
 
 
 def quickstart(*arguments: str, path: str | None = None, user: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -46,7 +55,7 @@ def test_the_whole_loop_runs_for_real_and_every_consumer_is_asked(tmp_path: Path
     ]
     assert all(step["ok"] for step in result["steps"])
     checked = result["parts"]["render_--apply"]["checked"]
-    assert checked["asked"] == checked["of"] == 6
+    assert checked["asked"] == checked["of"] == 7
     assert {one["status"] for one in checked["consumers"]} <= {"ok"}
     assert seconds < 10, "a new user's patience"
 

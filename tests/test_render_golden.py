@@ -62,7 +62,7 @@ def test_rendering_twice_gives_the_same_bytes(case: str) -> None:
     assert rendered(CASES[case]) == rendered(CASES[case])
 
 
-@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose", "haproxy", "promtool")
+@pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose", "haproxy", "promtool", "logrotate")
 @pytest.mark.parametrize("case", CASES)
 def test_the_real_consumers_accept_a_rendered_tree(case: str) -> None:
     consumed = check(
@@ -73,8 +73,8 @@ def test_the_real_consumers_accept_a_rendered_tree(case: str) -> None:
         is_there=lambda _: False,
         now=NOW,
     )
-    assert {one.target: (one.status, one.said) for one in consumed} == dict.fromkeys(
-        ("systemd", "nginx", "haproxy", "prometheus", "compose", "env"), (Status.OK, "")
+    assert {one.program.split()[0]: (one.status, one.said) for one in consumed} == dict.fromkeys(
+        ("systemd-analyze", "nginx", "logrotate", "haproxy", "promtool", "docker-compose", "llmops'"), (Status.OK, "")
     )
 
 
@@ -98,6 +98,16 @@ def test_the_helper_that_loads_device_nodes_is_confined(tmp_path: Path) -> None:
     unit = tmp_path / "llmops-gpu.service"
     unit.write_text(text_of(rendered(CASES["vllm_gpu"]), "/etc/systemd/system/llmops-gpu.service"))
     assert _score(unit) <= 3.0
+
+
+@pytest.mark.consumer("sysctl")
+def test_every_kernel_setting_is_one_the_kernel_knows(tmp_path: Path) -> None:
+    place = tmp_path / "60-llmops.conf"
+    place.write_text(text_of(rendered(CASES["llama_cpp_gpu"]), "/etc/sysctl.d/60-llmops.conf"))
+    ran = Programs(os.environ).run(["sysctl", "--dry-run", f"--load={place}"])
+    assert isinstance(ran, Known)
+    assert (ran.value.exit_code, ran.value.stderr) == (0, "")
+    assert ran.value.stdout == "vm.swappiness = 10\nnet.core.somaxconn = 4096\n"
 
 
 @pytest.mark.consumer("systemd-analyze")

@@ -245,7 +245,7 @@ def test_the_query_is_not_logged_and_no_key_or_body_is(site: Site) -> None:
     site.ask("POST", CHAT, key="sk-wrong-key-of-good-length", body=b"{}")
     text = ""
     for _ in range(50):
-        text = (site.root / "var/log/nginx/llmops-audit.log").read_text()
+        text = (site.root / "var/log/nginx/llmops-audit.jsonl").read_text()
         if text.count("\n") == 2:
             break
         time.sleep(0.05)

@@ -34,6 +34,7 @@ COMPOSE_PLUGINS = (
     "/usr/local/lib/docker/cli-plugins/docker-compose",
 )
 UNITS = PurePosixPath("/etc/systemd/system")
+ROTATIONS = PurePosixPath("/etc/logrotate.d")
 BASE_UNITS = ("sysinit.target", "basic.target", "shutdown.target", "multi-user.target", "network-online.target")
 SAID_LIMIT = 600
 
@@ -43,9 +44,10 @@ EnvProblems = Callable[[str], Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What a consumer needs to be asked: the files, the site they are of, a stage of its own, and the runner."""
+    """What a consumer needs to be asked: its files, what else is rendered, the site they are of, a stage of its own, and the runner."""
 
     files: tuple[RenderedFile, ...]
+    rendered: frozenset[PurePosixPath]
     site: Site
     stage: Path
     runner: Runner
@@ -63,10 +65,11 @@ class Consumer:
     package: str
     install: str
     ask: Callable[[Check], "Verdict"]
+    place: PurePosixPath | None = None
 
     def reads(self, file: RenderedFile) -> bool:
-        """The files of its target; systemd reads the units of every target."""
-        return file.target == self.target or (self.target == "systemd" and file.path.parent == UNITS)
+        """The files of its target, or of its place in any target; systemd reads both."""
+        return file.path.parent == self.place or (file.target == self.target and self.ask is not _logrotate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,7 @@ def check(
             verdict = consumer.ask(
                 Check(
                     files=mine,
+                    rendered=frozenset(file.path for file in files),
                     site=site,
                     stage=stage,
                     runner=runner,
@@ -173,7 +177,8 @@ def _systemd(asked: Check) -> Verdict:
         ["systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", f"--root={asked.stage}", *map(str, units)],
         timeout_seconds=TIMEOUT_SECONDS,
     )
-    absent = [program for program in programs if not asked.is_there(program)]
+    made = {str(path) for path in asked.rendered}
+    absent = [program for program in programs if program not in made and not asked.is_there(program)]
     return _judged(ran, lambda done: bool(done.stderr.strip()), absent)
 
 
@@ -265,7 +270,7 @@ def _haproxy(asked: Check) -> Verdict:
             continue
         place = _write(asked.stage, file.path, file.text)
         ran = asked.runner.run(
-            [haproxy, "-c", "-q", "-dW", "-f", str(place)],
+            [haproxy, "-c", "-dW", "-f", str(place)],
             timeout_seconds=TIMEOUT_SECONDS,
             environment={one.key_variable(): "stand-in" for one in asked.site.deployments},
         )
@@ -289,6 +294,21 @@ def _prometheus(asked: Check) -> Verdict:
     configuration = next(place for place in places if place.name == "llmops.yml")
     ran = asked.runner.run([promtool, "check", "config", str(configuration)], timeout_seconds=TIMEOUT_SECONDS)
     return _judged(ran, lambda done: "FAILED" in done.stdout)
+
+
+def _logrotate(asked: Check) -> Verdict:
+    """`logrotate -d`: what is wrong is said, the exit code is 0 all the same. It reads no file that others may write."""
+    logrotate = asked.runner.find("logrotate")
+    if logrotate is None:
+        return Verdict(status=Status.SKIP, said="`logrotate` is not installed")
+    for file in asked.files:
+        place = _write(asked.stage, file.path, file.text)
+        state = asked.stage / "state"
+        ran = asked.runner.run([logrotate, "-d", "-s", str(state), str(place)], timeout_seconds=TIMEOUT_SECONDS)
+        verdict = _judged(ran, lambda done: "error:" in done.stderr)
+        if verdict.status is not Status.OK:
+            return verdict
+    return Verdict(status=Status.OK)
 
 
 def _compose(asked: Check) -> Verdict:
@@ -338,10 +358,11 @@ def _env(asked: Check) -> Verdict:
 
 
 CONSUMERS: tuple[Consumer, ...] = (
-    Consumer("systemd", "systemd-analyze verify", "systemd", "sudo apt-get install systemd", _systemd),
+    Consumer("systemd", "systemd-analyze verify", "systemd", "sudo apt-get install systemd", _systemd, UNITS),
     Consumer(
         "nginx", "nginx -t", "nginx, libnginx-mod-http-js", "sudo apt-get install nginx libnginx-mod-http-js", _nginx
     ),
+    Consumer("nginx", "logrotate -d", "logrotate", "sudo apt-get install logrotate", _logrotate, ROTATIONS),
     Consumer("haproxy", "haproxy -c", "haproxy", "sudo apt-get install haproxy", _haproxy),
     Consumer("prometheus", "promtool check config", "prometheus", "sudo apt-get install prometheus", _prometheus),
     Consumer(

@@ -137,6 +137,7 @@ class Edge:
     certificate_key: PurePosixPath
     self_signed: bool
     audit_log: bool
+    retention_days: int
     body_limit_bytes: int
 
     def listen(self) -> str:
@@ -213,6 +214,7 @@ class When(StrEnum):
     ALWAYS = "always"
     GPU = "gpu"
     GATEWAY = "gateway"
+    AUDIT_LOG = "audit_log"
     LLAMA_CPP = "llama.cpp"
     VLLM = "vllm"
 

@@ -133,7 +133,7 @@ def _deployment(
     program = PROGRAMS[engine] if engine_path is None else _checked_program(engine_path)
     directory = current_directory(STORE, name)
     model = directory if engine is EngineName.VLLM else directory / _first_file(locked, field)
-    argv = _resolved(locked.argv, model, field)
+    argv = _resolved(_with_projector(locked, directory, field), model, field)
     numbers = locked.numbers
     return Deployment(
         name=name,
@@ -180,6 +180,21 @@ def _first_file(locked: LockedDeployment, field: str) -> str:
     if _CONTROL.search(name) or name.startswith("/") or ".." in parts or not parts:
         raise _refused(key, f"the file name {name[:60]!r} cannot be written into a unit")
     return name
+
+
+def _with_projector(locked: LockedDeployment, directory: PurePosixPath, field: str) -> tuple[str, ...]:
+    """`{projector}` replaced by the mmproj file of the lock, which lies beside the model."""
+    if not any("{projector}" in word for word in locked.argv):
+        return locked.argv
+    names = [one.name for one in locked.model.files if "mmproj" in PurePosixPath(one.name).name.lower()]
+    if (
+        len(names) != 1
+        or _CONTROL.search(names[0])
+        or names[0].startswith("/")
+        or ".." in PurePosixPath(names[0]).parts
+    ):
+        raise _refused(f"{field}.argv", "`{projector}` needs one mmproj file among the model's files")
+    return tuple(word.replace("{projector}", str(directory / names[0])) for word in locked.argv)
 
 
 def _resolved(argv: Sequence[str], model: PurePosixPath, field: str) -> tuple[str, ...]:
@@ -259,6 +274,7 @@ def _edge(lock: Lock, body_limit_bytes: int) -> Edge:
         certificate_key=key,
         self_signed=isinstance(lock.serve.tls, SelfSigned),
         audit_log=lock.observe.audit_log,
+        retention_days=lock.observe.retention_days,
         body_limit_bytes=body_limit_bytes,
     )
 

@@ -38,16 +38,20 @@ def render(site: Site, *, targets: Sequence[Target], templates: Mapping[str, str
 
 def _rows(environment: "Environment", site: Site, target: Target, row: TargetFile) -> tuple[RenderedFile, ...]:
     if row.per is Per.SITE:
-        chosen: list[Deployment | None] = [None] if any(_is_wanted(row.when, one) for one in site.deployments) else []
+        chosen: list[Deployment | None] = (
+            [None] if any(_is_wanted(row.when, site, one) for one in site.deployments) else []
+        )
     else:
-        chosen = [one for one in site.deployments if _is_wanted(row.when, one)]
+        chosen = [one for one in site.deployments if _is_wanted(row.when, site, one)]
     return tuple(_file(environment, site, target, row, one) for one in chosen)
 
 
-def _is_wanted(when: When, deployment: Deployment) -> bool:
+def _is_wanted(when: When, site: Site, deployment: Deployment) -> bool:
     match when:
         case When.ALWAYS:
             return True
+        case When.AUDIT_LOG:
+            return site.edge.audit_log
         case When.GATEWAY:
             return deployment.gateway_port is not None
         case When.GPU:
