@@ -3,9 +3,11 @@
 import json
 import shutil
 import struct
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from fake_hub import FakeHub
 
 from llmops.cli.opening import Opened, Sources, open_model
 from llmops.cli.opening_config import safetensors_list
@@ -14,7 +16,7 @@ from llmops.domain.ledger import Confidence
 from llmops.domain.model import GenerationDefaults, ParserHints
 from llmops.domain.profile import EngineChoice
 from llmops.domain.units import GIB, MIB
-from llmops.formats.beside_config import chat_template, generation_defaults
+from llmops.formats.beside_config import chat_template, generation_defaults, shard_names
 from llmops.formats.parser_hints import MODEL_TYPES, TOOL_MARKS, parser_hints
 from llmops.hub.allowance import Allowance, Counted
 from llmops.hub.reader import local_reader
@@ -138,3 +140,70 @@ def test_the_headers_of_all_shards_are_read_and_their_sum_is_bounded(tmp_path: P
         second.read(0, MIB)
     assert stop.value.where is not None
     assert stop.value.where.file == "model-1.safetensors"
+
+
+SHARDS = ("model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors")
+
+
+def sharded(folder: Path, tensors: int) -> None:
+    """A model in three parts with its index, and a second copy of it under Mistral's own name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(RECORDED / "config_json" / "qwen3-8b.json", folder / "config.json")
+    (folder / "generation_config.json").write_text('{"top_p": 0.95}')
+    for name in SHARDS:
+        shard(folder / name, tensors)
+    shard(folder / "consolidated.safetensors", tensors)
+    weights = {f"{name}.{at}": name for name in SHARDS for at in range(tensors)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weights}))
+
+
+@pytest.mark.parametrize("tensors", [400, 3000])
+def test_a_sharded_model_at_the_hub_costs_two_ranges_a_part_at_most(tmp_path: Path, tensors: int) -> None:
+    sharded(tmp_path / "org" / "model", tensors)
+    with FakeHub(tmp_path) as hub:
+        sources = Sources(endpoint=lambda: hub.url, token=lambda: None)
+        found = open_model(
+            "hf:org/model", engine=EngineChoice.AUTO, quantization="auto", rooms_bytes=(), pinned=True, sources=sources
+        )
+        asked = Counter[str]()
+        for one in hub.requests:
+            if one.get("sent") and str(one["path"]).partition("?")[0].endswith(".safetensors"):
+                asked[str(one["path"]).partition("?")[0].rpartition("/")[2]] += 1
+        sent = sum(int(str(one.get("sent") or 0)) for one in hub.requests)
+    (shape,) = found.shapes
+    assert len(shape.tensors) == 3 * tensors
+    assert shape.tensors_confidence is Confidence.EXACT
+    assert set(asked) == set(SHARDS)
+    assert max(asked.values()) <= 2
+    assert sent < 32 * MIB
+    assert shape.generation == GenerationDefaults(top_p=0.95)
+
+
+def test_a_sharded_directory_is_read_by_its_index(tmp_path: Path) -> None:
+    sharded(tmp_path, 10)
+    (shape,) = opened(tmp_path, EngineChoice.AUTO).shapes
+    assert len(shape.tensors) == 30
+    (tmp_path / SHARDS[1]).unlink()
+    with pytest.raises(WrongInput, match="one of 3 parts, is not beside its index"):
+        opened(tmp_path, EngineChoice.AUTO)
+
+
+def test_an_index_without_weights_leaves_the_config_alone_to_tell(tmp_path: Path) -> None:
+    sharded(tmp_path, 10)
+    for path in tmp_path.glob("*.safetensors"):
+        path.unlink()
+    assert opened(tmp_path, EngineChoice.AUTO).shapes[0].weights_bytes() == 2 * 8_190_735_360
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "not an index of safetensors"),
+        (b"{}", "no weight_map"),
+        (b'{"weight_map": {"a": "../../etc/x.safetensors"}}', "no safetensors beside it"),
+        (b'{"weight_map": {"a": "pytorch_model.bin"}}', "no safetensors beside it"),
+    ],
+)
+def test_an_index_that_is_none_is_refused(raw: bytes, words: str) -> None:
+    with pytest.raises(WrongInput, match=words):
+        shard_names(raw)

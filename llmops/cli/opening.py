@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmops.domain.companions import Projector
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Where
-from llmops.domain.model import ModelRef, ModelShape, SourceKind
+from llmops.domain.model import ModelFile, ModelRef, ModelShape, SourceKind
 from llmops.domain.profile import EngineChoice
 from llmops.domain.units import size_text
 from llmops.formats import gguf
@@ -40,7 +41,8 @@ class Sources:
 class Opened:
     """A model ready to be sized: one shape per quantization, the preferred one first.
 
-    `pin` gives the files of a quantization with their digests (local files are hashed then, not before).
+    `pin` gives the files of a quantization with their digests (local files are hashed then, not before). `projectors` are
+    mmproj files of the same repository, which `read_projector` reads.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Opened:
     notes: tuple[str, ...] = ()
     has_header: bool = True
     pin: Callable[[str | None], ModelRef]
+    projectors: tuple[ModelFile, ...] = ()
+    read_projector: Callable[[ModelFile], Projector] | None = None
 
 
 def model_rows() -> "tuple[ModelRow, ...]":

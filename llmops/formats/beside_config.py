@@ -8,8 +8,11 @@ from collections.abc import Mapping
 
 from llmops.domain.model import GenerationDefaults
 from llmops.formats.json_text import Value, json_object
+from llmops.formats.refusal import refusal
 
 SMALL_LIMIT_BYTES = 4 << 20
+INDEX_LIMIT_BYTES = 16 << 20
+"""91,000 tensors over 163 shards take 9 MB."""
 NAMES = (
     "generation_config.json",
     "hf_quant_config.json",
@@ -18,6 +21,19 @@ NAMES = (
     "chat_template.json",
 )
 """What is read beside config.json, where it is there."""
+
+
+def shard_names(raw: bytes) -> tuple[str, ...]:
+    """The files that `model.safetensors.index.json` spreads the tensors over. Raises `WrongInput` for what is no such index."""
+    name = "model.safetensors.index.json"
+    table = json_object(raw, name=name, what="an index of safetensors")
+    weights = table.get("weight_map")
+    if not isinstance(weights, Mapping) or not weights:
+        raise refusal(name, "it has no weight_map", hint="fetch it again from where the model is published")
+    files = dict.fromkeys(one for one in weights.values() if isinstance(one, str))
+    if any(not one.endswith(".safetensors") or "/" in one or "\\" in one for one in files):
+        raise refusal(name, "it names files that are no safetensors beside it", hint="fetch it again")
+    return tuple(sorted(files))
 
 
 def generation_defaults(raw: bytes) -> GenerationDefaults:
