@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from accuracy import peers
 from accuracy.cases import Report
 from accuracy.llmfit import beside, version
 from accuracy.metrics import metrics
@@ -63,6 +64,8 @@ def page(
             rows = len(compared["KV cache, llmfit"])
             table = _metrics(metrics(chain.from_iterable(compared.values())))
             text += LLMFIT.format(version=version(llmfit), rows=rows, refused=refused, table=table)
+    if llmfit is not None:
+        text += peers.section(llmfit, version(llmfit))
     return text
 
 
