@@ -121,3 +121,29 @@ def test_a_switch_may_be_turned_off_in_the_old_way_a_value_not() -> None:
 def test_a_line_that_would_not_start_says_so(line: list[str], message: str) -> None:
     with pytest.raises(WrongInput, match=message):
         vllm.settings(["vllm", "serve", "m", *line])
+
+
+def test_every_setting_of_the_pool_reads_back_from_its_command_line() -> None:
+    told = PoolSettings(
+        block_tokens=64,
+        pool_bytes=GIB,
+        blocks=100,
+        prefix_caching=False,
+        window_groups=False,
+        eager=True,
+        throughput_mode=True,
+        pipeline_parallel=2,
+        data_parallel=2,
+        expert_parallel=True,
+        context_parallel=2,
+        drafter="mtp",
+        drafted_tokens=3,
+        conv_state_type="float32",
+        state_type="float32",
+        replicated_tower=True,
+        text_only=True,
+        async_scheduling=False,
+        chunked_prefill=False,
+    )
+    line = vllm.argv(replace(SETTINGS, pool=told), alias="chat", port=8000, threads=None)
+    assert vllm.settings(line).pool == told

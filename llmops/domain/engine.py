@@ -74,10 +74,11 @@ class HostDevice:
 class PoolSettings:
     """What an engine is told that takes its cache as one pool of blocks before it serves (vLLM).
 
-    None: the engine's own choice. `block_tokens` is one block of an attention layer; `pool_bytes` the pool in place of what
-    the utilization leaves, `blocks` its blocks. `window_groups` False: layers with a window keep every token. `eager`: no CUDA
-    graphs; `graphs_in_budget` False: they come out of what the utilization leaves. `parallel_given`, `batch_given` False: the
-    engine takes its default for the card. `drafted_tokens` a step are guessed by `drafter` (`ngram`, `mtp`, `eagle3`, …).
+    None: the engine's own choice. `block_tokens` is one block of an attention layer; `pool_bytes` the pool in place of
+    what the utilization leaves, `blocks` its blocks. `window_groups` False: layers with a window keep every token.
+    `eager`: no CUDA graphs; `graphs_in_budget` False: they come out of what the utilization leaves. `parallel_given`,
+    `batch_given` False: the engine takes its default for the card. `chunked_prefill` False: a whole prompt is one step.
+    `drafted_tokens` a step are guessed by `drafter` (`ngram`, `mtp`, `eagle3`, …).
     """
 
     block_tokens: int | None = None
@@ -101,6 +102,7 @@ class PoolSettings:
     replicated_tower: bool = False
     text_only: bool = False
     async_scheduling: bool = True
+    chunked_prefill: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

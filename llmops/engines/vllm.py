@@ -52,6 +52,7 @@ def _pool_words(told: PoolSettings) -> list[str]:
         ("--enable-expert-parallel", told.expert_parallel),
         ("--language-model-only", told.text_only),
         ("--no-async-scheduling", not told.async_scheduling),
+        ("--no-enable-chunked-prefill", not told.chunked_prefill),
     ):
         words += [name] if is_given else []
     words += ["--mm-encoder-tp-mode", "data"] if told.replicated_tower else []
@@ -107,6 +108,7 @@ def settings_of(line: Line) -> EngineSettings:
             replicated_tower=line.value("--mm-encoder-tp-mode") == "data",
             text_only=line.is_on("--language-model-only") or _has_no_images(line),
             async_scheduling=line.is_on("--async-scheduling", default=True),
+            chunked_prefill=line.is_on("--enable-chunked-prefill", default=True),
         ),
     )
 

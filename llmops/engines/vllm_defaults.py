@@ -44,7 +44,9 @@ def resolved(settings: EngineSettings, shape: ModelShape, device: Device | None)
     sequences = settings.parallel if told.parallel_given else own.sequences * factor
     batch = settings.batch_tokens
     if not told.batch_given:
-        batch = min(own.batch_tokens * factor, sequences * (settings.context_size or shape.context_length))
+        length = settings.context_size or shape.context_length
+        wanted = own.batch_tokens * factor
+        batch = min(wanted if told.chunked_prefill else max(wanted, length), sequences * length)
     if not told.parallel_given:
         sequences = min(sequences, batch)
     done = replace(told, parallel_given=True, batch_given=True)

@@ -305,6 +305,8 @@ def _notes(shape: ModelShape, settings: EngineSettings, ranks: int, cards: int) 
     notes = []
     if ranks > cards:
         notes.append(f"needs {ranks} cards, {cards} given")
+    if told.data_parallel > 1:
+        notes.append(f"each of {told.data_parallel} replicas has a pool of this size")
     if told.drafted_tokens and told.drafter not in NO_DRAFT_LAYERS and "mtp" not in told.drafter:
         notes.append("the drafter's weights are not counted, and its cache is taken for one more layer")
     return [*notes, *(f"not sized: {one}" for one in shape.not_sized)]
