@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -131,15 +132,16 @@ def shard(path: Path, tensors: int) -> None:
 def test_the_headers_of_all_shards_are_read_and_their_sum_is_bounded(tmp_path: Path) -> None:
     for at in range(3):
         shard(tmp_path / f"model-{at}.safetensors", 100)
-    readers = [(path.name, local_reader(path)) for path in sorted(tmp_path.iterdir())]
-    assert len(safetensors_list(readers) or ()) == 300
-    allowance = Allowance(10_000)
-    first, second, _ = (Counted(reader, name, allowance) for name, reader in readers)
-    first.read(0, MIB)
-    with pytest.raises(WrongInput, match="the headers of this model are longer than") as stop:
-        second.read(0, MIB)
-    assert stop.value.where is not None
-    assert stop.value.where.file == "model-1.safetensors"
+    with ExitStack() as stack:
+        readers = [(path.name, stack.enter_context(local_reader(path))) for path in sorted(tmp_path.iterdir())]
+        assert len(safetensors_list(readers) or ()) == 300
+        allowance = Allowance(10_000)
+        first, second, _ = (Counted(reader, name, allowance) for name, reader in readers)
+        first.read(0, MIB)
+        with pytest.raises(WrongInput, match="the headers of this model are longer than") as stop:
+            second.read(0, MIB)
+        assert stop.value.where is not None
+        assert stop.value.where.file == "model-1.safetensors"
 
 
 SHARDS = ("model-00001-of-00003.safetensors", "model-00002-of-00003.safetensors", "model-00003-of-00003.safetensors")
