@@ -35,7 +35,9 @@ def show_models_for(
             rows,
             right=(1, 3, 4, 5, 6, 7),
         )
-    to.line(f"{len(found)} models fit; {smaller} do not at any quantization and a context of use", tone=Tone.DIM)
+    if len(found) == 1:
+        _show_quantizations(found[0], to)
+    to.line(f"fit: {len(found)}; at no quantization and context of use: {smaller}", tone=Tone.DIM)
     if not_sized:
         to.line(f"not sized, llama.cpp does not run them: {', '.join(not_sized)}", tone=Tone.DIM)
     for note in notes:
@@ -43,6 +45,20 @@ def show_models_for(
     to.line(_FOOT, tone=Tone.DIM)
     if found:
         to.line(f"next: `llmops plan {found[0].model} --gpu '{cards[0].name}'` weighs one of them exactly")
+
+
+def _show_quantizations(one: ModelFor, to: Screen) -> None:
+    """Asked for one model: what each of its quantizations takes, and the longest of the contexts tried."""
+    rows = [
+        (
+            fit.quantization,
+            size_text(fit.weights_bytes),
+            "yes" if fit.context_tokens else "no",
+            f"{fit.context_tokens}" if fit.context_tokens else "",
+        )
+        for fit in one.quantizations
+    ]
+    to.table(("quantization", "weights", "fits", "context, at least"), rows, right=(1, 3))
 
 
 def show_gpus_for(model: str, found: Sequence[GpuFor], to: Screen) -> None:
