@@ -18,10 +18,10 @@ from llmops.engines.llama_cpp_compute import (
     one_card_bytes,
     one_card_host_bytes,
     pipelined_branch_bytes,
-    upper_bound_bytes,
 )
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, Weights, cache_bytes
 from llmops.engines.llama_cpp_simulation import is_simulated, simulate, simulated_confidence
+from llmops.engines.llama_cpp_unknown import card_bytes, host_bytes, only_host_bytes, runs_in_ram
 
 UNLIKE_ITS_FAMILY = "compute buffers are an upper bound: the file lacks tensors that other files of `{}` have"
 
@@ -59,7 +59,7 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
         return Compute(cards=cards, host=ram, confidence=certain, host_confidence=certain)
     sure = closed_form_confidence(case)
     if not placement.cards:
-        host = cpu_only_bytes(case) if sure is not Confidence.LOW else upper_bound_bytes(case)
+        host = cpu_only_bytes(case) if sure is not Confidence.LOW else only_host_bytes(case)
         return Compute(cards=(), host=host, confidence=sure, host_confidence=_host_only_confidence(case))
     notes = _notes(case)
     if sure is Confidence.LOW:
@@ -164,16 +164,19 @@ def _pipelined(case: Case, placement: Placement, sure: Confidence) -> Compute:
 
 
 def _bounded(case: Case, placement: Placement, placed: Weights, notes: tuple[str, ...]) -> Compute:
-    bound = upper_bound_bytes(case) + _copies_bytes(case, placement, placed)
-    host = one_card_host_bytes(case)
+    bound = card_bytes(case) + _copies_bytes(case, placement, placed)
+    copies = PIPELINE_COPIES if is_pipelined(placement) else 1
+    host = host_bytes(case, copies=copies)
+    if runs_in_ram(case):  # attention runs in RAM, on a copy of its cache
+        host += 2 * copies * _largest_cache_bytes(case)
     if is_pipelined(placement):
         bound += 3 * device_inputs_bytes(case) + 64 * case.rows() * case.shape.embedding_length
-        host = PIPELINE_COPIES * host_inputs_bytes(case) + 40 * case.rows() * case.shape.embedding_length
+        host += PIPELINE_COPIES * host_inputs_bytes(case) + 40 * case.rows() * case.shape.embedding_length
     return Compute(
         cards=(bound,) * placement.cards,
         host=host,
         confidence=Confidence.LOW,
-        host_confidence=Confidence.CALIBRATED,
+        host_confidence=Confidence.LOW,
         notes=notes,
     )
 
