@@ -76,9 +76,14 @@ def open_named(question: Question, *, stand_in: str | None, quantization: str | 
 
 
 def _opened(question: Question, text: str, quantization: str) -> Opened:
+    """A catalogue's name stands for the files of the line's engine; a path or a repository says itself what it is."""
+    engine, choice = question.meaning.engine, EngineChoice.AUTO
+    is_name = "/" not in text and ":" not in text and not Path(text).exists()
+    if engine is EngineName.OLLAMA or (engine is EngineName.VLLM and is_name and quantization == "auto"):
+        choice = EngineChoice(engine.value)
     return open_model(
         text,
-        engine=EngineChoice.OLLAMA if question.meaning.engine is EngineName.OLLAMA else EngineChoice.AUTO,
+        engine=choice,
         quantization=quantization,
         rooms_bytes=question.place.rooms_bytes(),
         pinned=False,
