@@ -164,6 +164,53 @@ def test_config_and_gguf_form_of_a_row_have_the_same_bytes_at_a_file_type() -> N
     assert not wrong
 
 
+OLDER = {
+    # how files say it that were written before transformers 5: the same model
+    "qwen3-next-80b-a3b-instruct": {"full_attention_interval": 4, "mlp_layer_types": None, "decoder_sparse_step": 1},
+    "kimi-linear-48b-a3b-instruct": {
+        "linear_attn_config": {
+            "full_attn_layers": [4, 8, 12, 16, 20, 24, 27], "num_heads": 32, "head_dim": 128, "short_conv_kernel_size": 4,
+        },
+        "mlp_layer_types": None, "first_k_dense_replace": 1, "moe_layer_freq": 1,
+    },
+    "jamba-1.5-mini": {"attn_layer_period": 8, "attn_layer_offset": 4, "mlp_layer_types": None},
+    "llama-4-scout": {"no_rope_layer_interval": 4, "attention_chunk_size": 8192},
+    "llama-4-maverick": {"interleave_moe_layer_step": 2, "no_rope_layers": [1, 1, 1, 0] * 12},
+    "gemma-2-2b-it": {},
+    "gemma-3-270m-it": {"sliding_window_pattern": 6},
+    "gemma-3n-e4b-it": {},
+    "command-r7b-12-2024": {"sliding_window_pattern": 4},
+    "gpt-oss-20b": {},
+    "lfm2-1.2b": {
+        "full_attn_idxs": [2, 5, 8, 10, 12, 14], "intermediate_size": None,
+        "block_ff_dim": 12288, "block_auto_adjust_ff_dim": True,
+    },
+    "deepseek-v3": {"mlp_layer_types": None, "first_k_dense_replace": 3, "moe_layer_freq": 1},
+    "mimo-v2-flash": {
+        "hybrid_layer_pattern": [int(letter == "S") for letter in "FSSSSF" + "SSSSSF" * 7], "mlp_layer_types": None,
+        "moe_layer_freq": [0] + [1] * 47,
+    },
+    "trinity-mini": {"global_attn_every_n_layers": 4, "mlp_layer_types": None, "num_dense_layers": 2},
+    "ernie-4.5-21b-a3b": {
+        "mlp_layer_types": None, "num_experts": None, "num_local_experts": None, "n_routed_experts": None, "moe_num_experts": 64,
+        "moe_k": 6, "moe_layer_start_index": 1, "moe_layer_end_index": 27, "moe_layer_interval": 1,
+    },
+    "hunyuan-a13b-instruct": {"mlp_layer_types": None, "moe_topk": [8] * 32, "moe_intermediate_size": [3072] * 32},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OLDER)
+def test_an_older_form_of_a_config_gives_the_same_shape(name: str) -> None:
+    (row,) = (row for row in rows() if row.id == name)
+    whole = json.loads(row_config(row))
+    values = whole.get("text_config", whole)
+    del values["layer_types"]
+    values.update(OLDER[name])
+    older = config_json.model_shape(json.dumps(whole).encode(), name=row.id, tensors=None)
+    assert older.layers == shapes()[name].layers
+    assert text_parameters(older) == row.parameters
+
+
 @pytest.mark.parametrize("line", (RECORDED / "transformers_models.jsonl").read_text().splitlines())
 def test_a_small_model_has_the_parameters_that_transformers_gives_it(line: str) -> None:
     row = json.loads(line)

@@ -119,10 +119,10 @@ def _family(inner: Mapping[str, Value], outer: Mapping[str, Value], name: str) -
             return FAMILIES[WRAPPERS[one]], WRAPPERS[one]
     if not types:
         raise refusal(name, "it has no model_type", key="model_type", hint="give the config.json of a language model")
-    near = get_close_matches(types[0], FAMILIES, n=1)
-    known = f"did you mean {near[0]}? known: " if near else "known: "
+    near = get_close_matches(types[0], FAMILIES, n=3)
+    known = f"; of the {len(FAMILIES)} model types that are covered nearest: {', '.join(near)}" if near else ""
     message = f"sizing from config.json does not cover the model_type {ascii(types[0])[:60]}"
-    hint = f"a GGUF file of this model can be sized by its header; {known}{', '.join(FAMILIES)}"
+    hint = f"a GGUF file of this model can be sized by its header{known}"
     raise refusal(name, message, key="model_type", hint=hint)
 
 
