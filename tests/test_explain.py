@@ -81,8 +81,6 @@ def test_a_sound_line_has_no_finding() -> None:
         ("-c 16k", "EXP004", "warn", "is read as 16", "`-c 16384`"),
         ("-c 8192 -c 4096", "EXP004", "warn", "given 2 times", "leave the others out"),
         ("--alias --metrics", "EXP004", "warn", "takes the next word `--metrics`", "VALUE"),
-        ("-md draft.gguf", "EXP011", "skip", "the draft model", "leave room"),
-        ("--mmproj p.gguf", "EXP011", "skip", "the projector", "leave room"),
         ("--host 0.0.0.0,::", "EXP020", "none", "", ""),
         ("--slots", "EXP022", "warn", "/slots is on", "--no-slots"),
         ("--tools all", "EXP024", "warn", "tools that run on this host", "leave it out"),

@@ -9,13 +9,15 @@ from typing import TypeVar
 from llmops.cli.opening import Opened, gguf_shape
 from llmops.domain.companions import Adapter, Companions, Projector
 from llmops.domain.engine import EngineName
-from llmops.domain.errors import Stop
+from llmops.domain.errors import Stop, WrongInput
 from llmops.domain.explained import Meaning
 from llmops.domain.file_names import part_names
-from llmops.domain.finding import Finding, Status
-from llmops.domain.model import ModelShape
+from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.model import ModelRef, ModelShape
+from llmops.domain.profile import Auto
 from llmops.formats import gguf
 from llmops.formats.projector import adapter, projector
+from llmops.hub.local import describe
 from llmops.hub.reader import local_reader
 
 T = TypeVar("T")
@@ -51,6 +53,56 @@ def with_companions(opened: Opened | None, meaning: Meaning) -> tuple[Opened | N
         return None, findings
     shapes = tuple(replace(shape, companions=found) for shape in opened.shapes)
     return replace(opened, shapes=shapes), findings
+
+
+PREFERRED = ("F16", "BF16", "Q8_0", "F32")
+"""Which projector is taken where several lie beside a model."""
+
+
+def with_projector(opened: Opened, model: str, *, wanted: bool | Auto) -> Opened:
+    """A model with the mmproj file beside it, where images are asked for; else a word about the file.
+
+    Images are served when they are asked for: a projector takes memory on the first card, and its largest image more.
+    """
+    if opened.engine is not EngineName.LLAMA_CPP or wanted is False:
+        return opened
+    path = Path(model).expanduser()
+    folder = path if path.is_dir() else path.parent
+    here = sorted(folder.glob("*.gguf")) if path.exists() else []
+    names = sorted(
+        {one.name for one in here if "mmproj" in one.name.lower()} | {one.name for one in opened.projectors}, key=_rank
+    )
+    if wanted is not True:
+        if not names:
+            return opened
+        note = f"text only: `{names[0]}` lies beside the model; `features: {{mmproj: true}}` serves images"
+        return replace(opened, notes=(*opened.notes, note))
+    if not names:
+        message = "images are asked for (`features: {mmproj: true}`), and no mmproj file lies beside the model"
+        raise WrongInput(message, hint="a local one goes into the same folder: mmproj-….gguf", where=Where(file=model))
+    at_hub = next((one for one in opened.projectors if one.name == names[0]), None)
+    if at_hub is not None and opened.read_projector is not None:
+        read = opened.read_projector(at_hub)
+    else:
+        read = projector_at(folder / names[0])
+    note = f"images by {names[0]}, counted with the largest image it takes"
+
+    def pin(quantization: str | None) -> ModelRef:
+        ref = opened.pin(quantization)
+        beside = (at_hub,) if at_hub is not None else describe(folder / names[0]).files
+        return replace(ref, files=(*ref.files, *(one for one in beside if one not in ref.files)))
+
+    shapes = tuple(replace(shape, companions=Companions(projector=read)) for shape in opened.shapes)
+    return replace(opened, shapes=shapes, notes=(*opened.notes, note), pin=pin)
+
+
+def _rank(name: str) -> tuple[int, str]:
+    upper = name.upper()
+    return next((at for at, kind in enumerate(PREFERRED) if _has(upper, kind)), len(PREFERRED)), name
+
+
+def _has(name: str, kind: str) -> bool:
+    return kind in name and not (kind == "F16" and "BF16" in name)
 
 
 def _all(names: tuple[str, ...], what: str, missing: list[str]) -> tuple[Adapter, ...]:

@@ -6,13 +6,15 @@ from dataclasses import replace
 from llmops.cli.opening import Opened, Sources, engine_for, gguf_shape
 from llmops.cli.opening_config import catalogue_shape, config_shape
 from llmops.domain.catalogue import ModelRow
+from llmops.domain.companions import Projector
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import OutsideWorld, WrongUsage
 from llmops.domain.file_names import part_names
-from llmops.domain.model import ModelRef, ModelSource, SourceKind
+from llmops.domain.model import ModelFile, ModelRef, ModelSource, SourceKind
 from llmops.domain.profile import EngineChoice
 from llmops.formats.beside_config import NAMES
 from llmops.hub import select
+from llmops.hub.reader import Reader
 from llmops.hub.reading import open_file, remote_reader
 from llmops.hub.repository import list_files
 from llmops.hub.transport import Patience
@@ -55,7 +57,18 @@ def from_hub(
         shapes=tuple(shapes),
         notes=(note,),
         pin=by_quantization.__getitem__,
+        projectors=tuple(one for one in ref.files if "mmproj" in one.name.lower() and one.name.endswith(".gguf")),
+        read_projector=lambda file: _projector(
+            open_file(ref, file, endpoint=endpoint, token=token, patience=HASTE), file
+        ),
     )
+
+
+def _projector(reader: Reader, file: ModelFile) -> Projector:
+    from llmops.formats import gguf
+    from llmops.formats.projector import projector
+
+    return projector(gguf.read_header(reader.read, name=file.name, file_bytes=reader.bytes), name=file.name)
 
 
 def _hub_safetensors(ref: ModelRef, choice: EngineChoice, endpoint: str, token: str | None) -> Opened:

@@ -160,6 +160,10 @@ def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sourc
             pinned=options.out is not None,
             sources=sources,
         )
+        if intent.features.mmproj is not False:
+            from llmops.cli.beside import with_projector
+
+            opened = with_projector(opened, model, wanted=intent.features.mmproj)
         engine = ENGINES[opened.engine]
         plan = search(
             opened.shapes,

@@ -29,6 +29,7 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
     return (
         "llama-server",
         *("-m", "{model}", "--alias", alias),
+        *_projector_arguments(settings),
         *("--host", "127.0.0.1", "--port", str(port), "--api-key-file", "{credentials}/engine-key"),
         *("--cors-origins", "http://localhost"),
         *("--no-ui", "--no-slots", "--metrics", "--offline"),
@@ -44,6 +45,18 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
         *("--threads-http", str(settings.parallel + SPARE_HTTP_THREADS)),
         *(("--threads", str(threads)) if threads is not None else ()),
         *("--no-context-shift", "--log-jsonl"),
+    )
+
+
+def _projector_arguments(settings: EngineSettings) -> tuple[str, ...]:
+    """`{projector}` is the mmproj file beside the model."""
+    if settings.images is None:
+        return ()
+    most = settings.images.maximum_tokens
+    return (
+        *("--mmproj", "{projector}"),
+        *(() if settings.images.offload else ("--no-mmproj-offload",)),
+        *(("--image-max-tokens", str(most)) if most is not None else ()),
     )
 
 

@@ -28,6 +28,10 @@ def findings(
     return tuple(found)
 
 
+UNREAD_FEATURES = ("structured_output", "tools", "embeddings", "lora", "chat_template")
+"""All features but `mmproj`, which a plan of llama.cpp follows."""
+
+
 def unused(intent: Intent, profile: Profile) -> tuple[Finding, ...]:
     """Of what the profile says and nothing here reads yet."""
     keys = unused_keys(intent, profile)
@@ -39,7 +43,8 @@ def unused_keys(intent: Intent, profile: Profile) -> tuple[str, ...]:
     """Keys that are part of the profile but that nothing here reads yet, when they differ from their default."""
     default, blank = Intent(model=""), Profile(deployments={})
     pairs: tuple[tuple[str, object, object, tuple[str, ...]], ...] = (
-        ("", intent, default, ("slo", "objective", "features", "engine_args")),
+        ("", intent, default, ("slo", "objective", "engine_args")),
+        ("features.", intent.features, default.features, UNREAD_FEATURES),
         ("workload.", intent.workload, default.workload, ("traces", "arrival_rps")),
         ("serve.", profile.serve, blank.serve, ("fallback_api",)),
         ("", profile, blank, ("observe", "change", "cost")),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Wishes
+from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Images, Wishes
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
@@ -177,7 +177,14 @@ def _settings(question: Question, draft: Draft) -> EngineSettings:
         use_gpu=gpu,
         cpu_moe_layers=draft.cpu_moe_layers,
         split_mode="layer" if len(draft.cards) > 1 or not gpu else "none",
+        images=_images(draft.shape, gpu=gpu),
     )
+
+
+def _images(shape: ModelShape, *, gpu: bool) -> Images | None:
+    """A projector runs where the model's cards are."""
+    has_projector = shape.companions is not None and shape.companions.projector is not None
+    return Images(offload=gpu) if has_projector else None
 
 
 def _cache_ram_mib(host: HostDevice, shape: ModelShape) -> int:
