@@ -8,12 +8,14 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import workstation
 from explaining import codes, document
-from headers import measured_model
+from headers import header_only, measured_model
+from llama_cpp_families import build, draw
 
 from llmops.domain.forms import dump
 from llmops.domain.reading import Known
@@ -60,12 +62,51 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 
 
+MODELS = (
+    "qwen3-8b",
+    "gemma-3-12b-it",
+    "qwen3-30b-a3b",
+    "deepseek-v2-lite-chat",
+    "llama-3.2-1b-instruct",
+    "granite-4.0-h-small",
+)
+
+
+def drawn_arguments(number: int) -> tuple[str, ...]:
+    """A model, cards of one or two sizes and settings, by a number."""
+    rng = Random(number)
+    sizes = rng.choice((["24GiB"], ["12GiB:2"], ["16GiB:3"], ["24GiB", "16GiB"], ["80GiB"], ["10GiB", "24GiB:2"]))
+    arguments = [f"{rng.choice(MODELS)}:{rng.choice(('Q4_K_M', 'Q8_0', 'Q5_K_M', 'IQ4_XS'))}"]
+    arguments += [word for size in sizes for word in ("--gpu", size)]
+    arguments += ["--context", str(rng.choice((2048, 5000, 8192, 32768))), "--parallel", str(rng.choice((1, 2, 3, 7)))]
+    arguments += ["--kv-cache-type", rng.choice(("f16", "q8_0", "q4_0"))]
+    return (*arguments, *(["--kv-unified"] if rng.random() < 0.3 else []))
+
+
 def hardware(arguments: tuple[str, ...]) -> list[str]:
     found = []
     for name, value in pairwise(arguments):
         if name in ("--gpu", "--facts"):
             found += [name, value]
     return found
+
+
+@pytest.mark.parametrize("number", range(14))
+def test_drawn_plans_are_explained_as_they_were_planned(number: int) -> None:
+    arguments = drawn_arguments(number)
+    _, planned = document("plan", *arguments)
+    chosen = planned["result"]["plan"]
+    model = arguments[0].partition(":")[0]
+
+    _, explained = document(
+        "explain",
+        *hardware(arguments),
+        *("--model", model, "--quantization", chosen["quantization"]),
+        "--",
+        *chosen["argv"],
+    )
+
+    assert explained["result"]["ledger"] == planned["result"]["ledger"]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -191,15 +232,17 @@ def printed_buffers(server: Path, words: list[str]) -> dict[str, float]:
         end = time.monotonic() + 20
         for line in running.stdout:
             seen.append(line)
-            if "n_slots" in line or time.monotonic() > end:
+            if "compute buffer size" in line or time.monotonic() > end:
                 break
         running.kill()
     found: dict[str, float] = {}
     for line in seen:
-        match = re.search(r"(model|KV|compute) buffer size = +([0-9.]+) MiB", line)
+        match = re.search(r"(\S+) +(model|KV|RS|compute) buffer size = +([0-9.]+) MiB", line)
         if match is not None:
-            found[match[1]] = found.get(match[1], 0.0) + float(match[2])
-    assert set(found) == {"model", "KV", "compute"}, "".join(seen)
+            kind = "repacked" if match[1] == "CPU_REPACK" else match[2]
+            found[kind] = found.get(kind, 0.0) + float(match[3])
+            found["lines"] = found.get("lines", 0) + 1
+    assert {"model", "compute"} <= set(found), "".join(seen)
     return found
 
 
@@ -215,9 +258,53 @@ def test_the_buffers_a_real_server_prints_are_the_ledgers(line: str, llama_serve
     buffer: dict[str, Any] = explained["result"]["ledger"]["buffers"]["CPU"]
     printed = printed_buffers(llama_server, words)
     said = {"model": buffer["model"], "KV": buffer["context"], "compute": buffer["compute"]}
+    del printed["lines"]
     assert {kind: f"{count / MIB:.2f}" for kind, count in said.items()} == {
         kind: f"{mebibytes:.2f}" for kind, mebibytes in printed.items()
     }
+
+
+SMALL = {
+    "E": 256, "V": 4096, "F": 512, "H": 4, "G": 2, "D": 64, "L": 4, "X": 8, "u": 2, "Fe": 256, "I": 512, "dt": 8, "qrank": 96,
+    "W": 512,
+}  # fmt: skip
+"""Numbers of a model of a few megabytes; the others are drawn."""
+
+
+@pytest.mark.consumer("llama-server")
+@pytest.mark.parametrize("kind", ["Q4_K", "Q8_0"])
+@pytest.mark.parametrize(
+    "family", ["qwen3moe", "gemma3", "deepseek2", "gpt-oss", "lfm2", "jamba", "mamba2", "falcon-h1", "rwkv7"]
+)
+def test_a_real_server_of_any_family_prints_the_ledgers_buffers(
+    family: str, kind: str, llama_server: Path, tmp_path: Path
+) -> None:
+    """Experts, windows, latent attention, hybrids and recurrent models: file pages, rearranged weights, caches, compute."""
+    drawn = draw(family, Random(f"{family} {kind}"))
+    keys, tensors = build(family, drawn | {name: one for name, one in SMALL.items() if name in drawn} | {"type": kind})
+    file = header_only(keys, tensors)
+    model = tmp_path / "model.gguf"
+    with model.open("wb") as out:
+        out.write(file.header)
+        out.truncate(file.file_bytes)
+    words = ["-m", str(model), "-c", "2048", "-np", "2", "--offline"]
+
+    _, explained = document("explain", "--gpu", "none", "--facts", FACTS, "--", "llama-server", *words)
+
+    ledger: dict[str, Any] = explained["result"]["ledger"]
+    host = ledger["host"]
+    printed = printed_buffers(llama_server, words)
+    said = {
+        "model": host["page_cache_bytes"],
+        "repacked": host["weights_bytes"] - host["page_cache_bytes"],
+        "KV": host["kv_cache_bytes"],
+        "RS": host["recurrent_state_bytes"],
+        "compute": host["compute_bytes"],
+    }
+    step = 0.005 * printed.pop("lines")  # every line is rounded
+    assert {name for name, count in said.items() if count} == set(printed)
+    for name, mebibytes in printed.items():
+        assert abs(said[name] / MIB - mebibytes) <= (step if name == "model" else 0.0051), name
 
 
 @pytest.mark.parametrize("known_by", ["number", "UUID"])

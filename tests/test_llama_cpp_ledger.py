@@ -300,7 +300,8 @@ def test_the_host_keeps_a_part_of_its_memory_to_itself() -> None:
         reserve_bytes=0,
     )
     assert said.host.limit_bytes == 30 * GIB
-    assert said.host.page_cache_bytes == said.host.causes.weights_bytes
+    rearranged = said.host.causes.weights_bytes - said.host.page_cache_bytes
+    assert 0 < said.host.page_cache_bytes < rearranged  # most of a Q4_K_M lies in the processor's own arrangement
     assert said.host.causes.overhead_bytes > GIB
     assert said.buffers is not None
     assert set(said.buffers) == {"CPU"}

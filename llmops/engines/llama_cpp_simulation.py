@@ -112,12 +112,13 @@ SPARSE_SLACK = 16
 """One part in so many more for sparse attention partly in RAM: of 90 measured starts four were under, by 4.4 % at most."""
 
 
-def slack_bytes(case: Case, placement: Placement, *, compute: int) -> int:
+def slack_bytes(case: Case, placement: Placement, *, compute: int, first: bool = True) -> int:
     """What is added to a card's simulated `compute` where it once came out under: 0 everywhere else.
 
     Weights moved to another card than their layer's: one row of the stream (one of 300 measured starts was under, by 2 %).
     Metal: the keys of the layer with the longest heads (six starts of Gemma 4 12B, b10950, had 4 · 512 bytes a row more).
-    A recurrent model with its state and experts in RAM: the two largest that moved (one of 13 was under).
+    On the `first` card, which works on what lies in RAM: the two largest matrices that moved there, for a recurrent model whose
+    state is in RAM as well (one of 40 was under), and for plamo, whose feed-forward runs beside the attention (one of 6).
     """
     if any(layer.indexer is not None for layer in case.shape.layers):
         return compute // SPARSE_SLACK if placement.is_mixed() else 0
@@ -127,7 +128,8 @@ def slack_bytes(case: Case, placement: Placement, *, compute: int) -> int:
         longest = max(case.shape.layers, key=lambda layer: layer.key_length)
         card += 4 * case.rows() * longest.key_width()
     recurrent = any(layer.recurrent is not None for layer in case.shape.layers)
-    if recurrent and not placement.kv_offload and HOST in moves.values():
+    odd = (recurrent and not placement.kv_offload) or case.shape.architecture == "plamo"
+    if first and odd and HOST in moves.values():
         moved = (cuda_tensor_bytes(one) for one in case.shape.tensors if moves.get(one.name) == HOST)
         card += sum(sorted(moved, reverse=True)[:2])
     return card
@@ -145,7 +147,8 @@ def simulate(case: Case, placement: Placement, *, copies: int) -> tuple[tuple[in
     if placement.is_mixed() or placement.is_overridden:
         one = _reserved(case, placement, copies=copies, single=True)
         sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
-    return tuple(one and one + slack_bytes(*given, compute=one) for one in sizes[:-1]), sizes[-1]
+    cards = (one and one + slack_bytes(*given, compute=one, first=at == 0) for at, one in enumerate(sizes[:-1]))
+    return tuple(cards), sizes[-1]
 
 
 def _machine(placement: Placement, copies: int) -> Machine:
