@@ -149,7 +149,7 @@ def test_a_local_file_has_the_same_ledger_in_plan_and_explain(name: str, tmp_pat
 def test_a_lock_stands_in_with_its_model_and_its_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / TINY_NAME).write_bytes(tiny_model())
-    _, planned = document("plan", TINY_NAME, "--gpu", "8GiB", "--gpu", "24GiB", "--out", "llmops.lock")
+    _, planned = document("plan", f"./{TINY_NAME}", "--gpu", "8GiB", "--gpu", "24GiB", "--out", "llmops.lock")
 
     _, explained = document(
         "explain", "--gpu", "8GiB", "--gpu", "24GiB", "--lock", "llmops.lock", "--", *planned["result"]["plan"]["argv"]
