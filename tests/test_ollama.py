@@ -9,6 +9,7 @@ import pytest
 from explaining import codes, document, text
 from headers import measured_model
 
+from llmops.domain.companions import Companions, Projector
 from llmops.domain.engine import EngineName, Wishes
 from llmops.domain.errors import WrongUsage
 from llmops.domain.explained import Started
@@ -315,3 +316,12 @@ def test_the_plan_for_people_shows_the_environment() -> None:
     code, out, _ = text("plan", "qwen3-8b:Q4_K_M", "--gpu", "24GiB", "--engine", "ollama")
     assert code == 0
     assert "OLLAMA_CONTEXT_LENGTH=16384" in out
+
+
+def test_images_are_not_planned_for_it() -> None:
+    file = measured_model("qwen3-8b")
+    header = gguf.read_header(file.read, name="model", file_bytes=file.file_bytes)
+    beside = Companions(projector=Projector(name="mmproj.gguf", towers=(), tensors=()))
+    shape = replace(model_shape([header], name="model"), companions=beside)
+    with pytest.raises(WrongUsage, match="not planned for Ollama"):
+        possible(Wishes(), engine=ENGINES[EngineName.OLLAMA], shape=shape)

@@ -144,7 +144,7 @@ def _lock_model(path: str, name: str, ref: ModelRef) -> str:
         return ref.source
     for candidate in (Path(ref.source), Path(path).parent / (first or "")):
         if first is not None and candidate.is_file():
-            return str(candidate)
+            return str(candidate.absolute())  # a path, whatever the catalogue has of that name
     message = f"the model of `{name}` was a local file, `{first}`, which is not here"
     raise WrongInput(message, hint="`--model MODEL` names where it is", where=Where(file=path))
 

@@ -44,6 +44,9 @@ def possible(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
                 "a model's own `PARAMETER num_batch` is read when it is loaded; `--engine llama.cpp` takes all of them"
             )
             raise WrongUsage(f"`{option}` is not said to Ollama's server", hint=hint)
+    if shape.companions is not None and shape.companions.projector is not None:
+        hint = "`--engine llama.cpp` serves images, or plan text only (`features: {mmproj: false}`)"
+        raise WrongUsage("a projector beside the model is not planned for Ollama, which brings its own", hint=hint)
     limit = engine.slots_limit(shape)
     if limit is None:
         return wishes
