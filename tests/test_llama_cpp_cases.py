@@ -143,7 +143,10 @@ def test_leaving_equal_layers_out_changes_no_buffer(family: str, monkeypatch: py
 PERTURBED = ("E", "H", "G", "D", "F", "V", "L", "Fe", "X", "W")
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3moe", "gemma3", "mamba2"])
+@pytest.mark.parametrize(
+    "family",
+    ["llama", "qwen3moe", "gemma3", "mamba2", "exaone", "bailingmoe2", "phi2", "hunyuan-moe", "falcon", "granitemoe"],
+)
 def test_a_name_changes_nothing_and_every_dimension_changes_its_formula(family: str) -> None:
     """Weights are the padded sum of the tensors, caches the sum over the layers, whatever the widths; names mean nothing."""
     rng = Random(f"perturbed {family}")
