@@ -44,7 +44,7 @@ EnvProblems = Callable[[str], Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What a consumer needs to be asked: its files, what else is rendered, the site they are of, a stage of its own, and the runner."""
+    """What a consumer is asked with: its files, the paths of all that is rendered, the site, a stage of its own, the runner."""
 
     files: tuple[RenderedFile, ...]
     rendered: frozenset[PurePosixPath]
