@@ -51,11 +51,10 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
         certain = simulated_confidence(case, placement)
         if placement.is_mixed() and states_a_slot(case) > 1:
             certain, ram = Confidence.CALIBRATED, ram + _taken_back_bytes(case)
-        if has_adapted_embedding(
-            case.shape
-        ):  # seen under by at most half a row of the embedding on a card, never by more
+        if has_adapted_embedding(case.shape):  # seen under by one row of the embedding: a bound
             certain = Confidence.CALIBRATED
-            cards = tuple(one + 4 * case.rows() * case.shape.embedding_length for one in cards)
+            more = 8 * case.rows() * case.shape.embedding_length
+            cards, ram = tuple(one + more for one in cards), ram + more
         return Compute(cards=cards, host=ram, confidence=certain, host_confidence=certain)
     sure = closed_form_confidence(case)
     if not placement.cards:

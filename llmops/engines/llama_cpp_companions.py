@@ -8,7 +8,7 @@ from llmops.domain.engine import Device
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
 from llmops.engines.llama_cpp_adapters import adapter_bytes
-from llmops.engines.llama_cpp_buffers import compute
+from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, compute, is_pipelined
 from llmops.engines.llama_cpp_caches import Caches, caches_of
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
@@ -121,7 +121,9 @@ def _mtp_compute(case: Case, mine: Case, alone: Placement, placement: Placement)
     if build is not None:
         try:
             sure = Confidence.CALIBRATED if case.shape.architecture in OVER else Confidence.EXACT
-            return allocated(build(Network(mine, alone)), alone), sure
+            copies = PIPELINE_COPIES if is_pipelined(alone) else 1
+            sure = sure.weaker(Confidence.CALIBRATED) if placement.cards > 1 else sure
+            return allocated(build(Network(mine, alone)), alone, copies=copies), sure
         except (LookupError, ValueError, ArithmeticError):
             pass
     like = compute(

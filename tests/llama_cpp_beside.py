@@ -1,0 +1,184 @@
+"""Random models with something beside them: a projector, a draft model, MTP blocks, a LoRA adapter; and encoders.
+
+`draw(what, rng)` gives a case in numbers, `files(case)` the keys and tensors of its files, `flags(case)` the command line but
+for the files' own options. `scripts/measure-beside` asks the server for each, `test_llama_cpp_beside.py` the ledger.
+"""
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+import llama_cpp_encoders as encoders
+import llama_cpp_families as families
+import llama_cpp_projectors as projectors
+from llama_cpp_draft import Draft, Numbers
+
+from llmops.domain.model import Tensor
+from llmops.formats.gguf_values import Writable
+
+Case = dict[str, Any]
+Content = tuple[Mapping[str, Writable], tuple[Tensor, ...]]
+
+KINDS = ("projector", "encoder", "draft", "mtp", "lora")
+OPTIONS = {"projector": "--mmproj", "draft": "-md", "lora": "--lora"}
+"""The option that names the second file."""
+
+MODELS = ("llama", "qwen3", "gemma3", "qwen3moe", "qwen35")
+DRAFTS = ("llama", "qwen3", "gemma3", "lfm2")
+WITH_MTP = ("glm4moe", "qwen35", "qwen35moe", "qwen3next")
+ADAPTED = ("llama", "qwen3", "gemma3", "qwen3moe", "mixtral")
+TARGETS = (
+    ("attn_q", "attn_v"),
+    ("attn_", "ffn_up", "ffn_down", "ffn_gate."),
+    ("attn_q", "token_embd", "output.weight"),
+    ("_exps", "attn_k."),
+)
+
+
+def draw(what: str, rng: Random) -> Case:
+    """One case of a kind."""
+    if what == "projector":
+        family = rng.choice(tuple(projectors.PROJECTORS))
+        return {
+            "what": what,
+            "family": family,
+            "numbers": projectors.draw(family, rng),
+            "flags": _image_flags(rng),
+            "cards": 1,
+        }
+    if what == "encoder":
+        family = rng.choice(tuple(encoders.ENCODERS))
+        return {
+            "what": what,
+            "family": family,
+            "numbers": encoders.draw(family, rng),
+            "flags": _text_flags(rng),
+            "cards": 1,
+        }
+    cards = rng.choice((1, 1, 1, 2))
+    flags = ["-c", str(rng.choice((2048, 8192, 10000, 32768))), "-fa", "on"]
+    flags += rng.choice(([], ["-np", "1"], ["-np", "3"], ["-np", "4", "-kvu"]))
+    flags += ["-ts", "1,2"] if cards == 2 else []
+    flags += ["-ngl", str(rng.randint(1, 4))] if rng.random() < 0.25 else []
+    family = rng.choice({"draft": MODELS, "mtp": WITH_MTP, "lora": ADAPTED}[what])
+    case: Case = {
+        "what": what,
+        "family": family,
+        "numbers": families.draw(family, rng) | {"L": 4, "V": 32000},
+        "cards": cards,
+    }
+    if what == "draft":
+        second = rng.choice(DRAFTS)
+        numbers = families.draw(second, rng)
+        case |= {"second": second, "second_numbers": numbers | {"V": 32000, "L": min(int(numbers["L"]), 5)}}
+        flags += rng.choice(
+            ([], ["--spec-type", "draft-simple"], ["--spec-type", "draft-simple", "--spec-draft-n-max", "9"])
+        )
+        own = (["-ctkd", "q8_0", "-ctvd", "q8_0"], ["-ngld", "2"], ["-devd", "none"], ["--spec-draft-n-ubatch", "128"])
+        flags += rng.choice(([], *own, ["-ub", "1000"]))
+    elif what == "mtp":
+        flags += ["--spec-type", "draft-mtp"]
+        flags += rng.choice(([], ["--spec-draft-n-max", "5"], ["-ctkd", "q8_0", "-ctvd", "q8_0"]))
+    else:
+        case["numbers"] |= {"tied": 0}
+        case |= {
+            "targets": list(rng.choice(TARGETS)),
+            "rank": rng.choice((4, 8, 16, 30)),
+            "type": rng.choice(("F16", "F32")),
+        }
+    return case | {"flags": flags}
+
+
+def _image_flags(rng: Random) -> list[str]:
+    flags = ["-c", "256", "-np", "1", "-ub", "32"]
+    return flags + rng.choice(([], [], [], ["-fa", "off"], ["--no-mmproj-offload"]))
+
+
+def _text_flags(rng: Random) -> list[str]:
+    more = (
+        ["-np", "2"],
+        ["-ub", "300"],
+        ["-fa", "off"],
+        ["--pooling", "mean"],
+        ["--pooling", "none"],
+        ["--pooling", "last"],
+    )
+    return rng.choice(([], ["--reranking"], ["--embedding"], *(["--embedding", *one] for one in more)))
+
+
+def files(case: Case) -> list[Content]:
+    """The model's file, and the one beside it."""
+    what, numbers = case["what"], case["numbers"]
+    if what == "projector":
+        return [_beside_width(numbers["P"]), projectors.build(case["family"], numbers)]
+    if what == "encoder":
+        return [encoders.build(case["family"], numbers)]
+    if what == "mtp":
+        return [with_mtp(case["family"], numbers)]
+    model = families.build(case["family"], numbers)
+    if what == "draft":
+        return [model, families.build(case["second"], case["second_numbers"])]
+    architecture = str(model[0]["general.architecture"])
+    return [model, adapter(model[1], case["targets"], case["rank"], case["type"], architecture)]
+
+
+def _beside_width(width: int) -> Content:
+    numbers: Numbers = {
+        "type": "F16",
+        "L": 1,
+        "E": width,
+        "V": 256,
+        "H": width // 64,
+        "G": 1,
+        "D": 64,
+        "F": 64,
+        "tied": 1,
+    }
+    return families.build("llama", numbers)
+
+
+def with_mtp(family: str, numbers: Numbers) -> Content:
+    """A model whose last block drafts; glm4moe has one in any case."""
+    keys, tensors = families.build(family, numbers)
+    if family == "glm4moe":
+        return keys, tensors
+    architecture, layers = str(keys["general.architecture"]), int(numbers["L"])
+    keys = dict(keys) | {f"{architecture}.block_count": layers + 1, f"{architecture}.nextn_predict_layers": 1}
+    d = Draft(architecture, numbers)
+    d.at(layers)
+    d.norm("attn_norm", d["E"])
+    d.norm("post_attention_norm", d["E"])
+    d.matrix("attn_q", d["E"], 2 * d["H"] * d["D"])
+    d.matrix("attn_k", d["E"], d["G"] * d["D"])
+    d.matrix("attn_v", d["E"], d["G"] * d["D"])
+    d.matrix("attn_output", d["H"] * d["D"], d["E"])
+    d.norm("attn_q_norm", d["D"])
+    d.norm("attn_k_norm", d["D"])
+    if family == "qwen35":
+        d.feed_forward()
+    else:
+        d.experts(shared=d["Fe"], shared_gate=True)
+    d.matrix("nextn.eh_proj", 2 * d["E"], d["E"])
+    for name in ("enorm", "hnorm", "shared_head_norm"):
+        d.norm(f"nextn.{name}", d["E"])
+    return keys, (*tensors, *d.tensors)
+
+
+def adapter(base: Sequence[Tensor], targets: Sequence[str], rank: int, kind: str, architecture: str) -> Content:
+    """A LoRA adapter for the matrices whose names hold one of the targets."""
+    keys: dict[str, Writable] = {
+        "general.architecture": architecture,
+        "general.type": "adapter",
+        "adapter.type": "lora",
+        "adapter.lora.alpha": 16.0,
+    }
+    found: list[Tensor] = []
+    for tensor in base:
+        adapted = len(tensor.dims) > 1 and any(one in tensor.name for one in targets)
+        if not adapted or "norm" in tensor.name or "inp" in tensor.name:
+            continue
+        first, second = (tensor.dims[0], rank, *tensor.dims[2:]), (rank, tensor.dims[1], *tensor.dims[2:])
+        if tensor.name == "token_embd.weight":
+            first, second = (rank, tensor.dims[1]), (rank, tensor.dims[0])
+        found += [Tensor(f"{tensor.name}.lora_a", first, kind), Tensor(f"{tensor.name}.lora_b", second, kind)]
+    return keys, tuple(found)
