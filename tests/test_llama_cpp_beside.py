@@ -108,6 +108,20 @@ def check(row: dict[str, Any], ours: int, measured_bytes: int, sure: Confidence 
         assert measured_bytes <= ours <= max(1.10 * measured_bytes, measured_bytes + slack), row
 
 
+@pytest.mark.parametrize("what", ["draft", "mtp", "lora"])
+def test_drafts_and_adapters_are_never_under(what: str) -> None:
+    """Weights and draft together, caches, and compute, on every card and in RAM; caches to the byte."""
+    assert len(rows(what)) >= 3
+    for row in rows(what):
+        said = ledger(shape_of(row), words_of(row), row["cards"])
+        places = [(f"CUDA{at}", device.causes) for at, device in enumerate(said.devices)]
+        names = ("model weights", "draft weights", "lora weights", "draft kept", "draft compute")
+        for place, causes in (*places, ("RAM", said.host.causes)):
+            assert causes.weights_bytes + causes.draft_bytes >= part(row, place, *names), row
+            assert causes.kv_cache_bytes + causes.recurrent_state_bytes == part(row, place, "model kept"), row
+            assert causes.compute_bytes >= part(row, place, "model compute"), row
+
+
 def test_every_projector_comes_out_to_the_byte() -> None:
     """Weights, and the compute buffers of the image that the server measures at its start."""
     for row in rows("projector"):
@@ -137,7 +151,7 @@ def test_the_ledger_holds_the_largest_image_and_a_smaller_limit_takes_less() -> 
 
 
 def test_a_projector_of_an_unknown_kind_is_bounded_and_says_so() -> None:
-    row = next(row for row in rows("projector") if row["family"] == "idefics3")
+    row = next(row for row in rows("projector") if row["flags"] == ["-c", "256", "-np", "1", "-ub", "32"])
     keys, tensors = files(row)[1]
     unknown = read_projector((dict(keys) | {"clip.projector_type": "newer"}, tensors))
     settings = llama_cpp.settings(["llama-server", *words_of(row)])

@@ -112,7 +112,10 @@ def largest_patches(tower: Tower, asked: Images) -> tuple[int, int]:
     known = DYNAMIC.get(tower.kind)
     each = merge_of(tower)
     if known is None:
-        return start_patches(tower) if tower.image_size else (isqrt(UNKNOWN_TOKENS) * each,) * 2
+        side = (
+            2 * isqrt(UNKNOWN_TOKENS) if tower.kind not in TOWERS else 0
+        )  # a kind not known may take images of any size
+        return (max(side, start_patches(tower)[0]),) * 2
     unit = (tower.patch_size * each) ** 2
     tokens = asked.maximum_tokens or max(known.most_tokens, tower.maximum_pixels // unit)
     tokens = max(tokens, asked.minimum_tokens or 0)
@@ -168,5 +171,6 @@ def bound(projector: Projector, tower: Tower, patches: tuple[int, int], *, on_ca
     rows = 4 * count * (12 * tower.width + 4 * max(tower.feed_forward, 4 * tower.width) + widest)
     length = tower.width // tower.heads
     scores = 0 if length in EQUAL_HEADS else 8 * count * count * tower.heads
-    total = 2 * pixels + rows + scores
-    return Buffers(card=total, host=2 * pixels) if on_card else Buffers(card=0, host=total)
+    mask = 2 * count * count
+    total = 2 * pixels + rows + scores + mask
+    return Buffers(card=total, host=2 * pixels + mask) if on_card else Buffers(card=0, host=total)
