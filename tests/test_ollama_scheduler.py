@@ -135,7 +135,7 @@ def test_the_batch_grows_with_the_context_where_memory_is_left(
     assert batch(shape, tokens, predicted, [card(free_mib)], flash_attention) == size
 
 
-@pytest.mark.parametrize("row", FIT[::5], ids=lambda row: f"{row['model']}-{row['context']}-{row['cards_mib']}")
+@pytest.mark.parametrize("row", FIT[::4], ids=lambda row: f"{row['model']}-{row['context']}-{row['cards_mib']}")
 def test_the_layers_that_stay_on_the_cards_are_those_of_the_real_fit(row: dict[str, Any]) -> None:
     shape = measured_shape(row["model"])
     devices = [card(mib) for mib in row["cards_mib"]]
@@ -160,7 +160,9 @@ def test_the_layers_that_stay_on_the_cards_are_those_of_the_real_fit(row: dict[s
 
     one = fitted(shape, asked, devices, [GIB] * len(devices), weigh)
     made = weigh(one.settings, one.overrides)
-    assert [device.total_bytes() for device in made.devices] == row["cards_bytes"]
+    is_shared = len(devices) > 1 and bool(one.overrides)  # a layer's experts on two cards: within a hundredth
+    for device, real in zip(made.devices, row["cards_bytes"], strict=True):
+        assert abs(device.total_bytes() - real) <= (real // 100 if is_shared else 0)
 
 
 def test_a_log_of_ollamas_own_llama_server() -> None:

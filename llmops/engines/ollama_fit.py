@@ -3,7 +3,7 @@
 Source: llama.cpp common/fit.cpp of 2026-07 (`common_params_fit_impl`), memory measured with the ledger here. The context is given
 by Ollama, so only weights move. Dense: each card from the last one on takes as many whole layers as leave its target free.
 Experts: all of them are taken to RAM first; then from the first card on as many layers as have room come back whole, and of one
-more layer what still has room. The same bytes on every card as the real server in the measured cases.
+more layer what still has room. Compared with the real server in docs/ollama.md.
 """
 
 import re
