@@ -91,7 +91,8 @@ def _draft(
     for at in range(placement.cards):
         here = at < own.cards
         total[at] = placed.cards[at] + caches.kv_cards[at] + caches.state_cards[at] + graph.cards[at] if here else 0
-    return total, graph.confidence.weaker(model.tensors_confidence)
+    elsewhere = Confidence.EXACT if used or not placement.cards else Confidence.CALIBRATED  # seen over by a tied output
+    return total, graph.confidence.weaker(model.tensors_confidence).weaker(elsewhere)
 
 
 def _mtp(
