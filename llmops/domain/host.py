@@ -1,12 +1,25 @@
 """What is known of a host. Every field a probe may fail to read is a `Reading`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from llmops.domain.reading import Known, Unknown
-
-NOT_ASKED = Unknown("these facts were made before this was looked at")
-"""The default of a field that older facts documents do not have."""
+from llmops.domain.gpu import (
+    CardPair,
+    ClockReason,
+    Clocks,
+    ComputeMode,
+    Ecc,
+    Fabric,
+    GpuSource,
+    MigInstance,
+    NvLink,
+    PcieLink,
+    Power,
+    Virtualization,
+    Xid,
+)
+from llmops.domain.gpu_software import AmdFiles, Containers, Cuda, DriverFiles, FoundEngine, Python
+from llmops.domain.reading import NOT_ASKED, Known, Unknown
 
 
 class SwapKind(StrEnum):
@@ -102,15 +115,20 @@ class RowRemapping:
 
     pending: bool
     failed: bool
+    corrected_rows: int | None = None
+    uncorrected_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpu:
-    """One CUDA device as its driver reports it. `free_bytes` leaves out what the driver reserves.
+    """One device as its driver reports it. `free_bytes` leaves out what the driver reserves; `index` counts per vendor.
 
     A card in MIG mode is listed once per instance, each with the instance's own UUID and memory and the card's index: that
     is what CUDA shows, one at a time, to a process. With no instance the card stands here itself, its memory unknown.
-    `fault` is NVML's word for a card that no longer answers ("GPU is lost"), None when it does.
+    `fault` is NVML's word for a card that no longer answers ("GPU is lost"), None when it does. `ecc_errors` are uncorrected
+    ones since the driver was loaded. `address` is its place on the PCI bus, as "0000:01:00.0". `architecture` is the
+    compiler's name of an AMD card ("gfx1100"). `shared_bytes` is host memory that a card with little or none of its own
+    may use (GTT of an APU). The serial number is only read where it was asked for.
     """
 
     index: int
@@ -129,6 +147,27 @@ class Gpu:
     fault: str | None = None
     is_mig_instance: bool = False
     row_remapping: Known[RowRemapping] | Unknown = NOT_ASKED
+    address: Known[str] | Unknown = NOT_ASKED
+    serial: Known[str] | Unknown = NOT_ASKED
+    architecture: Known[str] | Unknown = NOT_ASKED
+    shared_bytes: Known[int] | Unknown = NOT_ASKED
+    numa_node: Known[int] | Unknown = NOT_ASKED
+    pcie: PcieLink = field(default_factory=PcieLink)
+    power: Power = field(default_factory=Power)
+    clocks: Clocks = field(default_factory=Clocks)
+    clock_reasons: Known[tuple[ClockReason, ...]] | Unknown = NOT_ASKED
+    load_percent: Known[int] | Unknown = NOT_ASKED
+    slowdown_celsius: Known[int] | Unknown = NOT_ASKED
+    persistence_mode: Known[bool] | Unknown = NOT_ASKED
+    compute_mode: Known[ComputeMode] | Unknown = NOT_ASKED
+    display_active: Known[bool] | Unknown = NOT_ASKED
+    virtualization: Known[Virtualization] | Unknown = NOT_ASKED
+    vgpu_license: Known[str] | Unknown = NOT_ASKED
+    ecc: Ecc = field(default_factory=Ecc)
+    retired_pages_pending: Known[bool] | Unknown = NOT_ASKED
+    nvlinks: Known[tuple[NvLink, ...]] | Unknown = NOT_ASKED
+    fabric: Known[Fabric] | Unknown = NOT_ASKED
+    mig_instance: MigInstance | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +229,7 @@ class Nvidia:
     detail: str
     driver: Known[Driver] | Unknown
     gpus: tuple[Gpu, ...]
+    pairs: Known[tuple[CardPair, ...]] | Unknown = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +277,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """All of it: what `doctor --json` prints under `result.facts` and `--facts` reads."""
+    """All of it: what `doctor --json` prints under `result.facts` and `--facts` reads.
+
+    `nvidia.gpus` are NVIDIA's cards, `other_gpus` AMD's, Intel's and Apple's.
+    """
 
     schema: str = "llmops.facts/1"
     system: System
@@ -249,3 +292,12 @@ class HostFacts:
     listeners: Known[tuple[Listener, ...]] | Unknown
     unread_disks: tuple[UnreadDisk, ...] = ()
     kernel_side: Known[KernelSide] | Unknown = NOT_ASKED
+    other_gpus: Known[tuple[Gpu, ...]] | Unknown = NOT_ASKED
+    gpu_sources: tuple[GpuSource, ...] = ()
+    xids: Known[tuple[Xid, ...]] | Unknown = NOT_ASKED
+    driver_files: DriverFiles = field(default_factory=DriverFiles)
+    amd: AmdFiles = field(default_factory=AmdFiles)
+    cuda: Cuda = field(default_factory=Cuda)
+    containers: Containers = field(default_factory=Containers)
+    engines: Known[tuple[FoundEngine, ...]] | Unknown = NOT_ASKED
+    pythons: Known[tuple[Python, ...]] | Unknown = NOT_ASKED

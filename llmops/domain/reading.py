@@ -22,6 +22,9 @@ class Unknown:
     reason: str
 
 
+NOT_ASKED = Unknown("these facts were made before this was looked at")
+"""The default of a field that older facts documents do not have."""
+
 Reading = Known[T] | Unknown
 """A fact about a host. Never replaced by a default: combining with an `Unknown` gives `Unknown`."""
 
