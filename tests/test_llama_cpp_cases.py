@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from headers import header_only
-from llama_cpp_families import FAMILIES, Numbers, build, draw
+from llama_cpp_draft import Numbers
+from llama_cpp_families import FAMILIES, build, draw
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
 from llmops.domain.ledger import Confidence, DeviceLedger, HostLedger, Ledger

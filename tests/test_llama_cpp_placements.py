@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from headers import header_only
-from llama_cpp_families import Numbers, build
+from llama_cpp_draft import Numbers
+from llama_cpp_families import build
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, HostDevice
 from llmops.domain.explained import EngineProcess

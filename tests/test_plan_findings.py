@@ -70,6 +70,6 @@ def test_keys_of_a_profile_that_nothing_reads_are_named_where_they_are_set() -> 
     blank = Profile(deployments={})
     assert unused(Intent(model="m"), blank) == ()
     intent = Intent(model="m", workload=Workload(arrival_rps=0.5), features=Features(embeddings=True))
-    assert unused_keys(intent, blank) == ("features", "workload.arrival_rps")
+    assert unused_keys(intent, blank) == ("features.embeddings", "workload.arrival_rps")
     (one,) = unused(intent, blank)
     assert (one.code, one.status) == ("PLN004", Status.WARN)
