@@ -4,13 +4,13 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
+from killing import breaking, killed
 from rendering import NOW
 
 from llmops.apply.owners import owners_of
@@ -196,42 +196,13 @@ def test_a_damaged_record_is_wrong_input(tmp_path: Path) -> None:
         _changes(tmp_path, FIRST)
 
 
-STEPS = ("mkdir", "open", "write", "fchmod", "fsync", "rename", "unlink")
-
-
-@contextmanager
-def _breaking(at: int, act: Callable[[], None]) -> Iterator[list[str]]:
-    """Before the `at`-th call that changes the disk, `act`. Gives the names of the calls made."""
-    calls: list[str] = []
-    originals = {name: getattr(os, name) for name in STEPS}
-
-    def wrapped(name: str) -> Callable[..., object]:
-        def call(*arguments: object, **options: object) -> object:
-            writes = name != "open" or bool(int(str(arguments[1])) & os.O_CREAT)
-            if writes:
-                calls.append(name)
-                if len(calls) == at:
-                    act()
-            return originals[name](*arguments, **options)
-
-        return call
-
-    for name in STEPS:
-        setattr(os, name, wrapped(name))
-    try:
-        yield calls
-    finally:
-        for name, original in originals.items():
-            setattr(os, name, original)
-
-
 def _steps(tmp_path: Path) -> int:
     """How many calls change the disk in the apply the tests below break."""
     root = tmp_path / "count"
     root.mkdir()
     _apply(root, FIRST)
     changes = _changes(root, SECOND)
-    with _breaking(0, lambda: None) as calls:
+    with breaking(0, lambda: None) as calls:
         apply(changes, root=root, made_by="0.1.0", now=NOW)
     return len(calls)
 
@@ -254,7 +225,7 @@ def test_a_failure_at_any_step_leaves_the_host_as_it_was(tmp_path: Path, number:
         before = _tree(root, also_generations=True)
         changes = _changes(root, SECOND)
         try:
-            with _breaking(at, _refuse(number)):
+            with breaking(at, _refuse(number)):
                 apply(changes, root=root, made_by="0.1.0", now=NOW)
         except (OutsideWorld, ApplyFailed) as stop:
             kinds.add(type(stop))
@@ -278,7 +249,7 @@ def test_an_interruption_at_any_step_leaves_the_host_as_it_was(tmp_path: Path) -
         _apply(root, FIRST)
         before = _tree(root, also_generations=True)
         changes = _changes(root, SECOND)
-        with pytest.raises(KeyboardInterrupt), _breaking(at, interrupt):
+        with pytest.raises(KeyboardInterrupt), breaking(at, interrupt):
             apply(changes, root=root, made_by="0.1.0", now=NOW)
         interrupted += 1
         after = _tree(root, also_generations=True)
@@ -300,7 +271,7 @@ def test_a_kill_at_any_step_is_undone_by_the_next_run(tmp_path: Path) -> None:
         changes = _changes(root, SECOND)
         child = os.fork()
         if child == 0:  # pragma: no cover - ends without a word, as a killed process does
-            with _breaking(at, lambda: os._exit(9)):
+            with breaking(at, lambda: os._exit(9)):
                 apply(changes, root=root, made_by="0.1.0", now=NOW)
             os._exit(0)
         _, status = os.waitpid(child, 0)
@@ -319,16 +290,6 @@ def test_a_kill_at_any_step_is_undone_by_the_next_run(tmp_path: Path) -> None:
     assert undone + finished == steps
 
 
-def _killed(at: int, act: Callable[[], object]) -> None:
-    """`act` in a process of its own that dies at the `at`-th call that changes the disk."""
-    child = os.fork()
-    if child == 0:  # pragma: no cover - ends without a word, as a killed process does
-        with _breaking(at, lambda: os._exit(9)):
-            act()
-        os._exit(0)
-    os.waitpid(child, 0)
-
-
 def _apply_now(root: Path, changes: ChangeSet) -> Callable[[], object]:
     return lambda: apply(changes, root=root, made_by="0.1.0", now=NOW)
 
@@ -340,9 +301,9 @@ def test_a_recovery_that_is_killed_is_recovered_again(tmp_path: Path) -> None:
         root.mkdir()
         _apply(root, FIRST)
         before = _tree(root, also_generations=True)
-        _killed(steps - 1, _apply_now(root, _changes(root, SECOND)))
+        killed(steps - 1, _apply_now(root, _changes(root, SECOND)))
         assert (root / "etc/a.conf").read_bytes() == b"a2\n", "all is in place, but not committed"
-        _killed(at, partial(recover, root))
+        killed(at, partial(recover, root))
         recover(root)
         assert _tree(root, also_generations=True) == before, f"recovery killed at step {at}"
 
@@ -351,7 +312,7 @@ def test_a_file_someone_edited_after_a_crash_is_left_to_them(tmp_path: Path) -> 
     _apply(tmp_path, FIRST)
     changes = _changes(tmp_path, SECOND)
     steps = _steps(tmp_path)
-    _killed(steps - 1, _apply_now(tmp_path, changes))
+    killed(steps - 1, _apply_now(tmp_path, changes))
     assert has_pending(tmp_path)
     (tmp_path / "etc/a.conf").write_bytes(b"edited\n")
     assert recover(tmp_path) == ("/etc/a.conf was changed by someone else and is left as it is",)
@@ -361,7 +322,7 @@ def test_a_file_someone_edited_after_a_crash_is_left_to_them(tmp_path: Path) -> 
 
 def test_a_first_apply_that_fails_leaves_an_empty_root_empty(tmp_path: Path) -> None:
     changes = _changes(tmp_path, FIRST)
-    with pytest.raises(OutsideWorld, match="no space"), _breaking(8, _refuse(errno.ENOSPC)):
+    with pytest.raises(OutsideWorld, match="no space"), breaking(8, _refuse(errno.ENOSPC)):
         apply(changes, root=tmp_path, made_by="0.1.0", now=NOW)
     assert list(tmp_path.iterdir()) == []
 

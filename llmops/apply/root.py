@@ -86,6 +86,14 @@ class Root:
         except FileNotFoundError:
             return False
 
+    def is_directory(self, path: PurePosixPath) -> bool:
+        """Whether the name itself is a directory; a link to one is not."""
+        try:
+            with self._naming(path), self.directory(path.parent) as parent:
+                return stat.S_ISDIR(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode)
+        except FileNotFoundError:
+            return False
+
     def make_directory(self, path: PurePosixPath) -> None:
         """One directory, its parent is there; already there is fine."""
         with self._naming(path), self.directory(path.parent) as parent, suppress(FileExistsError):

@@ -36,26 +36,26 @@ from llmops.domain.finding import Where
 from llmops.domain.forms import dump
 
 
-def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime) -> Receipt:
+def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, what: str = "apply") -> Receipt:
     """Make `changes` true below `root`. Raises `OutsideWorld` before and `ApplyFailed` after anything was in place."""
     conflicts = changes.conflicts()
     if conflicts:
         raise ApplyFailed(
             f"{len(conflicts)} files are in the way, nothing was written: {conflicts[0].path} ({conflicts[0].why})",
-            hint="move them away, or `llmops render --apply --overwrite` replaces them (a copy stays in the generation)",
+            hint="move them away, or add `--overwrite`: it replaces them, and a copy stays in the generation",
             where=Where(file=str(conflicts[0].path)),
         )
     if not changes.has_work():
         return Receipt(generation=None, changes=changes.changes)
     place = Root(root)
     owners = owners_of(place)
-    with _locked(place) as made:
+    with locked(place) as made:
         if place.has_directory(PENDING):
             _undo_pending(place, owners)
             raise ApplyFailed(
                 "an interrupted apply was found and taken back", hint="`llmops render` shows the new diff"
             )
-        generation = _record(changes, place, owners, made_by=made_by, now=now, made=made)
+        generation = _record(changes, place, owners, made_by=made_by, now=now, made=made, what=what)
         _prepare(changes, generation, place, owners)
         _switch(changes, generation, place, owners)
     return Receipt(generation=generation.number, changes=changes.changes, warnings=generation.warnings)
@@ -66,7 +66,7 @@ def recover(root: Path) -> tuple[str, ...] | None:
     place = Root(root)
     if not has_pending(root):
         return None
-    with _locked(place):
+    with locked(place):
         return _undo_pending(place, owners_of(place))
 
 
@@ -76,7 +76,7 @@ def has_pending(root: Path) -> bool:
 
 
 @contextmanager
-def _locked(root: Root) -> Iterator[tuple[PurePosixPath, ...]]:
+def locked(root: Root) -> Iterator[tuple[PurePosixPath, ...]]:
     """Hold the only apply below `root`; gives the directories made for it. They go again when nothing was applied."""
     made: tuple[PurePosixPath, ...] = ()
     try:
@@ -110,7 +110,14 @@ def _lock(descriptor: int, root: Root) -> None:
 
 
 def _record(
-    changes: ChangeSet, root: Root, owners: Owners, *, made_by: str, now: datetime, made: tuple[PurePosixPath, ...]
+    changes: ChangeSet,
+    root: Root,
+    owners: Owners,
+    *,
+    made_by: str,
+    now: datetime,
+    made: tuple[PurePosixPath, ...],
+    what: str,
 ) -> Generation:
     """The record of what will be done. Raises `ApplyFailed` when a file is no longer as the change set saw it."""
     last = last_generation(root)
@@ -132,6 +139,7 @@ def _record(
         files=(*files, *_still_ours(last, changes)),
         directories=(*made, *missing),
         warnings=_warnings(changes, owners),
+        what=what,
     )
 
 

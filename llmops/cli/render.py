@@ -93,6 +93,15 @@ def run(options: Options, *, runner: Runner, now: datetime | None = None) -> Ans
     return _to_tree(options, wanted) if options.out is not None else _to_root(options, wanted, now)
 
 
+def wanted_changes(options: Options, *, runner: Runner, now: datetime | None = None) -> ChangeSet:
+    """What `--apply` would do, without asking the consumers."""
+    now = now or datetime.now(UTC)
+    lock, site, targets, rendered = _rendered(options, runner)
+    names = tuple(target.name for target in targets)
+    wanted = Wanted(lock=lock, site=site, targets=names, files=rendered, consumed=(), findings=())
+    return _change_set(replace(options, apply=False), wanted, now)
+
+
 def _refuse_contradictions(options: Options) -> None:
     if options.apply and options.check:
         raise WrongUsage(
@@ -110,7 +119,7 @@ def _refuse_contradictions(options: Options) -> None:
         )
 
 
-def _wanted(options: Options, runner: Runner, now: datetime) -> Wanted:
+def _rendered(options: Options, runner: Runner) -> tuple[Lock, Site, tuple[Target, ...], tuple[RenderedFile, ...]]:
     lock = parse_lock(
         files.read_text(Path(options.lock), hint="`llmops plan MODEL --out llmops.lock` writes it"), file=options.lock
     )
@@ -124,7 +133,12 @@ def _wanted(options: Options, runner: Runner, now: datetime) -> Wanted:
         engine_path=options.engine_path,
         images=_images(options),
     )
-    rendered = render(site, targets=targets, templates=templates)
+    return lock, site, targets, render(site, targets=targets, templates=templates)
+
+
+def _wanted(options: Options, runner: Runner, now: datetime) -> Wanted:
+    lock, site, targets, rendered = _rendered(options, runner)
+    names = tuple(target.name for target in targets)
     consumed = ask_consumers(
         rendered,
         site=site,

@@ -12,6 +12,7 @@ from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOpt
 from llmops.cli.app import COMMANDS
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.changes import Action
+from llmops.domain.drift import Drift, UnitState
 from llmops.domain.engine import EngineSettings
 from llmops.domain.errors import Exit, WrongUsage
 from llmops.domain.explained import GivenFlag
@@ -29,6 +30,13 @@ FILES: dict[str, type[object]] = {"profile": Profile, "lock": Lock, "facts": Hos
 
 Part = str | type[object] | UnionType | tuple[str, ...] | list["Part"] | dict[str, "Part"]
 """A schema in short: a JSON type's name, a domain type, the words allowed, a list of one part, or an open table."""
+
+_TAKEN_BACK: Part = {
+    "path": "string",
+    "target": "string",
+    "action": tuple(one.value for one in Action),
+    "why": "string?",
+}
 
 RESULTS: Mapping[str, dict[str, Part]] = {
     "quickstart": {},
@@ -71,6 +79,14 @@ RESULTS: Mapping[str, dict[str, Part]] = {
         "applied": "boolean",
         "generation": "integer?",
     },
+    "status": {
+        "generation": "integer",
+        "files": [Drift],
+        "units": [UnitState],
+        "generations": [{"number": "integer", "applied_at": "string", "what": "string"}],
+    },
+    "rollback": {"files": [_TAKEN_BACK], "applied": "boolean", "generation": "integer?"},
+    "uninstall": {"files": [_TAKEN_BACK], "applied": "boolean", "generation": "integer?"},
     "smoke": {"url": "string", "model": "string?"},
     "catalog": {
         "models": [ModelRow],

@@ -98,7 +98,10 @@ class GenerationFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """The record of one apply: every path that is ours since, so that the newest record alone says what is managed."""
+    """The record of one apply: every path that is ours since, so that the newest record alone says what is managed.
+
+    `what`: the command that did it, `apply`, `rollback to 3`.
+    """
 
     schema: str = GENERATION_SCHEMA
     number: int
@@ -107,6 +110,7 @@ class Generation:
     files: tuple[GenerationFile, ...]
     directories: tuple[PurePosixPath, ...] = ()
     warnings: tuple[str, ...] = ()
+    what: str = "apply"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

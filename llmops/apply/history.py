@@ -1,0 +1,82 @@
+"""The generations below a root: what each apply did, what lay there before it, and how all of it is put away."""
+
+from contextlib import suppress
+from pathlib import PurePosixPath
+
+from llmops.apply.owners import Owners
+from llmops.apply.reading import read_generation, state_of
+from llmops.apply.root import Root
+from llmops.apply.transaction import digest, locked
+from llmops.domain.changes import GENERATIONS, FileState, Generation, GenerationFile
+from llmops.domain.errors import WrongInput
+from llmops.domain.finding import Where
+
+
+def generations(root: Root) -> tuple[Generation, ...]:
+    """Every record, oldest first."""
+    numbers = sorted(int(name) for name in root.names(GENERATIONS) if name.isdecimal())
+    found = (read_generation(root, GENERATIONS / str(number)) for number in numbers)
+    return tuple(one for one in found if one is not None)
+
+
+def earlier_state(root: Root, number: int, file: GenerationFile) -> FileState | None:
+    """What `file` was before generation `number`, from its copy. Raises `WrongInput` where the copy is not what it was."""
+    backup = file.before
+    if backup is None:
+        return None
+    path = GENERATIONS / str(number) / backup.file
+    found = root.read(path)
+    if found is None or digest(found.content) != backup.sha256:
+        raise WrongInput(
+            f"the copy of {file.path} from before generation {number} is {'gone' if found is None else 'damaged'}",
+            hint=f"go back less far: `llmops rollback {number}`",
+            where=Where(file=root.shown(path)),
+        )
+    return FileState(content=found.content, mode=backup.mode, owner=backup.owner, secret=file.secret)
+
+
+def present(
+    root: Root, owners: Owners, wanted: dict[PurePosixPath, FileState | None], recorded: Generation
+) -> dict[PurePosixPath, FileState | None]:
+    """Each path as it is now, its owner in the words of what it shall become where they mean the same."""
+    known = {file.path: file for file in recorded.files}
+    states: dict[PurePosixPath, FileState | None] = {}
+    for path, after in wanted.items():
+        file = known.get(path)
+        owner = after.owner if after is not None else file.owner if file is not None else "root:root"
+        secret = file.secret if file is not None else False
+        states[path] = state_of(root.read(path), owners, wanted_owner=owner, secret=secret)
+    return states
+
+
+GONE = GENERATIONS / "gone"
+"""A record on its way out: its number is taken from it before anything of it is removed."""
+
+
+def forget(root: Root) -> None:
+    """Remove every record, and the directories that were made for files where those are empty now.
+
+    The newest record goes first: with the older ones a run that ends in between can be repeated.
+    """
+    if not root.has_directory(GENERATIONS):
+        return
+    with locked(root):
+        records = generations(root)
+        _remove_directories(root, {path for record in records for path in record.directories})
+        _clear(root)
+        for record in reversed(records):
+            root.rename(GENERATIONS / str(record.number), GONE)
+            _clear(root)
+    _remove_directories(root, {GENERATIONS, *GENERATIONS.parents})
+
+
+def _clear(root: Root) -> None:
+    for name in root.names(GONE):
+        root.remove(GONE / name)
+    root.remove_directory(GONE)
+
+
+def _remove_directories(root: Root, paths: set[PurePosixPath]) -> None:
+    for path in sorted(paths - {PurePosixPath("/")}, key=lambda one: len(one.parts), reverse=True):
+        with suppress(OSError):
+            root.remove_directory(path)

@@ -1,0 +1,43 @@
+"""Runs that are broken off, or end as a killed process does, at any call that changes the disk."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+STEPS = ("mkdir", "open", "write", "fchmod", "fsync", "rename", "unlink")
+
+
+@contextmanager
+def breaking(at: int, act: Callable[[], None]) -> Iterator[list[str]]:
+    """Before the `at`-th call that changes the disk, `act`. Gives the names of the calls made."""
+    calls: list[str] = []
+    originals = {name: getattr(os, name) for name in STEPS}
+
+    def wrapped(name: str) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            writes = name != "open" or bool(int(str(arguments[1])) & os.O_CREAT)
+            if writes:
+                calls.append(name)
+                if len(calls) == at:
+                    act()
+            return originals[name](*arguments, **options)
+
+        return call
+
+    for name in STEPS:
+        setattr(os, name, wrapped(name))
+    try:
+        yield calls
+    finally:
+        for name, original in originals.items():
+            setattr(os, name, original)
+
+
+def killed(at: int, act: Callable[[], object]) -> None:
+    """`act` in a process of its own that dies at the `at`-th call that changes the disk."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover - ends without a word, as a killed process does
+        with breaking(at, lambda: os._exit(9)):
+            act()
+        os._exit(0)
+    os.waitpid(child, 0)
