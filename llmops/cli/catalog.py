@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.profile import Profile
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.formats import catalogue
 from llmops.formats.catalogue_check import parse_candidates, problems_of_gpu, problems_of_model

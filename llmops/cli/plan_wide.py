@@ -1,7 +1,7 @@
 """`llmops plan --models-for` and `--gpus-for`: the whole catalogue at once, from shapes and rules, without a file or network."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 
 from llmops.cli.answer import Answer
 from llmops.cli.hardware import gpu_rows
@@ -13,6 +13,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Estimate
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.domain.wide import Choice, GpuFor, ModelFor
 from llmops.engines.llama_cpp_bound import Bound

@@ -1,6 +1,6 @@
 """What is known of a host. Every field a probe may fail to read is a `Reading`."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from llmops.domain.gpu import (
@@ -20,6 +20,7 @@ from llmops.domain.gpu import (
 )
 from llmops.domain.gpu_software import AmdFiles, Containers, Cuda, DriverFiles, FoundEngine, Python
 from llmops.domain.reading import NOT_ASKED, Known, Unknown
+from llmops.domain.records import dataclass
 
 
 class SwapKind(StrEnum):
@@ -162,7 +163,7 @@ class Gpu:
     compute_mode: Known[ComputeMode] | Unknown = NOT_ASKED
     display_active: Known[bool] | Unknown = NOT_ASKED
     virtualization: Known[Virtualization] | Unknown = NOT_ASKED
-    vgpu_license: Known[str] | Unknown = NOT_ASKED
+    vgpu_licensed: Known[bool] | Unknown = NOT_ASKED
     ecc: Ecc = field(default_factory=Ecc)
     retired_pages_pending: Known[bool] | Unknown = NOT_ASKED
     nvlinks: Known[tuple[NvLink, ...]] | Unknown = NOT_ASKED

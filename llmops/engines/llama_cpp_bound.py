@@ -4,10 +4,11 @@ For looking at many models at once; a single plan builds the graph instead (`lla
 """
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.model import Attention, ModelShape
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_compute import Case, upper_bound_bytes
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_memory import CUDA_CONTEXT_BYTES

@@ -7,11 +7,11 @@ answered in under a second. Long arrays (the tokenizer) are passed over: only th
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import repeat
 from operator import length_hint
 
 from llmops.domain.model import Tensor
+from llmops.domain.records import dataclass
 from llmops.domain.units import padded
 from llmops.formats.beginning import FIRST_READ_BYTES, Beginning, Read
 from llmops.formats.gguf_cursor import U32, U64, Cursor, shown

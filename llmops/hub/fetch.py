@@ -1,7 +1,6 @@
 """A model into the store: what is missing of it is fetched, all of it is verified, then it gets its name."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -9,6 +8,7 @@ from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
 from llmops.domain.places import model_version
+from llmops.domain.records import dataclass
 from llmops.domain.transfer import Fetched, Moved, Progress, StoredFile, silent
 from llmops.hub.crew import Halt, together
 from llmops.hub.disk import check_space

@@ -12,7 +12,6 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
@@ -22,6 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from llmops import __version__
 from llmops.domain.errors import OutsideWorld, Stop
+from llmops.domain.records import dataclass
 
 T = TypeVar("T")
 CHECK_NETWORK = "try again later; is the network up? `HF_ENDPOINT` names a mirror, and a local file needs no hub"

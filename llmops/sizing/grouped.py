@@ -4,11 +4,12 @@ The types come from the same rules as `quantized.py`; a law (tests) keeps both a
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.model import Tensor
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.sizing.family_tensors import parts
 from llmops.sizing.file_types import (

@@ -1,13 +1,14 @@
 """One try of the search: settings are written as a command line, read back, and only then weighed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Images, Wishes
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate
+from llmops.domain.records import dataclass
 from llmops.domain.units import MIB
 from llmops.sizing import shares
 

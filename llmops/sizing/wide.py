@@ -5,11 +5,11 @@ handed in: what is said to fit does. Exact settings are a plan's business.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.engine import Device
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
 from llmops.domain.wide import Choice, QuantizationFit
 from llmops.sizing.grouped import Grouped, Stored
 from llmops.sizing.ladder import QUALITY
