@@ -152,7 +152,7 @@ class Gpu:
     is what CUDA shows, one at a time, to a process. With no instance the card stands here itself, its memory unknown.
     `fault` is NVML's word for a card that no longer answers ("GPU is lost"), None when it does. `ecc_errors` are uncorrected
     ones since the driver was loaded. `address` is its place on the PCI bus, as "0000:01:00.0". `architecture` is the
-    compiler's name of an AMD card ("gfx1100"). `shared_bytes` is host memory that a card with little or none of its own
+    generation of an NVIDIA card ("hopper"), the compiler's name of an AMD card ("gfx1100"). `shared_bytes` is host memory that a card with little or none of its own
     may use (GTT of an APU). The serial number is only read where it was asked for.
     """
 
