@@ -7,7 +7,7 @@ import pytest
 
 from llmops.cli.app import run
 from llmops.cli.completing import gpu_names, model_names
-from llmops.engines import ENGINES
+from llmops.domain.engine import EngineName
 from llmops.library import shipped
 
 
@@ -23,7 +23,7 @@ def test_every_row_is_listed_without_a_filter(capsys: pytest.CaptureFixture[str]
     assert len(rows(capsys, "models")) == 298
     assert len(rows(capsys, "gpus")) == 179
     assert len(rows(capsys, "profiles")) == len(shipped.names("profiles"))
-    assert len(rows(capsys, "engines")) == len(ENGINES)
+    assert len(rows(capsys, "engines")) == len(EngineName)
 
 
 def test_every_word_of_the_filter_must_be_there_in_any_case(capsys: pytest.CaptureFixture[str]) -> None:

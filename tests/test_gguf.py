@@ -143,6 +143,26 @@ def test_no_real_tokenizer_takes_more_than_three_reads_and_32_mib(
     assert header.data_offset + header.data_bytes() == file.file_bytes
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    odd=st.lists(st.tuples(st.integers(0, 4999), st.sampled_from([0, 1, 8, 62, 63, 64, 65, 127, 255, 256, 300, 70_000])),
+                 max_size=12),
+    filler=st.sampled_from([b"\0", b"\x07", b"a", b"\x01\0\0\0\0\0\0\0", b"\xff"]),
+)  # fmt: skip
+def test_texts_of_any_length_and_content_are_passed_over_to_the_byte(odd: list[tuple[int, int]], filler: bytes) -> None:
+    lengths = [7 + at % 9 for at in range(5000)]
+    for at, length in odd:
+        lengths[at] = length
+    texts = b"".join(struct.pack("<Q", one) + (filler * one)[:one] for one in lengths)
+    raw = start(keys=2) + string("tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, 5000) + texts
+    raw += string("after") + struct.pack("<II", ValueType.U32, 42)
+    found = read(raw + bytes(64)).metadata
+    assert found == {"tokenizer.ggml.tokens": Skipped(element=ValueType.STRING, count=5000), "after": 42}
+    at = len(raw) - 25 - sum(8 + one for one in lengths[2500:])
+    cut = raw[:at] + struct.pack("<Q", (1 << 63) + 9) + raw[at + 8 :]
+    assert refusal(cut).message
+
+
 def test_a_long_tokenizer_is_not_kept_in_memory() -> None:
     file = header_only(tokenizer(tokens=262_144, merges=514_906, mean=9), ())
     tracemalloc.start()

@@ -14,7 +14,7 @@ from hub_models import CONFIG, GGUF, QUICK, REPOSITORY, repository
 from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.model import ModelFile, ModelRef
 from llmops.domain.transfer import Fetched, Moved, Progress, silent
-from llmops.hub import disk, partial
+from llmops.hub import disk, journal, partial
 from llmops.hub.fetch import fetch
 from llmops.hub.repository import list_files
 from llmops.hub.store import Store, files_below
@@ -157,7 +157,7 @@ def test_a_broken_transfer_goes_on_at_the_very_byte(tmp_path: Path, store: Store
         assert [one.stat().st_size for one in store.incoming.glob("*.partial")] == [123_457]
         hub.faults = {}
         fetched = pull(hub, store, files=(GGUF,))
-        assert [one["range"] for one in hub.requests] == ["bytes=123457-"] * 2
+        assert [one["range"] for one in hub.requests] == ["bytes=123457-299999"] * 2
         assert fetched.transferred_bytes == sent(hub) == SIZE - 123_457
     assert Path(fetched.files[0].path).read_bytes() == files[GGUF]
 
@@ -169,22 +169,26 @@ def test_a_part_left_by_an_earlier_run_that_is_wrong_costs_one_more_transfer_and
     store.prepare()
     with FakeHub(tmp_path / "hub") as hub:
         ref = listed(hub, GGUF)
-        left = store.incoming / f"{partial.partial_key(hub_models.sha256(files[GGUF]))}.partial"
-        left.write_bytes(b"\0" * 200_000)
-        left.with_suffix(".json").write_text(f'{{"boot": "{partial._boot()}", "synced_bytes": 0}}')
+        with partial.Partial(store.incoming, ref.files[0], hub_models.sha256(files[GGUF])) as left:
+            left.append(memoryview(b"\0" * 200_000))
         fetched = fetch(ref, store=store, name="chat", endpoint=hub.url, token=None, patience=QUICK)
     assert fetched.transferred_bytes == 100_000 + SIZE
     assert Path(fetched.files[0].path).read_bytes() == files[GGUF]
 
 
-def test_after_a_power_cut_only_synced_bytes_are_trusted(tmp_path: Path, store: Store) -> None:
+def test_after_a_power_cut_only_synced_bytes_are_trusted(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = repository(tmp_path / "hub")[GGUF]
     store.prepare()
     with FakeHub(tmp_path / "hub") as hub:
         ref = listed(hub, GGUF)
-        left = store.incoming / f"{partial.partial_key(hub_models.sha256(data))}.partial"
-        left.write_bytes(data[:90_000] + b"\0" * 60_000)  # what a file system may show of writes that were lost
-        left.with_suffix(".json").write_text('{"boot": "an earlier start", "synced_bytes": 90000}')
+        with partial.Partial(store.incoming, ref.files[0], hub_models.sha256(data), chunk_bytes=50_000) as left:
+            left.append(memoryview(data[:90_000]))
+            left.sync()
+            left.append(memoryview(b"\0" * 60_000))  # what a file system may show of writes that were lost
+        monkeypatch.setattr(journal, "BOOT_ID", tmp_path / "another start")
+        (tmp_path / "another start").write_text("7e0d")
         fetched = fetch(ref, store=store, name="chat", endpoint=hub.url, token=None, patience=QUICK)
     assert fetched.transferred_bytes == SIZE - 90_000
 

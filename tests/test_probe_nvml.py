@@ -35,11 +35,15 @@ NOT = Verdict.NOT_READY
 
 EXPECTED = {
     "a100-mig": (WARNINGS, {"GPU004", "GPU008"}),
+    "a6000-x2-bridge": (READY, set()),
     "busy-hot-throttled": (WARNINGS, {"GPU005", "GPU006", "GPU008"}),
     "driver-mismatch": (NOT, {"GPU001"}),
     "driver-not-loaded": (NOT, {"GPU001"}),
     "ecc-errors": (NOT, {"GPU007", "GPU008", "GPU010"}),
     "gb10-driver580": (WARNINGS, {"GPU008"}),
+    "h100-fabric-not-started": (READY, set()),
+    "h100-x2-fabric": (READY, set()),
+    "vgpu-a100-unlicensed": (READY, set()),
     "gpu-lost": (NOT, {"GPU002", "GPU008"}),
     "gpu-lost-late": (NOT, {"GPU002", "GPU008"}),
     "h100-mig-empty": (NOT, {"GPU004", "GPU008"}),

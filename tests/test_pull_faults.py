@@ -60,7 +60,7 @@ def test_after_kill_9_the_next_run_transfers_the_rest_and_no_more(tmp_path: Path
         {"FAULT_PATH": "blobs/sha256", "FAULT_FSYNC": "kill"},
         {"FAULT_PATH": "models/model-gguf", "FAULT_RENAME": "kill"},
         {"FAULT_PATH": "models/model-gguf", "FAULT_FSYNC": "kill"},
-        {"FAULT_PATH": ".json", "FAULT_RENAME": "kill"},
+        {"FAULT_PATH": ".journal", "FAULT_RENAME": "kill"},
     ],
 )
 def test_killed_at_any_step_to_visibility_nothing_is_lost_and_nothing_wrong_is_visible(
@@ -69,7 +69,7 @@ def test_killed_at_any_step_to_visibility_nothing_is_lost_and_nothing_wrong_is_v
     code, _ = broken(hub, tmp_path, **faults)
     assert code == -9
     assert shows_only_whole_files(tmp_path / "store")
-    began = 0 if faults["FAULT_PATH"] == ".json" else SIZE  # the journal is written before the first byte
+    began = 0 if faults["FAULT_PATH"] == ".journal" else SIZE  # the journal is written before the first byte
     ran = document(run(["pull", MODEL, "--json"], env=environment(hub.url, tmp_path / "store"), cwd=tmp_path))
     assert ran["result"]["bytes_transferred"] == SIZE - began
     assert (tmp_path / "store/models/model-gguf/current" / GGUF).read_bytes() == content(SIZE)

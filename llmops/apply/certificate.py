@@ -5,11 +5,11 @@ the longest a client of the public web accepts; the CA lives ten years.
 """
 
 import ipaddress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from llmops.domain.errors import WrongInput
+from llmops.domain.records import dataclass
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -8,7 +8,6 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -18,6 +17,7 @@ from llmops.domain.deployment import RenderedFile, Site
 from llmops.domain.finding import Status
 from llmops.domain.programs import Ran, Runner
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 
 TIMEOUT_SECONDS = 20.0
 STAND_IN_IMAGE = f"stand-in@sha256:{'0' * 64}"

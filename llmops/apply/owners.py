@@ -1,10 +1,11 @@
 """Users and groups as the target knows them: from its own passwd and group files, not from this host's."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePosixPath
 
 from llmops.apply.root import Found, Root
+from llmops.domain.records import dataclass
 
 PASSWD = PurePosixPath("/etc/passwd")
 GROUP = PurePosixPath("/etc/group")

@@ -5,11 +5,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from llmops.domain.errors import OutsideWorld
 from llmops.domain.finding import Where
+from llmops.domain.records import dataclass
 
 READ_LIMIT_BYTES = 16 << 20
 """No configuration file is larger; a device or a log mistaken for one must not fill memory."""

@@ -6,7 +6,6 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
 
@@ -17,6 +16,7 @@ from llmops.domain.deployment import Deployment, Site
 from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.places import CONFIGURATION
+from llmops.domain.records import dataclass
 
 SECRETS = CONFIGURATION / "secrets"
 API_KEY_FILE = SECRETS / "api-key.default"

@@ -1,11 +1,11 @@
 """A check: one fact that should hold of a host, with its public code."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from llmops.domain.finding import Status
 from llmops.domain.host import HostFacts
 from llmops.domain.reading import Unknown
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

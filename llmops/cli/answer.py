@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated
 
 import typer
@@ -12,6 +12,7 @@ from llmops.cli.app import DOCUMENT
 from llmops.domain.errors import Exit
 from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json
+from llmops.domain.records import dataclass
 from llmops.views.document import document
 from llmops.views.screen import Screen, screen
 

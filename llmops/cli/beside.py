@@ -4,26 +4,26 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from llmops.cli.opening import Opened, gguf_shape
 from llmops.domain.companions import Adapter, Companions, Projector
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import Stop, WrongInput
-from llmops.domain.explained import Meaning
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.model import ModelRef, ModelShape
 from llmops.domain.profile import Auto
 from llmops.formats import gguf
-from llmops.formats.projector import adapter, projector
-from llmops.hub.local import describe
 from llmops.hub.reader import local_reader
+
+if TYPE_CHECKING:
+    from llmops.domain.explained import Meaning
 
 T = TypeVar("T")
 
 
-def with_companions(opened: Opened | None, meaning: Meaning) -> tuple[Opened | None, list[Finding]]:
+def with_companions(opened: Opened | None, meaning: "Meaning") -> tuple[Opened | None, list[Finding]]:
     """The model's shapes with what is served beside them; a finding for each file that is not here or is none."""
     if meaning.engine is not EngineName.LLAMA_CPP:
         return opened, []
@@ -88,6 +88,8 @@ def with_projector(opened: Opened, model: str, *, wanted: bool | Auto) -> Opened
     note = f"images by {names[0]}, counted with the largest image it takes"
 
     def pin(quantization: str | None) -> ModelRef:
+        from llmops.hub.local import describe
+
         ref = opened.pin(quantization)
         beside = (at_hub,) if at_hub is not None else describe(folder / names[0]).files
         return replace(ref, files=(*ref.files, *(one for one in beside if one not in ref.files)))
@@ -126,12 +128,16 @@ def _read(name: str | None, what: str, read: Callable[[Path], T], missing: list[
 
 def projector_at(path: Path) -> Projector:
     """The encoders of a projector file."""
+    from llmops.formats.projector import projector
+
     with local_reader(path) as reader:
         return projector(gguf.read_header(reader.read, name=str(path), file_bytes=reader.bytes), name=path.name)
 
 
 def adapter_at(path: Path) -> Adapter:
     """The tensors of a LoRA adapter or a control vector."""
+    from llmops.formats.projector import adapter
+
     with local_reader(path) as reader:
         return adapter(gguf.read_header(reader.read, name=str(path), file_bytes=reader.bytes), name=path.name)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +10,16 @@ import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOption, give
 from llmops.domain.catalogue import GpuRow, ModelRow
+from llmops.domain.engine import EngineName
+from llmops.domain.engine_matrix import BuildRow
 from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.profile import Profile
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.formats import catalogue
 from llmops.formats.catalogue_check import parse_candidates, problems_of_gpu, problems_of_model
+from llmops.formats.engine_matrix import engine_matrix
 from llmops.formats.profile import nearest, parse_profile
 from llmops.library import files, shipped
 from llmops.sizing.family_tensors import active_parameters, parameters
@@ -248,13 +252,46 @@ def _profiles(options: Options) -> Answer:
 
 
 def _engines(options: Options) -> Answer:
+    """Words that are in an engine's name choose engines, the others what they have kernels for."""
+    matrix = engine_matrix(shipped.text("catalogue", "engines.json"))
+    named = [word for word in options.words if any(_holds((word,), one.value) for one in EngineName)]
+    others = tuple(word for word in options.words if word not in named)
+    chosen = [one for one in EngineName if all(_holds((word,), one.value) for word in named)]
+    features = {
+        one: [row for row in matrix.features if row.engine is one and _holds(others, row.feature, row.title)]
+        for one in chosen
+    }
+    chosen = [one for one in chosen if not others or features[one]]
+    result: list[Json] = [
+        {
+            **_planned_build(one),
+            "builds": [_build_form(row, matrix.driver_least(row)) for row in matrix.builds_of(one)],
+            "features": [dump(row) for row in features[one]],
+        }
+        for one in chosen
+    ]
+    shown = [row for one in chosen for row in features[one]] if options.words else []
+    builds = [(row, matrix.driver_least(row)) for one in chosen for row in matrix.builds_of(one)]
+    lines = [tuple(str(value or "") for value in _planned_build(one).values()) for one in chosen]
+    answer = _answer("engines", result, lambda to: show_engines(matrix.as_of, lines, builds, shown, to))
+    more: dict[str, Json] = {"as_of": matrix.as_of, "toolkits": [dump(one) for one in matrix.toolkits]}
+    more["generations"] = [dump(one) for one in matrix.generations]
+    return replace(answer, result={"engines": result, **more})
+
+
+def _build_form(row: BuildRow, driver_least: str) -> Json:
+    form = dump(row)
+    return form | {"driver_least": driver_least} if isinstance(form, dict) else form
+
+
+def _planned_build(engine: EngineName) -> dict[str, Json]:
+    """The build that the memory of an engine was worked out for, and the versions a plan allows."""
     from llmops.engines import ENGINES
 
-    rows = [
-        (one.NAME.value, one.BUILD, one.VERSIONS) for one in ENGINES.values() if _holds(options.words, one.NAME.value)
-    ]
-    result: list[Json] = [{"name": name, "build": build, "versions": versions} for name, build, versions in rows]
-    return _answer("engines", result, lambda to: show_engines(rows, to))
+    if engine not in ENGINES:
+        return {"name": engine.value, "build": None, "versions": None}
+    one = ENGINES[engine]
+    return {"name": engine.value, "build": one.BUILD, "versions": one.VERSIONS}
 
 
 def _answer(what: str, rows: list[Json], show: Callable[..., None]) -> Answer:

@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
+from llmops.domain.records import dataclass
 from llmops.views.doctor import Detail, show_doctor
 from llmops.views.screen import Screen, Tone
 

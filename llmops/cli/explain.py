@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +21,7 @@ from llmops.domain.explained import EngineProcess, FlagSource, Meaning
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.ledger import Ledger
 from llmops.domain.programs import Runner
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.engines.explainers import EXPLAINERS
 from llmops.engines.process import engine_process

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from llmops.cli.hardware import Hardware
@@ -16,6 +16,7 @@ from llmops.domain.lock import LockedDeployment, LockedDevice
 from llmops.domain.model import ModelRef, ModelShape, SourceKind
 from llmops.domain.plan import Plan
 from llmops.domain.profile import EngineChoice
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import FILE_TYPES
 from llmops.domain.units import size_text
 from llmops.engines import ENGINES

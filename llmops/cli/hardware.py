@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from llmops.domain.engine import Device, HostDevice
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.programs import Runner
+from llmops.domain.records import dataclass
 from llmops.formats import devices
 from llmops.library import files
 

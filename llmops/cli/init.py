@@ -1,6 +1,5 @@
 """`llmops init`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOption, give
 from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
+from llmops.domain.records import dataclass
 from llmops.formats.profile import nearest, parse_profile, with_model
 from llmops.library import files, shipped
 from llmops.views.catalog import show_init

@@ -5,7 +5,7 @@ A file on this disk is opened here; what lies elsewhere, in `opening_elsewhere`,
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from llmops.domain.file_names import part_names
 from llmops.domain.finding import Where
 from llmops.domain.model import ModelFile, ModelRef, ModelShape, SourceKind
 from llmops.domain.profile import EngineChoice
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_text
 from llmops.formats import gguf
 from llmops.formats.gguf_shape import model_shape

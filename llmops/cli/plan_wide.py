@@ -1,7 +1,7 @@
 """`llmops plan --models-for` and `--gpus-for`: the whole catalogue at once, from shapes and rules, without a file or network."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
 
 from llmops.cli.answer import Answer
 from llmops.cli.hardware import gpu_rows
@@ -13,6 +13,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Estimate
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.domain.wide import Choice, GpuFor, ModelFor
 from llmops.engines.llama_cpp_bound import Bound
@@ -20,7 +21,7 @@ from llmops.formats import catalogue, devices
 from llmops.sizing.file_types import DEFAULTS
 from llmops.sizing.quantized import bare_shape, is_covered
 from llmops.sizing.speed import speed
-from llmops.sizing.wide import Candidate, Room, Taken, WideFit, on_room
+from llmops.sizing.wide import Beside, Candidate, Room, Taken, WideFit, on_room
 from llmops.views.plan_wide import show_gpus_for, show_models_for
 
 COUNTS = (1, 2, 4, 8)
@@ -208,12 +209,13 @@ def _candidate(row: ModelRow, options: Options) -> Candidate:
     return Candidate(row, shape, _beside(shape, options.kv_cache_type), quantizations=kinds)
 
 
-def _beside(shape: ModelShape, kv_cache_type: str) -> Callable[[int, int], Taken]:
+def _beside(shape: ModelShape, kv_cache_type: str) -> Beside:
     bound = Bound(shape)
 
-    def taken(context_tokens: int, parallel: int) -> Taken:
-        one = bound.beside(context_tokens=context_tokens, parallel=parallel, kv_cache_type=kv_cache_type)
-        return Taken(cache_bytes=one.cache_bytes, each_card_bytes=one.each_card_bytes)
+    def taken(context_tokens: int, parallel: int, cards: int) -> Taken:
+        one = bound.beside(context_tokens=context_tokens, parallel=parallel, kv_cache_type=kv_cache_type, cards=cards)
+        layers = one.layer_bytes
+        return Taken(layer_bytes=layers, cache_bytes=sum(layers), each_card_bytes=one.each_card_bytes)
 
     return taken
 

@@ -1,6 +1,6 @@
 """From a profile and a host to plans and a lock: what `plan` and `quickstart` share."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from llmops.cli.hardware import Hardware
@@ -12,6 +12,7 @@ from llmops.domain.model import ModelShape
 from llmops.domain.places import deployment_name
 from llmops.domain.plan import Plan, Speed
 from llmops.domain.profile import AllGpus, Auto, EngineChoice, Intent, Profile
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.engines import ENGINES
 from llmops.library import files

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
 from llmops.domain.model import Digest, DigestAlgorithm, ModelRef, ModelSource, SourceKind
 from llmops.domain.places import deployment_name
+from llmops.domain.records import dataclass
 from llmops.domain.transfer import Fetched, Progress, silent
 from llmops.formats import catalogue
 from llmops.formats.lock import dump_lock, parse_lock

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -23,6 +23,7 @@ from llmops.domain.forms import Json, dump
 from llmops.domain.places import STORE
 from llmops.domain.programs import Runner, Running
 from llmops.domain.reading import Unknown
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_text
 from llmops.formats.tiny_model import TINY_NAME, tiny_model
 from llmops.formats.unit import command_line, settings

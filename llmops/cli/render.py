@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -33,6 +33,7 @@ from llmops.domain.places import STORE
 from llmops.domain.profile import Gateway
 from llmops.domain.programs import Runner
 from llmops.domain.reading import Known
+from llmops.domain.records import dataclass
 from llmops.engines.agreement import refuse_disagreement
 from llmops.engines.deployment import site as site_of
 from llmops.formats.env_file import env_problems

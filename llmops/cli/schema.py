@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, cast
 
@@ -23,6 +22,7 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.lock import Lock
 from llmops.domain.model import Digest
 from llmops.domain.profile import Profile
+from llmops.domain.records import dataclass
 from llmops.domain.wide import GpuFor, ModelFor
 from llmops.formats.profile import nearest
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Sty
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Where
 from llmops.domain.places import CONFIGURATION
+from llmops.domain.records import dataclass
 
 KEY_VARIABLE = "LLMOPS_API_KEY"
 

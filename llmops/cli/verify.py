@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Sty
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.model import ModelRef
 from llmops.domain.places import model_version
+from llmops.domain.records import dataclass
 from llmops.domain.transfer import FileCheck, FileStatus, Progress, silent
 from llmops.formats.lock import parse_lock
 from llmops.hub.audit import audit

@@ -1,7 +1,9 @@
 """Rows of the shipped catalogue. A field that a row does not say is not known, or does not apply to its family."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

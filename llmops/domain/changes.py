@@ -1,8 +1,9 @@
 """What would change on a host, what did, and what takes it back."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
+
+from llmops.domain.records import dataclass
 
 GENERATION_SCHEMA = "llmops.generation/1"
 GENERATIONS = PurePosixPath("/var/lib/llmops/generations")

@@ -1,8 +1,9 @@
 """Files that are served beside a model: its projector, the model that drafts for it, adapters. Widths in elements."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from llmops.domain.model import ModelShape, Tensor
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,7 @@
 """The programs that read rendered files, and what they said of them."""
 
-from dataclasses import dataclass
-
 from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,13 @@
 """All a template may read: every value decided, paths on the target host."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from llmops.domain.engine import EngineName
 from llmops.domain.numbers import Numbers
+from llmops.domain.records import dataclass
 
 
 class MetricRow(NamedTuple):

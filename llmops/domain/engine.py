@@ -1,12 +1,13 @@
 """What an engine is to the other rooms: settings in, command line and ledger out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
 
 
 class EngineName(StrEnum):
@@ -15,6 +16,8 @@ class EngineName(StrEnum):
     LLAMA_CPP = "llama.cpp"
     VLLM = "vllm"
     OLLAMA = "ollama"
+    SGLANG = "sglang"
+    TGI = "tgi"
 
     def runs_llama_cpp(self) -> bool:
         """Whether its models run in llama.cpp: GGUF files, its slots, its layers on cards and in RAM."""

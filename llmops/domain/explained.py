@@ -1,7 +1,7 @@
 """An engine's process that someone else wrote down, and what it means."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice
 from llmops.domain.finding import Finding, Where
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
 
 HIDDEN = "(hidden)"
 """What is shown in the place of a secret."""

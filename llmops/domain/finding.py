@@ -1,7 +1,8 @@
 """What was found, how bad it is, where, and what to do."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from llmops.domain.records import dataclass
 
 
 class Status(StrEnum):

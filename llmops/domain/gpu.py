@@ -1,9 +1,9 @@
 """What a card says of itself beyond name and memory. Every part is a group of readings; none is asked of older facts."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from llmops.domain.reading import NOT_ASKED, Known, Unknown
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """What serves the cards: the driver's files, CUDA, container tools, engines and Pythons. Nothing is asked of older facts."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from llmops.domain.reading import NOT_ASKED, Known, Unknown
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """What is known of a host. Every field a probe may fail to read is a `Reading`."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from llmops.domain.exposure import Exposure
 from llmops.domain.gpu import (
     CardPair,
     ClockReason,
@@ -19,7 +20,11 @@ from llmops.domain.gpu import (
     Xid,
 )
 from llmops.domain.gpu_software import AmdFiles, Containers, Cuda, DriverFiles, FoundEngine, Python
+from llmops.domain.host_memory import MemoryTuning, NumaNode, OomKill, Zram
 from llmops.domain.reading import NOT_ASKED, Known, Unknown
+from llmops.domain.records import dataclass
+from llmops.domain.storage import DiskSpeed, Storage
+from llmops.domain.surroundings import Surroundings
 
 
 class SwapKind(StrEnum):
@@ -71,17 +76,34 @@ class Swap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Host memory; `limit_bytes` is the cgroup limit in force, None when there is none."""
+    """Host memory; `limit_bytes` is the cgroup limit in force, None when there is none.
+
+    `throttle_bytes` is where a group is slowed down (`memory.high`), `swap_limit_bytes` how much swap it may use, None again
+    without a limit; `lock_limit_bytes` is what this process may lock in memory (RLIMIT_MEMLOCK), None: as much as it likes.
+    `oom_kill_count` is the kernel's own since boot, `oom_kills` those its log still names, the last first.
+    """
 
     total_bytes: int
     available_bytes: int
     limit_bytes: Known[int | None] | Unknown
     swaps: Known[tuple[Swap, ...]] | Unknown
+    throttle_bytes: Known[int | None] | Unknown = NOT_ASKED
+    swap_limit_bytes: Known[int | None] | Unknown = NOT_ASKED
+    lock_limit_bytes: Known[int | None] | Unknown = NOT_ASKED
+    tuning: MemoryTuning = field(default_factory=MemoryTuning)
+    numa_nodes: Known[tuple[NumaNode, ...]] | Unknown = NOT_ASKED
+    zrams: Known[tuple[Zram, ...]] | Unknown = NOT_ASKED
+    oom_kill_count: Known[int] | Unknown = NOT_ASKED
+    oom_kills: Known[tuple[OomKill, ...]] | Unknown = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """A mounted filesystem that matters here: `path` asked for, where it is mounted, what is free to this user."""
+    """A mounted filesystem that matters here: `path` asked for, where it is mounted, what is free to this user.
+
+    `source` is what is mounted ("/dev/nvme0n1p2", "server:/export"). The speed is not known where it was not measured, and
+    the reason says why.
+    """
 
     path: str
     mount: str
@@ -90,6 +112,9 @@ class Disk:
     free_bytes: int
     free_inodes: int | None
     read_only: bool
+    source: str = ""
+    storage: Known[Storage] | Unknown = NOT_ASKED
+    speed: Known[DiskSpeed] | Unknown = NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +152,7 @@ class Gpu:
     is what CUDA shows, one at a time, to a process. With no instance the card stands here itself, its memory unknown.
     `fault` is NVML's word for a card that no longer answers ("GPU is lost"), None when it does. `ecc_errors` are uncorrected
     ones since the driver was loaded. `address` is its place on the PCI bus, as "0000:01:00.0". `architecture` is the
-    compiler's name of an AMD card ("gfx1100"). `shared_bytes` is host memory that a card with little or none of its own
+    generation of an NVIDIA card ("hopper"), the compiler's name of an AMD card ("gfx1100"). `shared_bytes` is host memory that a card with little or none of its own
     may use (GTT of an APU). The serial number is only read where it was asked for.
     """
 
@@ -162,7 +187,7 @@ class Gpu:
     compute_mode: Known[ComputeMode] | Unknown = NOT_ASKED
     display_active: Known[bool] | Unknown = NOT_ASKED
     virtualization: Known[Virtualization] | Unknown = NOT_ASKED
-    vgpu_license: Known[str] | Unknown = NOT_ASKED
+    vgpu_licensed: Known[bool] | Unknown = NOT_ASKED
     ecc: Ecc = field(default_factory=Ecc)
     retired_pages_pending: Known[bool] | Unknown = NOT_ASKED
     nvlinks: Known[tuple[NvLink, ...]] | Unknown = NOT_ASKED
@@ -243,11 +268,12 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A listening TCP socket; `program` is unknown without the right to look."""
+    """A listening TCP socket; `program` is unknown without the right to look, `user` is whose it is all the same."""
 
     address: str
     port: int
     program: Known[str] | Unknown
+    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,3 +327,5 @@ class HostFacts:
     containers: Containers = field(default_factory=Containers)
     engines: Known[tuple[FoundEngine, ...]] | Unknown = NOT_ASKED
     pythons: Known[tuple[Python, ...]] | Unknown = NOT_ASKED
+    exposure: Exposure = field(default_factory=Exposure)
+    surroundings: Surroundings = field(default_factory=Surroundings)

@@ -1,9 +1,11 @@
 """Memory by device and by cause: the document of `result.ledger`. All figures are bytes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import ClassVar
+
+from llmops.domain.records import dataclass
 
 
 class Confidence(StrEnum):

@@ -1,7 +1,6 @@
 """What was decided, exactly: `llmops.lock`, the only hand-over between commands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.ledger import Ledger
@@ -9,6 +8,7 @@ from llmops.domain.model import ModelRef
 from llmops.domain.numbers import Numbers
 from llmops.domain.plan import Speed
 from llmops.domain.profile import ChangePolicy, Features, HostWish, Observe, Serve
+from llmops.domain.records import dataclass
 
 LOCK_SCHEMA = "llmops.lock/1"
 

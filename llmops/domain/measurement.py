@@ -1,8 +1,7 @@
 """What a running server answered."""
 
-from dataclasses import dataclass
-
 from llmops.domain.finding import Finding
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,11 @@
 """A model as its own files describe it: tensors, layers, attention kinds. Lengths in tokens, widths in elements."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from llmops.domain.ledger import Confidence
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 
 if TYPE_CHECKING:

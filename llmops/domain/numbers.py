@@ -1,6 +1,6 @@
 """Every derived figure that rendered files repeat, each with the rule it came from: one number, one source."""
 
-from dataclasses import dataclass
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

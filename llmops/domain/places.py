@@ -1,6 +1,5 @@
 """Where things lie: rules that the store, the lock and the rendered files share."""
 
-import hashlib
 import re
 from pathlib import PurePosixPath
 
@@ -26,6 +25,8 @@ def model_version(model: ModelRef) -> str:
     """The folder of one version of a model: its commit, else a digest over its files' names and digests."""
     if model.commit is not None:
         return model.commit
+    import hashlib  # brings OpenSSL: a plan that is not locked needs no digest
+
     text = "".join(f"{one.name} {one.digest.value if one.digest else ''}\n" for one in model.files)
     return f"files-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 

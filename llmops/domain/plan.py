@@ -1,9 +1,8 @@
 """What was decided and why: the document of `result.plan`."""
 
-from dataclasses import dataclass
-
 from llmops.domain.engine import EngineSettings
 from llmops.domain.ledger import Confidence, Ledger
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

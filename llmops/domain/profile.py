@@ -1,8 +1,10 @@
 """The intent a person keeps in git: `llmops.yaml`. Everything but the model has a default that `plan` explains."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from llmops.domain.records import dataclass
 
 PROFILE_SCHEMA = "llmops.profile/1"
 DEFAULT_TARGETS = ("systemd", "env", "nginx", "haproxy", "prometheus")

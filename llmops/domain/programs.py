@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
 
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,11 +1,11 @@
 """What a transfer of model files reports while it runs and when it is done, and what re-hashing them found."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
 from llmops.domain.model import Digest
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

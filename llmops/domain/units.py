@@ -1,7 +1,6 @@
 """Bytes, written and read with units that mean one thing."""
 
 import re
-from fractions import Fraction
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -29,7 +28,8 @@ def size_bytes(text: str) -> int | None:
     factor = _FACTORS.get(match[2].lower()) if match else None
     if match is None or factor is None:
         return None
-    return int(Fraction(match[1]) * factor)
+    whole, _, digits = match[1].partition(".")
+    return int(int(whole + digits) * factor // 10 ** len(digits))
 
 
 def figure_text(value: float) -> str:

@@ -1,8 +1,7 @@
 """What a plan over the whole catalogue answers: the rows of `plan --models-for` and `plan --gpus-for`."""
 
-from dataclasses import dataclass
-
 from llmops.domain.plan import Estimate
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.units import MIB
 from llmops.engines import llama_cpp_memory
-from llmops.engines.llama_cpp_settings import settings_of
 
 NAME = EngineName.LLAMA_CPP
 BUILD = llama_cpp_memory.BUILD
@@ -75,6 +74,8 @@ def _gpu_arguments(settings: EngineSettings) -> tuple[str, ...]:
 
 def settings(argv: Sequence[str]) -> EngineSettings:
     """The settings a llama-server command line means, defaults resolved."""
+    from llmops.engines.llama_cpp_settings import settings_of  # the table of options: a plan writes, and reads none
+
     return settings_of(argv)
 
 

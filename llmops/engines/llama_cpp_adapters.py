@@ -6,10 +6,10 @@ from the second on, each layer's row there whether the file has it or not. Sourc
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from llmops.domain.companions import Adapter
 from llmops.domain.model import ModelShape, Tensor
+from llmops.domain.records import dataclass
 from llmops.domain.units import padded
 from llmops.engines.llama_cpp_placement import (
     CUDA_ALIGNMENT,

@@ -7,12 +7,12 @@ There is no `--option=value`. A value is whatever word comes next. A whole numbe
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from llmops.domain.engine import FlagRow
 from llmops.domain.explained import HIDDEN, FlagSource, GivenFlag
 from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_flags import FLAGS, TWO_VALUES, VARIABLES
 
 PROGRAM = "llama-server"

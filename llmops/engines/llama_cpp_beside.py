@@ -5,10 +5,10 @@ the log of b11669 (`n_outputs_max`) for every kind.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from llmops.domain.engine import Images, Speculation
 from llmops.domain.explained import GivenFlag
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_arguments import whole_number
 
 DRAFT_TOKENS = 3

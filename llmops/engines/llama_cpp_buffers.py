@@ -1,8 +1,7 @@
 """llama.cpp b11669: compute buffers by placement: one card, several with or without pipelining, part of the layers, none."""
 
-from dataclasses import dataclass
-
 from llmops.domain.ledger import Confidence
+from llmops.domain.records import dataclass
 from llmops.domain.units import padded
 from llmops.engines.llama_cpp_adapters import has_adapted_embedding
 from llmops.engines.llama_cpp_caches import states_a_slot

@@ -1,8 +1,7 @@
 """KV caches and recurrent states of one context, by card and in RAM. llama.cpp b11669."""
 
-from dataclasses import dataclass
-
 from llmops.domain.model import Attention
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_placement import HOST, Placement, cache_bytes, state_bytes
 

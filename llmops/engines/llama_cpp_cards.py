@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llmops.domain.engine import Device
 from llmops.domain.explained import Meaning
 from llmops.domain.finding import Finding
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_arguments import refused, unwise, whole_number
 
 _NUMBERED = re.compile(r"(?:CUDA|ROCm|Vulkan|SYCL|MTL)([0-9]{1,3})", re.ASCII | re.IGNORECASE)

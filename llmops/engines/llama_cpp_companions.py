@@ -1,12 +1,13 @@
 """What the files beside a model add on each card and in RAM: projector, draft model or MTP blocks, adapters. llama.cpp b11669."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from llmops.domain.companions import Companions
 from llmops.domain.engine import Device
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_adapters import adapter_bytes
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, compute, is_pipelined
 from llmops.engines.llama_cpp_caches import Caches, caches_of
@@ -16,7 +17,6 @@ from llmops.engines.llama_cpp_draft import draft_settings, mtp_model, uses_mtp, 
 from llmops.engines.llama_cpp_mtp import MTP_NETWORKS
 from llmops.engines.llama_cpp_network import Network
 from llmops.engines.llama_cpp_placement import HOST, Loading, Placement, place, weights
-from llmops.engines.llama_cpp_projector import projector_memory
 from llmops.engines.llama_cpp_simulation import allocated
 
 OVER = frozenset({"qwen3next"})
@@ -48,6 +48,8 @@ def extra(case: Case, placement: Placement, *, devices: Sequence[Device], loadin
     notes: list[str] = [f"not counted: {words}" for words in beside.missing]
     projector_sure = draft_sure = Confidence.EXACT
     if beside.projector is not None:
+        from llmops.engines.llama_cpp_projector import projector_memory
+
         on_card = bool(placement.cards) and (settings.images is None or settings.images.offload)
         memory = projector_memory(beside.projector, settings, on_card=on_card)
         if on_card:

@@ -6,11 +6,11 @@ device buffers of one full card to the byte; a form that is a bound says so.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from llmops.domain.engine import EngineSettings, FlashAttention
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import Attention, Layer, ModelShape
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
 from llmops.engines.llama_cpp_context import Context

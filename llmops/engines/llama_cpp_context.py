@@ -3,10 +3,9 @@
 Source: llama.cpp b11434 src/llama-context.cpp and src/llama-kv-cache-iswa.cpp; b11669 answers the same on every measured row.
 """
 
-from dataclasses import dataclass
-
 from llmops.domain.engine import EngineSettings
 from llmops.domain.model import Attention, Layer
+from llmops.domain.records import dataclass
 from llmops.domain.units import padded
 
 CELL_GRANULE = 256

@@ -3,9 +3,9 @@
 Source: llama.cpp b11669, src/llama-graph.cpp `build_moe_ffn`; checked node by node against graphs of the running server.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_graph import (
     Node,
     continuous,

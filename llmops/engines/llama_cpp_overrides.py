@@ -7,11 +7,14 @@ Source: llama.cpp common/arg.cpp, src/llama-model.cpp (`create_tensor`); each ru
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from llmops.domain.engine import EngineSettings
-from llmops.domain.explained import GivenFlag
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
+
+if TYPE_CHECKING:
+    from llmops.domain.explained import GivenFlag
 
 CPU = "CPU"
 PATTERN_LIMIT = 400
@@ -60,7 +63,7 @@ def from_settings(settings: EngineSettings) -> tuple[Override, ...]:
     return (Override(pattern=EXPERTS, buffer=CPU, blocks=count),) if count else ()
 
 
-def from_flags(flags: Iterable[GivenFlag]) -> tuple[Override, ...]:
+def from_flags(flags: "Iterable[GivenFlag]") -> tuple[Override, ...]:
     """The list of a command line, every one of its options in the order they were given; what cannot be read is left out."""
     made: list[Override] = []
     for flag in flags:

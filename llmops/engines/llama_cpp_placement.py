@@ -7,10 +7,11 @@ Source: llama.cpp b11434 src/llama-model.cpp (`load_tensors`, `get_layer_buft_li
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from llmops.domain.engine import Device, DeviceKind, EngineSettings
 from llmops.domain.model import Attention, Layer, ModelShape, Tensor
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
 from llmops.engines.llama_cpp_overrides import CPU, Override, from_settings, moved

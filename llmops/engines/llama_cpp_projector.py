@@ -4,12 +4,13 @@ The server measures one image of a size that its kind fixes ("warmup with image 
 when it comes. Both are counted: the ledger holds the larger. Source: tools/mtmd/clip.cpp (`load_hparams`, `warmup`), mtmd.cpp.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isqrt
 
 from llmops.domain.companions import Projector, Tower
 from llmops.domain.engine import EngineSettings, FlashAttention, Images
 from llmops.domain.ledger import Confidence
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_placement import HOST, Placement, cuda_tensor_bytes, host_tensor_bytes
 from llmops.engines.llama_cpp_simulation import EQUAL_HEADS, allocated
 from llmops.engines.llama_cpp_tower import Encoder

@@ -4,9 +4,9 @@ Source: llama.cpp b11669, src/models/<family>.cpp; checked node by node against 
 the tensors alone is not here: biases, fused projections, gates, head norms that a file may lack.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_network import ALL_KEYS
 
 

@@ -5,8 +5,9 @@ numbered as there: cards first, the host last.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_graph import VIEWS, Graph, Node
 
 OFFLOAD_ROWS = 32

@@ -7,12 +7,12 @@ rule was tried on b11669.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from llmops.domain.engine import EngineName, EngineSettings, FlashAttention
 from llmops.domain.errors import WrongInput
 from llmops.domain.explained import GivenFlag
 from llmops.domain.finding import Finding, Status
+from llmops.domain.records import dataclass
 from llmops.domain.units import MIB
 from llmops.engines.llama_cpp_arguments import FALSE, TRUE, read_words, refused, unknown_value, unwise, whole_number
 from llmops.engines.llama_cpp_beside import images, speculation

@@ -8,13 +8,14 @@ more layer what still has room. Compared with the real server in docs/ollama.md.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 
 from llmops.domain.engine import Device, EngineSettings
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_overrides import CPU, Override
 
 Weigh = Callable[[EngineSettings, tuple[Override, ...]], Ledger]

@@ -5,13 +5,14 @@ logs of Ollama's llama-server, compute buffers were not. Where Ollama or `--fit`
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice
 from llmops.domain.explained import GivenFlag
 from llmops.domain.ledger import Confidence, DeviceLedger, HostLedger, Ledger
 from llmops.domain.model import Attention, ModelShape
+from llmops.domain.records import dataclass
 from llmops.domain.units import MIB
 from llmops.engines import llama_cpp_memory
 from llmops.engines.llama_cpp_arguments import whole_number

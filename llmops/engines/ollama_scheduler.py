@@ -5,10 +5,10 @@ Source: Ollama 0.33 (main of 2026-08-21) server/routes.go (context by memory), s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llmops.domain.engine import Device, FlashAttention
 from llmops.domain.model import Attention, ModelShape
+from llmops.domain.records import dataclass
 from llmops.domain.units import GIB, MIB
 from llmops.engines.ollama_variables import Server
 

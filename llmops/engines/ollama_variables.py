@@ -8,12 +8,12 @@ does not write the option.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from llmops.domain.engine import FlashAttention
 from llmops.domain.explained import FlagSource, GivenFlag
 from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.records import dataclass
 
 PROGRAM = "ollama serve"
 DEFAULT_PORT = 11434

@@ -6,9 +6,11 @@ a layer together (what CUDA's back ends prefer). Layouts that keep a block of al
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from math import ceil
+
+from llmops.domain.records import dataclass
 
 
 class PageKind(StrEnum):

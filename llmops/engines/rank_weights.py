@@ -6,10 +6,10 @@ the names of safetensors and of GGUF files.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from llmops.domain.model import ModelShape, Tensor, is_tower
+from llmops.domain.records import dataclass
 from llmops.domain.units import padded
 
 VOCABULARY_GRANULE = 64

@@ -7,10 +7,11 @@ Source: vLLM 0.33, utils/argparse_utils.py (`FlexibleArgumentParser`): underscor
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 
 from llmops.domain.engine import FlagRow
+from llmops.domain.records import dataclass
 from llmops.engines.vllm_flags import FLAGS, JSON, LISTS, NUMBERS
 
 PROGRAM = "vllm serve"

@@ -6,10 +6,10 @@ tests/measured/vllm/planner.json.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llmops.domain.engine import Device, EngineSettings, PoolSettings
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
 from llmops.engines.pool_groups import Group, grouped
 from llmops.engines.vllm_pages import LayerPages
 

@@ -11,12 +11,13 @@ second dummy pass is not in them.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice, PoolSettings
 from llmops.domain.errors import WrongUsage
 from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
 from llmops.domain.model import Attention, ModelShape, is_tower
+from llmops.domain.records import dataclass
 from llmops.domain.units import GIB, MIB
 from llmops.engines.pool_groups import UngroupableError
 from llmops.engines.rank_weights import Cut, rank_weights, vocabulary_rows

@@ -1,9 +1,9 @@
 """A model's parts, layer by layer, before they become tensors: what mixes tokens, what feeds forward, what is beside them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from llmops.domain.model import Attention
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ vllm/model_executor/layers/quantization/compressed_tensors/compressed_tensors.py
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from llmops.domain.records import dataclass
 from llmops.formats.json_text import Value
 from llmops.formats.module_patterns import Flavour, Modules
 from llmops.formats.quantization_values import flag, texts, whole

@@ -4,7 +4,9 @@ Source: the model classes of transformers 5.23 and, for families without one the
 chatglm, exaone, internlm2, kimi_k3, minicpm3, nemotron-nas, rwkv7); parameter counts as published (checked by the tests).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,8 @@
 Source: as `config_families.py`.
 """
 
-from dataclasses import dataclass
-
 from llmops.domain.model import Attention
+from llmops.domain.records import dataclass
 from llmops.formats.blueprint import (
     GatedDelta,
     IndexerPart,

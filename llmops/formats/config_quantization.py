@@ -5,9 +5,9 @@ quantization_config.py; compressed-tensors 0.12, quantization/quant_{args,scheme
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from llmops.domain.model import QuantizationScheme
+from llmops.domain.records import dataclass
 from llmops.formats.compressed_tensors import Rule, kv_cache_type, rules
 from llmops.formats.json_text import Value
 from llmops.formats.modelopt import modelopt_rules

@@ -5,9 +5,9 @@ the sums are the published ones (tests). What is not covered is said.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from llmops.domain.model import Tensor
+from llmops.domain.records import dataclass
 from llmops.formats.config_quantization import Quantization
 from llmops.formats.config_values import ConfigValues
 from llmops.formats.json_text import Value

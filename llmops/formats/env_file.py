@@ -6,7 +6,8 @@ in the subset where nothing is expanded; a line outside of it has no value here 
 
 import re
 import shlex
-from dataclasses import dataclass
+
+from llmops.domain.records import dataclass
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BLANK = " \t\r\n"

@@ -7,11 +7,12 @@ answered in under a second. Long arrays (the tokenizer) are passed over: only th
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cache
 from itertools import repeat
 from operator import length_hint
 
 from llmops.domain.model import Tensor
+from llmops.domain.records import dataclass
 from llmops.domain.units import padded
 from llmops.formats.beginning import FIRST_READ_BYTES, Beginning, Read
 from llmops.formats.gguf_cursor import U32, U64, Cursor, shown
@@ -35,6 +36,21 @@ LATER_PART_READ_BYTES = 256 << 10
 
 _COUNTS = struct.Struct("<QQ")
 _SCALARS = {kind: struct.Struct(f"<{letter}") for kind, letter in SCALAR_FORMATS.items()}
+RUN_TEXTS = 128
+SHORT_TEXT_BYTES = 64
+
+
+@cache
+def _short_run() -> re.Pattern[bytes]:
+    """128 texts of less than 64 bytes in a row, each behind its length: over a tokenizer in half the time of a loop.
+
+    The most frequent lengths are tried first; each begins with another byte, so that only one can match.
+    """
+    lengths = (*range(4, 16), *range(4), *range(16, SHORT_TEXT_BYTES))
+    texts = (re.escape(length.to_bytes(8, "little")) + b".{%d}" % length for length in lengths)
+    return re.compile(b"(?:" + b"|".join(texts) + b"){%d}" % RUN_TEXTS, re.DOTALL)
+
+
 _SPLIT = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL | re.ASCII)
 
 
@@ -206,22 +222,27 @@ class _Reader:
         return tuple(texts)
 
     def _pass_strings(self, key: str, count: int) -> None:
-        """Over `count` texts, length by length; a tight loop, since a tokenizer has up to a million of them."""
+        """Over `count` texts, since a tokenizer has up to a million: runs of short ones at once, the others one by one."""
         start = at = self._cursor.at
         length_at = U64.unpack_from
-        left = repeat(None, count)
-        while True:
+        short_run = _short_run()
+        left = count
+        while left:
             buffer = self._cursor.file.buffer
+            while left >= RUN_TEXTS and at < len(buffer) and (run := short_run.match(buffer, at)) is not None:
+                at = run.end()
+                left -= RUN_TEXTS
+            few = min(left, RUN_TEXTS)
+            walk = repeat(None, few)
             try:
-                for _ in left:
+                for _ in walk:
                     (length,) = length_at(buffer, at)
                     at += 8 + length
-                break
+                left -= few
             except (struct.error, OverflowError):  # the second: a length that no machine has
-                done = count - 1 - length_hint(left)
-                self._foresee(key, start, at, count, done)
+                left -= few - 1 - length_hint(walk)
+                self._foresee(key, start, at, count, count - left)
                 self._cursor.file.need(at + 8)
-                left = repeat(None, count - done)
         self._cursor.at = at
         self._cursor.file.need(at)
         if key == "tokenizer.ggml.tokens":

@@ -3,14 +3,18 @@
 Refusals follow llama.cpp b11434 (ggml/src/gguf.cpp): offsets must be exactly the running sum of padded sizes.
 """
 
+import struct
+
 from llmops.domain.errors import WrongInput
 from llmops.domain.model import Tensor
 from llmops.domain.tensor_types import GGML_TYPES
 from llmops.domain.units import padded
-from llmops.formats.gguf_cursor import U32, U64, Cursor, shown
+from llmops.formats.gguf_cursor import U32, Cursor, shown
 
 NAME_BYTES_LIMIT = 63
 DIMENSIONS_LIMIT = 4
+_REST = {rank: struct.Struct(f"<{rank}QIQ") for rank in range(1, DIMENSIONS_LIMIT + 1)}
+"""Sizes, type and offset of a tensor with so many dimensions."""
 INT64_MAX = (1 << 63) - 1
 REMOVED_TYPES = {
     4: "Q4_2",
@@ -31,11 +35,10 @@ def read_tensors(cursor: Cursor, count: int, *, alignment: int) -> tuple[Tensor,
     names: set[str] = set()
     expected = 0
     for number in range(count):
-        tensor = _tensor(cursor, number)
+        tensor, offset = _tensor_and_offset(cursor, number)
         if tensor.name in names:
             raise cursor.wrong(f"the tensor {shown(tensor.name)} is there twice")
         names.add(tensor.name)
-        offset = cursor.number(U64)
         if offset != expected:
             raise cursor.wrong(
                 f"the tensor {shown(tensor.name)} starts at {offset}; the one before it ends at {expected}"
@@ -57,13 +60,13 @@ def check_length(cursor: Cursor, tensors: tuple[Tensor, ...], *, data_offset: in
         raise cursor.wrong(message, hint=CUT)
 
 
-def _tensor(cursor: Cursor, number: int) -> Tensor:
+def _tensor_and_offset(cursor: Cursor, number: int) -> tuple[Tensor, int]:
     name = cursor.text(f"the name of tensor {number + 1}", NAME_BYTES_LIMIT)
     rank = cursor.number(U32)
     if not 1 <= rank <= DIMENSIONS_LIMIT:
         raise cursor.wrong(f"the tensor {shown(name)} has {rank} dimensions")
-    dims = tuple(cursor.number(U64) for _ in range(rank))
-    type_number = cursor.number(U32)
+    *sizes, type_number, offset = cursor.unpack(_REST[rank])
+    dims = tuple(sizes)
     kind = GGML_TYPES.get(type_number)
     if kind is None:
         raise _unknown_type(cursor, name, type_number)
@@ -73,7 +76,7 @@ def _tensor(cursor: Cursor, number: int) -> Tensor:
     tensor = Tensor(name, dims, kind.name)
     if 0 in dims or max(tensor.elements(), tensor.data_bytes()) > INT64_MAX:
         raise cursor.wrong(f"the tensor {shown(name)} has the impossible dimensions {dims}")
-    return tensor
+    return tensor, offset
 
 
 def _unknown_type(cursor: Cursor, name: str, number: int) -> WrongInput:

@@ -3,8 +3,9 @@
 Source: llama.cpp b11434, ggml/include/gguf.h and ggml/src/gguf.cpp.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from llmops.domain.records import dataclass
 
 
 class ValueType(IntEnum):

@@ -4,9 +4,9 @@ Source of every rule: llama.cpp b11434, src/llama-model.cpp and src/models/*.cpp
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llmops.domain.model import Attention, LatentAttention, Layer, RecurrentState
+from llmops.domain.records import dataclass
 from llmops.formats.architectures import (
     EVERY_ATTENTION_SLIDES,
     EXAONE4_WINDOW,

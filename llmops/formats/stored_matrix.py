@@ -5,10 +5,10 @@ mxfp4}.py and compressed_tensors/schemes/*.py; AutoAWQ 0.2 (gemm), GPTQModel, co
 bitsandbytes 0.48 (functional.py, `QuantState.as_dict`). Checked against published file sizes (tests).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from llmops.domain.model import Tensor
+from llmops.domain.records import dataclass
 
 Parts = list[tuple[str, tuple[int, ...], str]]
 

@@ -4,10 +4,10 @@ Source: systemd 252, systemd.syntax(7), "Quoting" and "Specifiers" of systemd.un
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
+from llmops.domain.records import dataclass
 
 _ESCAPES = {
     "a": "\a",

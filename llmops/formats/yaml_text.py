@@ -7,12 +7,13 @@ grow beyond a limit or hold themselves, deep nesting, and documents that are lar
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.forms import FormError, Json, KeyPath, key_text, load
+from llmops.domain.records import dataclass
 
 if TYPE_CHECKING:
     from yaml.error import Mark

@@ -1,7 +1,6 @@
 """A model into the store: what is missing of it is fetched, all of it is verified, then it gets its name."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -9,14 +8,16 @@ from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
 from llmops.domain.places import model_version
+from llmops.domain.records import dataclass
 from llmops.domain.transfer import Fetched, Moved, Progress, StoredFile, silent
 from llmops.hub.crew import Halt, together
 from llmops.hub.disk import check_space
 from llmops.hub.hashing import file_digests
-from llmops.hub.partial import partial_key, resumable_bytes
+from llmops.hub.partial import CHUNK_BYTES, partial_key, resumable_bytes
 from llmops.hub.remote import RemoteFile, resolve_url
 from llmops.hub.repository import check_names
 from llmops.hub.store import Store
+from llmops.hub.streams import Permits
 from llmops.hub.transfer import Transfer
 from llmops.hub.transport import Patience
 
@@ -47,8 +48,9 @@ def fetch(
     progress: Progress = silent,
     jobs: int = JOBS,
     patience: Patience | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
 ) -> Fetched:
-    """The files of `ref` from the hub, at most `jobs` at once, under `models/<name>/<commit>`; `current` points there.
+    """The files of `ref` from the hub, over at most `jobs` connections, under `models/<name>/<commit>`; `current` points there.
 
     Resumes what any earlier run left, transfers nothing that is there, and raises `OutsideWorld` before the first byte
     when there is not enough room.
@@ -57,6 +59,7 @@ def fetch(
     if repository is None or commit is None:
         raise WrongInput(f"`{ref.source}` is not pinned to a commit of a repository")
     patience = patience or Patience()
+    permits = Permits(jobs)
 
     def bring(file: ModelFile, digest: Digest, halt: Halt) -> Arrived:
         url = resolve_url(endpoint=endpoint, repository=repository, commit=commit, name=file.name)
@@ -64,7 +67,9 @@ def fetch(
             url, endpoint=endpoint, repository=repository, token=token, patience=patience, commit=commit,
             expected_bytes=file.bytes, digest=digest,
         )  # fmt: skip
-        way = Transfer(remote, file, digest, progress=progress, patience=patience, halt=halt)
+        way = Transfer(
+            remote, file, digest, progress=progress, patience=patience, halt=halt, permits=permits, chunk_bytes=chunk_bytes
+        )  # fmt: skip
         sha256 = way.into(store)
         return Arrived(sha256=sha256, transferred_bytes=way.received_bytes)
 

@@ -7,8 +7,9 @@ Source: Ollama 0.33 server/manifest.go, server/modelpath.go.
 import json
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from llmops.domain.records import dataclass
 
 MODEL = "application/vnd.ollama.image.model"
 PARAMETERS = "application/vnd.ollama.image.params"

@@ -7,7 +7,7 @@ from llmops.domain.errors import OutsideWorld
 from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm
 from llmops.hub.refusal import refusal, web_page
-from llmops.hub.transport import Passing, Patience, Response, host_of, send, shown
+from llmops.hub.transport import Lines, Passing, Patience, Response, host_of, send, shown
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 REDIRECT_LIMIT = 5
@@ -58,21 +58,24 @@ class RemoteFile:
         self._signed: str | None = None
         self._lock = Lock()
 
-    def open(self, start: int, length: int | None = None) -> Piece:
-        """The content from `start`, `length` bytes of it or the rest. One attempt: raises `Passing` or a `Stop`."""
+    def open(self, start: int, length: int | None = None, *, lines: Lines | None = None) -> Piece:
+        """The content from `start`, `length` bytes of it or the rest. One attempt: raises `Passing` or a `Stop`.
+
+        Several threads may ask at once, each with its own `lines`.
+        """
         signed = self._signed
-        response = self._ask(signed or self.url, start, length)
+        response = self._ask(signed or self.url, start, length, lines)
         if signed is not None and response.status in (400, 401, 403, 404, 410):  # the signature has expired
             response.close()
             self._signed = None
-            response = self._ask(self.url, start, length)
+            response = self._ask(self.url, start, length, lines)
         try:
             return self._checked(response, start, length)
         except BaseException:
             response.close()
             raise
 
-    def _ask(self, url: str, start: int, length: int | None) -> Response:
+    def _ask(self, url: str, start: int, length: int | None, lines: Lines | None) -> Response:
         """The answer behind all redirects; what the hub says of the file on the way is held against what is expected."""
         origin = _origin(self.url)
         wanted = {"Range": f"bytes={start}-{'' if length is None else start + length - 1}"}
@@ -81,7 +84,7 @@ class RemoteFile:
             headers = wanted | ({"Authorization": f"Bearer {self._token}"} if own and self._token else {})
             with self._lock:
                 self.requests += 1
-            response = send("GET", url, headers=headers, timeout_seconds=self.patience.stall_seconds)
+            response = send("GET", url, headers=headers, timeout_seconds=self.patience.stall_seconds, lines=lines)
             try:
                 if own:
                     self._hold_against(response)
@@ -92,6 +95,8 @@ class RemoteFile:
             except BaseException:
                 response.close()
                 raise
+            if lines is not None:
+                response.drain()
             response.close()
         raise OutsideWorld(f"{host_of(self.url)} redirects in circles", where=Where(file=shown(self.url)))
 
@@ -136,11 +141,14 @@ class RemoteFile:
             text = f"{host_of(response.url)} serves {piece.total_bytes} bytes, {self.expected_bytes} were expected"
             raise Passing(text)
         etag = response.headers.get("ETag")
-        if self.etag is not None and etag is not None and etag != self.etag:
+        with self._lock:
+            before, self.etag = self.etag, self.etag or etag
+        if before is not None and etag is not None and etag != before:
             raise OutsideWorld(
-                "the file was replaced at the hub during the transfer", where=Where(file=shown(self.url))
+                "the file was replaced at the hub during the transfer",
+                hint="run the same command again: what is right is kept, what is not is thrown away",
+                where=Where(file=shown(self.url)),
             )
-        self.etag = etag or self.etag
         self.expected_bytes = piece.total_bytes
         return piece
 

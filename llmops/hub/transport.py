@@ -7,14 +7,15 @@ transfer of hundreds of GB reads straight into one buffer here. `HTTPS_PROXY`, `
 
 import base64
 import ipaddress
+import os
 import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from email.message import Message
 from email.utils import parsedate_to_datetime
+from functools import cache
 from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from typing import TypeVar
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
@@ -22,10 +23,16 @@ from urllib.request import getproxies, proxy_bypass
 
 from llmops import __version__
 from llmops.domain.errors import OutsideWorld, Stop
+from llmops.domain.records import dataclass
 
 T = TypeVar("T")
 CHECK_NETWORK = "try again later; is the network up? `HF_ENDPOINT` names a mirror, and a local file needs no hub"
 AGAIN = "run the same command again: it goes on where it stopped"
+DRAIN_BYTES = 64 << 10
+"""A redirect's text is shorter; a longer body is not read, and its connection ended."""
+
+NOT_YET_VALID, EXPIRED = 9, 10
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +87,16 @@ def gave_up(fault: Passing, *, attempts: int, hint: str = AGAIN) -> Stop:
 class Response:
     """Status, headers, and a body that is read in pieces. Faults of the connection while reading are `Passing`."""
 
-    def __init__(self, url: str, raw: HTTPResponse, connection: HTTPConnection, line: socket.socket | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        raw: HTTPResponse,
+        connection: HTTPConnection,
+        line: socket.socket | None,
+        lines: "Lines | None" = None,
+    ) -> None:
         self.url = url
+        self._lines = lines
         self.status = raw.status
         self.headers: HTTPMessage = raw.headers
         self._raw = raw
@@ -113,10 +128,19 @@ class Response:
         """What the server asks to wait: a number of seconds or a date."""
         return retry_after_seconds(self.headers)
 
+    def drain(self) -> None:
+        """Read what is left of a short body, so that the connection can be used again."""
+        with suppress(Passing):
+            self.read(DRAIN_BYTES)
+
     def close(self) -> None:
-        """End the connection; the rest of the body is not read."""
+        """End the connection, or keep it for the next request where its body was read to the end."""
+        is_free = self._raw.isclosed() and not self._raw.will_close
         self._raw.close()
-        self._connection.close()
+        if self._lines is not None and is_free:
+            self._lines.give(self.url, self._connection)
+        else:
+            self._connection.close()
 
     def cut(self) -> None:
         """End the connection from another thread: a read that waits returns at once."""
@@ -129,6 +153,40 @@ class Response:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+class Lines:
+    """The connections one thread keeps open between its requests, one for each origin."""
+
+    def __init__(self) -> None:
+        self._idle: dict[str, HTTPConnection] = {}
+
+    def take(self, url: str) -> HTTPConnection | None:
+        """An open connection to the origin of a URL."""
+        return self._idle.pop(_origin_of(url), None)
+
+    def give(self, url: str, connection: HTTPConnection) -> None:
+        """Keep a connection for the next request."""
+        before = self._idle.pop(_origin_of(url), None)
+        if before is not None:
+            before.close()
+        self._idle[_origin_of(url)] = connection
+
+    def close(self) -> None:
+        """End them all."""
+        while self._idle:
+            self._idle.popitem()[1].close()
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def retry_after_seconds(headers: Mapping[str, str] | Message) -> float | None:
@@ -162,27 +220,49 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def send(method: str, url: str, *, headers: Mapping[str, str], timeout_seconds: float) -> Response:
-    """One request without following redirects. Raises `Passing` when there is no answer, `OutsideWorld` for bad TLS."""
+def send(
+    method: str, url: str, *, headers: Mapping[str, str], timeout_seconds: float, lines: Lines | None = None
+) -> Response:
+    """One request without following redirects. Raises `Passing` when there is no answer, `OutsideWorld` for bad TLS.
+
+    With `lines` the connection is kept; one that the server has ended meanwhile is replaced without a word.
+    """
     parts = urlsplit(url)
-    fields = {"User-Agent": f"llmops/{__version__}", "Accept-Encoding": "identity", "Connection": "close", **headers}
+    kept = "close" if lines is None else "keep-alive"
+    fields = {"User-Agent": f"llmops/{__version__}", "Accept-Encoding": "identity", "Connection": kept, **headers}
     connection, target = _connection(parts, fields, timeout_seconds)
+    idle = lines.take(url) if lines is not None else None
+    if idle is not None:
+        with suppress(OSError, HTTPException):
+            return _exchange(idle, method, url, target, fields, lines)
+        idle.close()
     try:
-        connection.request(method, target, headers=fields)
-        line = connection.sock
-        return Response(url, connection.getresponse(), connection, line)
+        return _exchange(connection, method, url, target, fields, lines)
     except ssl.SSLCertVerificationError as error:
         connection.close()
-        hint = "a private authority's certificates: `SSL_CERT_FILE=/path/ca.pem`; else install `ca-certificates`"
-        raise OutsideWorld(
-            f"the certificate of {host_of(url)} is not trusted: {error.verify_message}", hint=hint
-        ) from error
+        raise untrusted(host_of(url), error.verify_message, code=error.verify_code) from error
     except TimeoutError as error:
         connection.close()
         raise Passing(f"{host_of(url)} does not answer within {timeout_seconds:g} s") from error
     except (OSError, HTTPException) as error:
         connection.close()
         raise Passing(f"{host_of(url)} cannot be reached ({_reason(error)})") from error
+
+
+def _exchange(
+    connection: HTTPConnection, method: str, url: str, target: str, fields: Mapping[str, str], lines: Lines | None
+) -> Response:
+    connection.request(method, target, headers=fields)
+    line = connection.sock
+    return Response(url, connection.getresponse(), connection, line, lines)
+
+
+def untrusted(host: str, why: str, *, code: int = 0) -> OutsideWorld:
+    """A certificate that is not believed; one that is not valid yet, or no longer, is often this machine's clock."""
+    hint = "a private authority's certificates: `--ca FILE` or `SSL_CERT_FILE`; else install `ca-certificates`"
+    if code in (NOT_YET_VALID, EXPIRED):
+        hint = "is the clock of this machine right? see `date`"
+    return OutsideWorld(f"the certificate of {host} is not trusted: {why}", hint=hint)
 
 
 def _reason(error: Exception) -> str:
@@ -226,6 +306,12 @@ def _plain_or_tls(host: str, port: int | None, *, secure: bool, timeout_seconds:
 
 def _certificates() -> ssl.SSLContext:
     """The system's authorities, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` (OpenSSL reads these itself)."""
+    return _context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _context(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Made once: reading the system's bundle takes tens of milliseconds."""
     return ssl.create_default_context()
 
 

@@ -4,10 +4,10 @@ Source: Linux, Documentation/admin-guide/cgroup-v2.rst (memory.max, cpu.max) and
 (memory.limit_in_bytes, hierarchical_memory_limit), cgroups(7). A limit of a parent binds too, so the smallest counts.
 """
 
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 from llmops.probe.mounts import Mount
 from llmops.probe.mounts import read as read_mounts
 from llmops.probe.text import read_text

@@ -2,11 +2,11 @@
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from llmops.domain.host import Cpu
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 from llmops.probe.cgroup import ask_cpu_quota
 from llmops.probe.text import read_text, text_or_none
 

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from llmops.domain.host import Disk, UnreadDisk
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 from llmops.probe.mounts import mount_of
 from llmops.probe.mounts import read as read_mounts
 from llmops.probe.text import read_text

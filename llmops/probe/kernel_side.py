@@ -1,11 +1,11 @@
 """What the kernel says of graphics cards, apart from NVML: the PCI bus, loaded modules, the version of `nvidia`."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from llmops.domain.host import DisplayCard, KernelSide
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 from llmops.probe.text import read_text, text_or_none
 
 MODULES = ("nvidia", "nvidia_uvm", "nouveau", "amdgpu", "i915", "xe")

@@ -7,11 +7,11 @@ the host's byte order, little-endian on every processor that is served here.
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from llmops.domain.host import Listener
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 from llmops.probe.text import read_text, text_or_none
 
 _LISTEN = re.compile(

@@ -1,11 +1,11 @@
 """Host memory: /proc/meminfo, /proc/swaps and the control group's limit."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from llmops.domain.host import Memory, Swap, SwapKind
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 from llmops.probe.cgroup import ask_memory_limit
 from llmops.probe.text import read_text
 

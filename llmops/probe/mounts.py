@@ -1,8 +1,9 @@
 """`/proc/self/mountinfo`: which filesystem is mounted where (proc(5))."""
 
 import re
-from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`python -m llmops.probe.nvidia_child`: print what NVML says as one line of JSON. The only module that imports pynvml.
+"""`python -m llmops.probe.nvidia_child [--full]`: print what NVML says as one line of JSON. Only this module imports pynvml.
 
 Checked against nvidia-ml-py 13.615 and a stand-in library (tests/nvml); no statement here was tried on a real card.
 """
@@ -7,25 +7,22 @@ import ctypes
 import json
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any, TypeVar
 
 from llmops.domain.forms import dump
-from llmops.domain.host import Driver, Gpu, GpuProcess, Nvidia, NvidiaState, RowRemapping
+from llmops.domain.host import Driver, Gpu, Nvidia, NvidiaState
 from llmops.domain.reading import Known, Unknown
-
-T = TypeVar("T")
+from llmops.probe import nvml_card, nvml_links
+from llmops.probe.nvml import NOT_FOUND, Nvml, code
 
 LIBRARY = "libnvidia-ml.so.1"
 
 EXTRA_PLACES = ("/usr/lib/wsl/lib", "/run/opengl-driver/lib", "/usr/local/nvidia/lib64", "/usr/lib64-nvidia")
 """Where the library lies outside the loader's path: WSL, NixOS, Kubernetes device plug-ins, hosted notebooks."""
 
-SICK = (15, 16, 999)
-"""NVML errors of a card that is there but does not work: GPU is lost, reset required, unknown error (nvml.h)."""
+MOST_CARDS = 64
+"""More than any machine has: a wild answer must not keep the doctor busy."""
 
 STATES = {
     4: NvidiaState.NO_PERMISSION,
@@ -38,12 +35,12 @@ STATES = {
 
 def main() -> int:
     """Print the one line."""
-    sys.stdout.write(json.dumps(dump(ask())) + "\n")
+    sys.stdout.write(json.dumps(dump(ask(full="--full" in sys.argv[1:]))) + "\n")
     return 0
 
 
-def ask() -> Nvidia:
-    """Open NVML and read every card; only opening it can fail as a whole."""
+def ask(*, full: bool = False) -> Nvidia:
+    """Open NVML and read every card; only opening it can fail as a whole. `full` reads serial numbers, too."""
     import pynvml
 
     absent = _preload(LIBRARY, EXTRA_PLACES)
@@ -52,16 +49,29 @@ def ask() -> Nvidia:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        state = STATES.get(_code(error), NvidiaState.FAILED)
+        state = STATES.get(code(error), NvidiaState.FAILED)
         return _closed(state, str(error))
-    driver = _driver(pynvml)
-    count = _reading(pynvml, pynvml.nvmlDeviceGetCount)
+    nvml = Nvml(pynvml)
+    driver = _driver(nvml)
+    count = nvml.whole("nvmlDeviceGetCount")
     if isinstance(count, Unknown):
         return Nvidia(state=NvidiaState.FAILED, detail=count.reason, driver=driver, gpus=())
-    gpus = tuple(gpu for index in range(int(count.value)) for gpu in _card(pynvml, index))
-    if not gpus:
+    cards: list[tuple[Gpu, object | None]] = []
+    shown: list[Gpu] = []
+    for index in range(min(count.value, MOST_CARDS)):
+        handle = nvml.ask("nvmlDeviceGetHandleByIndex", index)
+        if isinstance(handle, Unknown):
+            lost = _lost(index, handle.reason)
+            cards.append((lost, None))
+            shown.append(lost)
+            continue
+        gpu = nvml_card.card(nvml, handle.value, index=index, full=full)
+        cards.append((gpu, handle.value))
+        shown += _with_instances(nvml, handle.value, gpu, full=full)
+    if not shown:
         return Nvidia(state=NvidiaState.NO_DEVICES, detail="the driver shows no card", driver=driver, gpus=())
-    return Nvidia(state=NvidiaState.READY, detail="", driver=driver, gpus=gpus)
+    pairs = Known(nvml_links.pairs(nvml, tuple(cards)))
+    return Nvidia(state=NvidiaState.READY, detail="", driver=driver, gpus=tuple(shown), pairs=pairs)
 
 
 def _closed(state: NvidiaState, detail: str) -> Nvidia:
@@ -91,45 +101,24 @@ def _preload(library: str, places: tuple[str, ...]) -> Nvidia | None:
     return _closed(NvidiaState.LIBRARY_ABSENT, f"{library} is not installed")
 
 
-def _code(error: Exception) -> int:
-    return int(getattr(error, "value", -1))
-
-
-def _reading(pynvml: ModuleType, function: Callable[..., T], *arguments: object) -> Known[T] | Unknown:
-    """One question: a function the library lacks, or that the card does not support, leaves the others alone."""
-    try:
-        return Known(function(*arguments))
-    except pynvml.NVMLError as error:
-        return Unknown(str(error))
-    except (UnicodeDecodeError, ValueError, TypeError, AttributeError) as error:
-        # AttributeError: pynvml itself is older than the function
-        return Unknown(f"{type(error).__name__}: {error}")
-
-
-def _driver(pynvml: ModuleType) -> Known[Driver] | Unknown:
-    version = _reading(pynvml, pynvml.nvmlSystemGetDriverVersion)
+def _driver(nvml: Nvml) -> Known[Driver] | Unknown:
+    version = nvml.text("nvmlSystemGetDriverVersion")
     if isinstance(version, Unknown):
         return version
-    cuda = _reading(pynvml, pynvml.nvmlSystemGetCudaDriverVersion_v2)
+    cuda = nvml.whole("nvmlSystemGetCudaDriverVersion_v2")
     text = Known(f"{cuda.value // 1000}.{cuda.value % 1000 // 10}") if isinstance(cuda, Known) else cuda
-    return Known(Driver(version=_text(version.value), cuda=text))
+    return Known(Driver(version=version.value, cuda=text))
 
 
-def _text(value: str | bytes) -> str:
-    """Old versions of nvidia-ml-py give bytes."""
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _card(pynvml: ModuleType, index: int) -> tuple[Gpu, ...]:
+def _with_instances(nvml: Nvml, handle: object, card: Gpu, *, full: bool) -> tuple[Gpu, ...]:
     """The card, or its MIG instances in its stead."""
-    try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    except pynvml.NVMLError as error:
-        return (_lost(index, str(error)),)
-    card = _gpu(pynvml, handle, index=index)
-    if not (isinstance(card.mig_enabled, Known) and card.mig_enabled.value):
+    if isinstance(card.mig_enabled, Unknown):
+        most = nvml.whole("nvmlDeviceGetMaxMigDeviceCount", handle)
+        may_be_divided = isinstance(most, Known) and most.value > 0
+        return (_without_instances(card, card.mig_enabled.reason),) if may_be_divided else (card,)
+    if not card.mig_enabled.value:
         return (card,)
-    instances = _instances(pynvml, handle, card)
+    instances = _instances(nvml, handle, card, full=full)
     if isinstance(instances, Unknown):
         return (_without_instances(card, f"MIG mode is on, and its instances cannot be listed: {instances.reason}"),)
     return instances or (_without_instances(card, "MIG mode is on and the card has no instance: nothing can be used"),)
@@ -160,153 +149,34 @@ def _without_instances(card: Gpu, reason: str) -> Gpu:
     return replace(card, memory_bytes=no, free_bytes=no, reserved_bytes=no)
 
 
-def _instances(
-    pynvml: ModuleType,
-    handle: Any,  # noqa: ANN401 - an opaque pointer
-    card: Gpu,
-) -> tuple[Gpu, ...] | Unknown:
-    most = _reading(pynvml, pynvml.nvmlDeviceGetMaxMigDeviceCount, handle)
+def _instances(nvml: Nvml, handle: object, card: Gpu, *, full: bool) -> tuple[Gpu, ...] | Unknown:
+    most = nvml.whole("nvmlDeviceGetMaxMigDeviceCount", handle)
     if isinstance(most, Unknown):
         return most
     found: list[Gpu] = []
-    for at in range(int(most.value)):
-        instance = _reading(pynvml, pynvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, at)
-        if isinstance(instance, Known):  # numbers without an instance answer "Not Found"
-            # errors, temperature and rows belong to the whole card
-            found.append(
-                replace(
-                    _gpu(pynvml, instance.value, index=card.index),
-                    mig_enabled=Known(True),  # noqa: FBT003 - a reading, not a switch
-                    is_mig_instance=True,
-                    compute_capability=card.compute_capability,
-                    ecc_errors=card.ecc_errors,
-                    temperature_celsius=card.temperature_celsius,
-                    row_remapping=card.row_remapping,
-                    unified_memory=False,
-                )
+    for at in range(min(most.value, MOST_CARDS)):
+        device = nvml.ask("nvmlDeviceGetMigDeviceHandleByIndex", handle, at)
+        if isinstance(device, Unknown):
+            if device.reason == NOT_FOUND:
+                continue  # a number without an instance
+            return device
+        one = nvml_card.card(nvml, device.value, index=card.index, full=full)
+        # what is not memory, name and processes belongs to the whole card
+        found.append(
+            replace(
+                card,
+                name=one.name,
+                uuid=one.uuid,
+                memory_bytes=one.memory_bytes,
+                free_bytes=one.free_bytes,
+                reserved_bytes=one.reserved_bytes,
+                processes=one.processes,
+                fault=card.fault or one.fault,
+                is_mig_instance=True,
+                mig_instance=nvml_card.mig_instance(nvml, device.value, one.name),
             )
-    return tuple(found)
-
-
-def _gpu(pynvml: ModuleType, handle: Any, *, index: int) -> Gpu:  # noqa: ANN401 - an opaque pointer
-    memory, free, reserved, is_unified = _memory(pynvml, handle)
-    name = _reading(pynvml, pynvml.nvmlDeviceGetName, handle)
-    uuid = _reading(pynvml, pynvml.nvmlDeviceGetUUID, handle)
-    capability = _reading(pynvml, pynvml.nvmlDeviceGetCudaComputeCapability, handle)
-    mig = _reading(pynvml, pynvml.nvmlDeviceGetMigMode, handle)
-    return Gpu(
-        index=index,
-        vendor="nvidia",
-        name=Known(_text(name.value)) if isinstance(name, Known) else name,
-        uuid=Known(_text(uuid.value)) if isinstance(uuid, Known) else uuid,
-        memory_bytes=memory,
-        free_bytes=free,
-        reserved_bytes=reserved,
-        compute_capability=(
-            Known(f"{capability.value[0]}.{capability.value[1]}") if isinstance(capability, Known) else capability
-        ),
-        mig_enabled=Known(bool(mig.value[0])) if isinstance(mig, Known) else _no_mig(mig),
-        ecc_errors=_ecc(pynvml, handle),
-        temperature_celsius=_temperature(pynvml, handle),
-        processes=_processes(pynvml, handle),
-        unified_memory=is_unified,
-        fault=_fault(pynvml, handle),
-        row_remapping=_rows(pynvml, handle),
-    )
-
-
-def _no_mig(reading: Unknown) -> Known[bool] | Unknown:
-    """A card or driver without MIG answers "Not Supported", an old one has no such function: then it is off."""
-    return Known(False) if reading.reason in ("Not Supported", "Function Not Found") else reading  # noqa: FBT003
-
-
-def _memory(
-    pynvml: ModuleType,
-    handle: Any,  # noqa: ANN401 - an opaque pointer
-) -> tuple[Known[int] | Unknown, Known[int] | Unknown, Known[int] | Unknown, bool]:
-    """Total, free, reserved in bytes, and whether the card has no memory of its own.
-
-    Version 2 names what the driver reserves (total = reserved + free + used); version 1 counts it as used, its free is the same.
-    """
-    two = _reading(pynvml, pynvml.nvmlDeviceGetMemoryInfo, handle, getattr(pynvml, "nvmlMemory_v2", None))
-    if isinstance(two, Known) and hasattr(two.value, "reserved"):
-        return Known(int(two.value.total)), Known(int(two.value.free)), Known(int(two.value.reserved)), False
-    one = _reading(pynvml, pynvml.nvmlDeviceGetMemoryInfo, handle)
-    if isinstance(one, Known):
-        no = Unknown("this driver does not name its reserve")
-        return Known(int(one.value.total)), Known(int(one.value.free)), no, False
-    return one, one, one, one.reason == "Not Supported"
-
-
-def _ecc(pynvml: ModuleType, handle: Any) -> Known[int] | Unknown:  # noqa: ANN401 - an opaque pointer
-    """Uncorrected errors since the driver was loaded."""
-    mode = _reading(pynvml, pynvml.nvmlDeviceGetEccMode, handle)
-    if isinstance(mode, Known) and not mode.value[0]:
-        return Unknown("ECC is switched off")
-    errors = _reading(
-        pynvml,
-        pynvml.nvmlDeviceGetTotalEccErrors,
-        handle,
-        pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
-        pynvml.NVML_VOLATILE_ECC,
-    )
-    if isinstance(errors, Unknown) and errors.reason == "Not Supported":
-        return Unknown("the card counts no memory errors")
-    return Known(int(errors.value)) if isinstance(errors, Known) else errors
-
-
-def _rows(pynvml: ModuleType, handle: Any) -> Known[RowRemapping] | Unknown:  # noqa: ANN401 - an opaque pointer
-    rows = _reading(pynvml, pynvml.nvmlDeviceGetRemappedRows, handle)
-    if isinstance(rows, Unknown):
-        return Unknown("the card remaps no rows") if rows.reason == "Not Supported" else rows
-    return Known(RowRemapping(pending=bool(rows.value[2]), failed=bool(rows.value[3])))
-
-
-def _temperature(pynvml: ModuleType, handle: Any) -> Known[int] | Unknown:  # noqa: ANN401 - an opaque pointer
-    """The newer call first: drivers from 610 on lack the older one, those before 575 the newer."""
-    newer = getattr(pynvml, "nvmlDeviceGetTemperatureV", None)
-    sensor = pynvml.NVML_TEMPERATURE_GPU
-    value = _reading(pynvml, newer, handle, sensor) if newer is not None else Unknown("Function Not Found")
-    if isinstance(value, Unknown):
-        value = _reading(pynvml, pynvml.nvmlDeviceGetTemperature, handle, sensor)
-    return Known(int(value.value)) if isinstance(value, Known) else value
-
-
-def _processes(pynvml: ModuleType, handle: Any) -> Known[tuple[GpuProcess, ...]] | Unknown:  # noqa: ANN401 - see above
-    """Who computes on the card; memory per process is not told inside a container."""
-    running = _reading(pynvml, pynvml.nvmlDeviceGetComputeRunningProcesses, handle)
-    if isinstance(running, Unknown):
-        return running
-    return Known(
-        tuple(
-            GpuProcess(pid=int(one.pid), name=_process_name(int(one.pid)), used_bytes=one.usedGpuMemory)
-            for one in running.value
         )
-    )
-
-
-def _process_name(pid: int) -> str | None:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip() or None
-    except OSError:
-        return None
-
-
-def _fault(pynvml: ModuleType, handle: Any) -> str | None:  # noqa: ANN401 - an opaque pointer
-    """NVML's word for a card that takes no questions any more, asked of its memory, load and processes."""
-    for function, argument in (
-        (pynvml.nvmlDeviceGetMemoryInfo, None),
-        (pynvml.nvmlDeviceGetUtilizationRates, ...),
-        (pynvml.nvmlDeviceGetComputeRunningProcesses, ...),
-    ):
-        try:
-            function(handle) if argument is ... else function(handle, argument)
-        except pynvml.NVMLError as error:
-            if _code(error) in SICK:
-                return str(error)
-        except (UnicodeDecodeError, ValueError, TypeError, AttributeError):
-            continue
-    return None
+    return tuple(found)
 
 
 if __name__ == "__main__":

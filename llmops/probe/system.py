@@ -5,12 +5,12 @@ import platform
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from llmops.domain.host import Container, System
 from llmops.domain.programs import Ran, Runner
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 from llmops.probe.text import read_text, text_or_none
 
 

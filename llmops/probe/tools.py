@@ -1,13 +1,13 @@
 """Programs that matter here: engines, consumers of rendered files, container tools; where they are, which version."""
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from llmops.domain.host import Tool
 from llmops.domain.programs import Ran, Runner
 from llmops.domain.reading import Known, Unknown
+from llmops.domain.records import dataclass
 from llmops.probe.text import read_text
 from llmops.probe.within import answer_of, beside
 

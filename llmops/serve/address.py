@@ -1,10 +1,10 @@
 """Where a server is: scheme, host, port and the path in front of `/v1`, and nothing that could be a secret."""
 
 import ipaddress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from llmops.domain.errors import WrongUsage
+from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

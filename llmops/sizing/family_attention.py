@@ -5,9 +5,9 @@ and convert_hf_to_gguf.py (how files name and fuse them).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from llmops.domain.catalogue import ModelRow
+from llmops.domain.records import dataclass
 from llmops.sizing.parts import Part, bias, matrix, norm, only_in_file, vector
 
 FUSED_QUERY_KEY_VALUE = frozenset({"phi3", "chatglm", "falcon", "nomic-bert", "nomic-bert-moe"})

@@ -5,11 +5,11 @@ overrides, which leave no trace in a file's header. Checked against `llama-quant
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from typing import NamedTuple
 
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 
 PLAIN = {"F32": "F32", "F16": "F16", "BF16": "BF16"}

@@ -3,12 +3,14 @@
 The types come from the same rules as `quantized.py`; a law (tests) keeps both at the same sum.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.model import Tensor
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.sizing.family_tensors import parts
 from llmops.sizing.file_types import (
@@ -25,21 +27,25 @@ from llmops.sizing.file_types import (
 from llmops.sizing.parts import Kept, Part
 from llmops.sizing.quantized import CONVERTED, facts
 
-ON_HOST = frozenset({"token_embd.weight", "per_layer_token_embd.weight"})
+ON_HOST = frozenset({"token_embd.weight", "per_layer_token_embd.weight", "position_embd.weight", "token_types.weight"})
 """Looked up row by row: llama.cpp leaves them in RAM. A tied output is a second copy on the card."""
+
+
+ENCODERS = frozenset({"bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3"})
+"""Their embedding is no output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Equal tensors of several blocks: one of them, and how many."""
+    """Equal tensors of several blocks: one of them, and the blocks; None: of the model as a whole."""
 
     first: Part
     where: Position | None
-    count: int
+    blocks: tuple[int | None, ...]
 
     def elements(self) -> int:
         """Of all of them."""
-        return self.count * self.first.elements()
+        return len(self.blocks) * self.first.elements()
 
 
 class Stored(NamedTuple):
@@ -59,10 +65,11 @@ class _Chosen(NamedTuple):
 class Grouped:
     """The groups of one row."""
 
-    __slots__ = ("_chosen", "_facts", "_facts_with_matrix", "_groups", "_kept")
+    __slots__ = ("_chosen", "_facts", "_facts_with_matrix", "_groups", "_kept", "_places")
 
     def __init__(self, row: ModelRow) -> None:
         found = parts(row)
+        self._places: dict[tuple[int, ...], list[tuple[Group, tuple[tuple[int, int], ...]]]] = {}
         self._facts = facts(row, found, has_matrix=False)
         self._facts_with_matrix = replace(self._facts, has_matrix=True)
         self._groups = _groups(found, self._facts, mtp_block=row.layers)
@@ -94,6 +101,42 @@ class Grouped:
                 card += size
         return Stored(quantization, total, card)
 
+    def by_card(self, quantization: str, places: Sequence[int]) -> tuple[int, ...] | None:
+        """The bytes on each card; `places` has a block's card by its number, the last is the output's.
+
+        What belongs to no block lies with the output, but the factors of the positions on each.
+        """
+        cards = max(places) + 1
+        totals = [0] * cards
+        chooser = self._chooser(quantization)
+        converted = TENSOR_TYPES[CONVERTED.get(quantization, "BF16")]
+        for group, shares in self._shares(tuple(places)):
+            kind = TENSOR_TYPES["F32"] if group.first.kept is Kept.F32 else converted
+            if group.where is not None:
+                name = chooser.type_of(group.where)
+                if name is None:
+                    return None
+                kind = TENSOR_TYPES[name]
+            size = kind.row_bytes(group.first.elements())
+            for card, count in shares:
+                totals[card] += count * size
+        return tuple(totals)
+
+    def _shares(self, places: tuple[int, ...]) -> list[tuple[Group, tuple[tuple[int, int], ...]]]:
+        """Of each group how many are on which card."""
+        if places not in self._places:
+            found = []
+            for group in self._groups:
+                name = group.first.name
+                if not self._is_on_card(name):
+                    continue
+                counts = Counter(places[-1 if block is None else block] for block in group.blocks)
+                if name.startswith("rope_"):
+                    counts = Counter(dict.fromkeys(range(max(places) + 1), 1))
+                found.append((group, tuple(counts.items())))
+            self._places[places] = found
+        return self._places[places]
+
     def every(self, kinds: Iterable[str] = DEFAULTS) -> tuple[Stored, ...]:
         """All file types that can be made, in their order."""
         return tuple(one for kind in kinds if (one := self.stored(kind)) is not None)
@@ -115,25 +158,24 @@ class Grouped:
 
     def _is_on_card(self, name: str) -> bool:
         if name == "token_embd.weight":
-            return self._facts.tied
+            return self._facts.tied and self._facts.architecture not in ENCODERS
         return name not in ON_HOST and not name.startswith("mtp.")
 
 
 def _groups(found: tuple[Part, ...], known: Facts, *, mtp_block: int) -> tuple[Group, ...]:
     chosen = positions(((part.name, part.dims) for part in found if part.kept is Kept.CHOSEN), known)
-    groups: dict[object, tuple[Part, Position | None, int]] = {}
+    groups: dict[object, tuple[Part, Position | None, list[int | None]]] = {}
     for part in found:
         where = next(chosen) if part.kept is Kept.CHOSEN else None
         is_mtp = part.name.startswith(f"blk.{mtp_block}.")
-        _, role = role_in_block(part.name)
+        block, role = role_in_block(part.name)
         key = (role, part.dims, is_mtp, None if where is None else _signature(where, known))
         if key in groups:
-            first, at, count = groups[key]
-            groups[key] = (first, at, count + 1)
+            groups[key][2].append(block if part.name.startswith("blk.") else None)
         else:
             named = part._replace(name=f"mtp.{role}") if is_mtp else part
-            groups[key] = (named, where, 1)
-    return tuple(Group(first=first, where=at, count=count) for first, at, count in groups.values())
+            groups[key] = (named, where, [block if part.name.startswith("blk.") else None])
+    return tuple(Group(first=first, where=at, blocks=tuple(blocks)) for first, at, blocks in groups.values())
 
 
 def _signature(where: Position, known: Facts) -> tuple[object, ...] | None:

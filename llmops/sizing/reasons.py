@@ -1,13 +1,14 @@
 """Why this plan and what else there was, in sentences with the numbers they rest on."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from llmops.domain.engine import EngineName
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Alternative, Candidate
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_text
 from llmops.sizing import shares
 from llmops.sizing.trial import Draft, Question, largest_context, weigh

@@ -5,12 +5,12 @@ GiB), with margin above; a name's class decides, never a model. Headers: vocabul
 """
 
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import Tensor
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
 from llmops.sizing.family_tensors import parts

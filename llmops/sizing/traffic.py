@@ -1,9 +1,8 @@
 """What one token costs with a model, whatever the engine: bytes read of weights and cache, arithmetic."""
 
-from dataclasses import dataclass
-
 from llmops.domain.engine import EngineSettings
 from llmops.domain.model import Attention, Layer, ModelShape, Tensor
+from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 
 FLOP_PER_BYTE_K, FLOP_PER_BYTE_IQ, FLOP_PER_BYTE_MXFP4, FLOP_PER_BYTE_LEGACY = 5.464, 13.34, 7.366, 0.3398

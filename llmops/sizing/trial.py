@@ -1,13 +1,14 @@
 """One try of the search: settings are written as a command line, read back, and only then weighed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Images, Wishes
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate
+from llmops.domain.records import dataclass
 from llmops.domain.units import MIB
 from llmops.sizing import shares
 
@@ -126,7 +127,7 @@ def _balanced(question: Question, draft: Draft) -> Iterator[Candidate]:
     total = len(draft.shape.layers) + 1
     if draft.gpu_layers is not None:
         total = max(min(draft.gpu_layers, total), 1)
-    counts = _shared_out(total, room)
+    counts = shared_out(total, room)
     best = _weigh(question, replace(draft, tensor_split=tuple(float(one) for one in counts)))
     yield best
     for _ in range(SPLIT_STEPS):
@@ -144,7 +145,7 @@ def _balanced(question: Question, draft: Draft) -> Iterator[Candidate]:
         yield best
 
 
-def _shared_out(total: int, room: Sequence[int]) -> list[int]:
+def shared_out(total: int, room: Sequence[int]) -> list[int]:
     """`total` layers in proportion to the room, the remainders going to the largest fractions."""
     exact = [total * one / sum(room) for one in room]
     counts = [int(one) for one in exact]

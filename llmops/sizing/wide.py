@@ -1,18 +1,20 @@
 """Many models on given cards, or one model on many cards: which quantization, how much context, how many slots.
 
-Everything on the cards, one kind of cache. Weights by the quantizers' rules, what stands beside them as an upper bound that is
-handed in: what is said to fit does. Exact settings are a plan's business.
+Everything on the cards, card by card, one kind of cache. Weights by the quantizers' rules, what stands beside them as an upper
+bound that is handed in: what is said to fit does. Exact settings are a plan's business.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import accumulate
 
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.engine import Device
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
 from llmops.domain.wide import Choice, QuantizationFit
 from llmops.sizing.grouped import Grouped, Stored
 from llmops.sizing.ladder import QUALITY
+from llmops.sizing.trial import shared_out
 
 CONTEXTS = (4096, 8192, 16384, 32768, 131072)
 """The contexts of one request that every quantization is tried at."""
@@ -24,14 +26,15 @@ SLOTS = (64, 32, 16, 8, 4, 2, 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """Beside the weights: caches, shared out over the cards, and what each card takes whatever its share."""
+    """Beside the weights: caches, layer by layer, and what each card takes whatever its layers."""
 
+    layer_bytes: tuple[int, ...]
     cache_bytes: int
     each_card_bytes: int
 
 
-Beside = Callable[[int, int], Taken]
-"""Context of one request and slots → what they take."""
+Beside = Callable[[int, int, int], Taken]
+"""Context of one request, slots and cards → what they take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +44,14 @@ class Room:
     cards: tuple[Device, ...]
     reserve_bytes: int
 
-    def spare_bytes(self, *, weights: int, taken: Taken, layers: int) -> int:
-        """What is left of all cards; several cards share layer by layer, so each may be a layer short of its share."""
-        count = len(self.cards)
-        free = sum(card.free_bytes for card in self.cards)
-        shared = weights + taken.cache_bytes
-        uneven = (count - 1) * (shared // max(layers, 1))
-        return free - shared - uneven - count * (taken.each_card_bytes + self.reserve_bytes)
+    def places(self, layers: int, *, mtp_layers: int = 0) -> tuple[int, ...]:
+        """The card of each block and, last, of the output: as many to a card as its room says, the way a plan begins."""
+        counts = shared_out(layers + 1, [max(card.free_bytes - self.reserve_bytes, 1) for card in self.cards])
+        ends = tuple(accumulate(counts))
+        blocks = layers + mtp_layers + 1
+        return tuple(
+            next(card for card, end in enumerate(ends) if at * ends[-1] < end * blocks) for at in range(blocks)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ class WideFit:
 class Candidate:
     """A model made ready: its sizes by quantization, and what stands beside them, each asked once."""
 
-    __slots__ = ("_beside", "_known", "grouped", "row", "shape", "stored")
+    __slots__ = ("_beside", "_known", "_weights", "grouped", "row", "shape", "stored")
 
     def __init__(
         self, row: ModelRow, shape: ModelShape, beside: Beside, *, quantizations: Sequence[str] | None = None
@@ -75,13 +79,14 @@ class Candidate:
             self.grouped.every() if quantizations is None else self.grouped.every(quantizations)
         )
         self._beside = beside
-        self._known: dict[tuple[int, int], Taken] = {}
+        self._known: dict[tuple[int, int, int], Taken] = {}
+        self._weights: dict[tuple[str, tuple[int, ...]], tuple[int, ...] | None] = {}
 
-    def taken(self, context_tokens: int, parallel: int = 1) -> Taken:
+    def taken(self, context_tokens: int, parallel: int = 1, cards: int = 1) -> Taken:
         """Beside the weights."""
-        key = (context_tokens, parallel)
+        key = (context_tokens, parallel, cards)
         if key not in self._known:
-            self._known[key] = self._beside(context_tokens, parallel)
+            self._known[key] = self._beside(context_tokens, parallel, cards)
         return self._known[key]
 
     def contexts(self) -> tuple[int, ...]:
@@ -94,13 +99,29 @@ class Candidate:
         return min(wanted or USEFUL_CONTEXT_TOKENS, self.row.context_length)
 
     def fits(self, room: Room, stored: Stored, context_tokens: int, parallel: int = 1) -> bool:
-        """Whether it is certain to fit."""
-        return self.spare_bytes(room, stored, context_tokens, parallel) >= 0
+        """Whether it is certain to fit, on every card."""
+        return min(self.spares(room, stored, context_tokens, parallel)) >= 0
 
-    def spare_bytes(self, room: Room, stored: Stored, context_tokens: int, parallel: int = 1) -> int:
-        """What is left."""
-        taken = self.taken(context_tokens, parallel)
-        return room.spare_bytes(weights=stored.card_bytes, taken=taken, layers=self.row.layers)
+    def spares(self, room: Room, stored: Stored, context_tokens: int, parallel: int = 1) -> tuple[int, ...]:
+        """What is left on each card."""
+        count = len(room.cards)
+        taken = self.taken(context_tokens, parallel, count)
+        used = [stored.card_bytes + taken.cache_bytes] if count == 1 else self._used(room, stored.quantization, taken)
+        beside = taken.each_card_bytes + room.reserve_bytes
+        return tuple(card.free_bytes - own - beside for card, own in zip(room.cards, used, strict=True))
+
+    def _used(self, room: Room, quantization: str, taken: Taken) -> list[int]:
+        """Weights and caches on each of several cards, block by block."""
+        places = room.places(self.row.layers, mtp_layers=self.shape.mtp_layers)
+        key = (quantization, places)
+        if key not in self._weights:
+            self._weights[key] = self.grouped.by_card(*key)
+        used = [0] * len(room.cards)
+        for card, size in enumerate(self._weights[key] or ()):
+            used[card] = size
+        for card, size in zip(places, taken.layer_bytes, strict=False):  # an MTP block and the output keep nothing
+            used[card] += size
+        return used
 
 
 def on_room(one: Candidate, room: Room, *, context_tokens: int | None = None, parallel: int | None = None) -> WideFit:
@@ -131,7 +152,7 @@ def _choice(one: Candidate, room: Room, wanted: int | None, parallel: int | None
         return None
     slots = parallel or next(count for count in SLOTS if one.fits(room, stored, useful, count))
     longest = useful if wanted is not None else _longest(one, room, stored, useful)
-    spare = one.spare_bytes(room, stored, longest, parallel or 1)
+    spare = sum(one.spares(room, stored, longest, parallel or 1))
     free = sum(card.free_bytes for card in room.cards)
     return Choice(
         quantization=stored.quantization,

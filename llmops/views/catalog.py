@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from llmops.domain.catalogue import GpuRow, ModelRow
+from llmops.domain.engine_matrix import BuildRow, FeatureRow
 from llmops.domain.profile import Profile
 from llmops.domain.units import size_text
 from llmops.views.screen import Screen, Tone
@@ -50,9 +51,53 @@ def show_profiles(rows: Sequence[tuple[str, str]], to: Screen) -> None:
     to.line("`llmops init PROFILE` writes one as llmops.yaml", tone=Tone.DIM)
 
 
-def show_engines(rows: Sequence[tuple[str, str, str]], to: Screen) -> None:
-    """An engine a row: the build its memory formulas were checked on, and the versions a plan allows."""
-    to.table(("engine", "checked on", "versions"), rows)
+def show_engines(
+    as_of: str,
+    engines: Sequence[tuple[str, ...]],
+    builds: Sequence[tuple[BuildRow, str]],
+    features: Sequence[FeatureRow],
+    to: Screen,
+) -> None:
+    """The build the memory was worked out for; every published build with the driver and cards it runs on; its kernels."""
+    to.table(("engine", "sized as", "versions of a plan"), engines)
+    to.line()
+    cells = [
+        (
+            f"{row.engine.value} {_versions(row)}",
+            row.cuda,
+            driver,
+            f"{row.least_capability()}{f' to {row.only_to}' if row.only_to else ''}",
+            row.install.replace("{version}", row.newest),
+        )
+        for row, driver in builds
+    ]
+    to.table(("build", "CUDA", "driver from", "cards from", "how to get it"), cells)
+    if features:
+        to.line()
+        kernels = [
+            (
+                row.engine.value,
+                row.title,
+                _existence(row) if row.capability is None and row.last is not None else row.capability or "any",
+                row.capability_fast or "",
+                row.instead,
+            )
+            for row in features
+        ]
+        to.table(("engine", "what", "cards from", "fast from", "else"), kernels)
+    to.line()
+    more = (
+        "" if features else "; `llmops catalog engines vllm` shows also which weights and caches it runs on which card"
+    )
+    to.line(f"as of {as_of}; sources with --json{more}", tone=Tone.DIM)
+
+
+def _versions(row: BuildRow) -> str:
+    return row.newest if row.first == row.newest else f"{row.first} to {row.newest}"
+
+
+def _existence(row: FeatureRow) -> str:
+    return "none" if row.last == "0" else f"to {row.last} only"
 
 
 def show_sizes(model: str, rows: Sequence[tuple[str, int, int, int, float, str]], to: Screen) -> None:

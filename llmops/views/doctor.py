@@ -1,12 +1,12 @@
 """What the doctor says, to be taken in at a glance: the verdict, the host in a few lines, then what is wrong, worst first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from textwrap import wrap
 
 from llmops.domain.finding import Finding, Status
 from llmops.domain.host import Cpu, Disk, Gpu, HostFacts, Memory, System, Tool, Verdict
 from llmops.domain.reading import Known, Unknown, known
+from llmops.domain.records import dataclass
 from llmops.domain.units import size_text
 from llmops.views.screen import TONES, Screen, Tone
 

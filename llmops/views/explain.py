@@ -1,13 +1,13 @@
 """An explained command line: what it means, its memory, whether it fits, full load, mistakes, and what a plan would change."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llmops.domain.explained import Explainer, Meaning
 from llmops.domain.finding import Finding
 from llmops.domain.forms import Json, dump
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
+from llmops.domain.records import dataclass
 from llmops.views.ledger import show_fit, show_ledger
 from llmops.views.screen import Screen, Tone, show_findings
 

@@ -1,9 +1,9 @@
 """The quickstart for people: what was done, where the files are, what to type next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llmops.domain.finding import Finding, Status
+from llmops.domain.records import dataclass
 from llmops.views.screen import Screen, Tone, show_findings
 
 

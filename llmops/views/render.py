@@ -3,12 +3,12 @@
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from llmops.domain.changes import Action, Change
 from llmops.domain.consumers import Consumed
 from llmops.domain.finding import Finding
 from llmops.domain.forms import Json
+from llmops.domain.records import dataclass
 from llmops.views.screen import TONES, Screen, Tone, show_findings
 
 ACTION_TONES = {

@@ -1,0 +1,66 @@
+"""How a host treats its memory: the kernel's settings, nodes, zram, limits, and who was killed for it."""
+
+from llmops.domain.reading import NOT_ASKED, Known, Unknown
+from llmops.domain.records import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HugePages:
+    """One size of pages that are set aside at boot or by hand; `total` and `free` count pages."""
+
+    size_bytes: int
+    total: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryTuning:
+    """Settings under /proc/sys/vm and /sys/kernel/mm.
+
+    `overcommit` is `vm.overcommit_memory` (2: an allocation beyond `commit_limit_bytes` is refused); `transparent_huge_pages`
+    is the word in brackets ("always", "madvise", "never"); `numa_balancing` is None where the kernel has none.
+    """
+
+    swappiness: Known[int] | Unknown = NOT_ASKED
+    vfs_cache_pressure: Known[int] | Unknown = NOT_ASKED
+    overcommit: Known[int] | Unknown = NOT_ASKED
+    commit_limit_bytes: Known[int] | Unknown = NOT_ASKED
+    committed_bytes: Known[int] | Unknown = NOT_ASKED
+    max_map_count: Known[int] | Unknown = NOT_ASKED
+    transparent_huge_pages: Known[str | None] | Unknown = NOT_ASKED
+    huge_pages: Known[tuple[HugePages, ...]] | Unknown = NOT_ASKED
+    numa_balancing: Known[int | None] | Unknown = NOT_ASKED
+    zone_reclaim: Known[int] | Unknown = NOT_ASKED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumaNode:
+    """One memory node: a node without processors (`threads` empty) is memory of a card or of CXL."""
+
+    index: int
+    total_bytes: int
+    free_bytes: int
+    threads: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zram:
+    """A compressed memory device: `size_bytes` is 0 where it is not set up, `stored_bytes` what it holds uncompressed."""
+
+    name: str
+    algorithm: str
+    size_bytes: int
+    stored_bytes: int | None = None
+    used_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OomKill:
+    """A process the kernel killed for want of memory; `in_control_group`: a group's limit was passed, not the host's."""
+
+    program: str
+    pid: int
+    in_control_group: bool
+    resident_bytes: int | None = None
+    group: str | None = None
+    seconds_after_boot: float | None = None

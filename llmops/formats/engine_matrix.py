@@ -1,0 +1,19 @@
+"""The shipped `catalogue/engines.json`, and what a model's quantization is called in it."""
+
+import json
+
+from llmops.domain.engine_matrix import EngineMatrix
+from llmops.domain.errors import WrongInput
+from llmops.domain.finding import Where
+from llmops.domain.forms import FormError, load
+
+FILE = "catalogue/engines.json"
+
+
+def engine_matrix(text: str) -> EngineMatrix:
+    """The rows of `engines.json`."""
+    try:
+        return load(EngineMatrix, json.loads(text))
+    except (ValueError, RecursionError, FormError) as error:
+        hint = "the installation is not complete: install llmops again"
+        raise WrongInput(f"not the engine matrix: {error}", hint=hint, where=Where(file=FILE)) from None
