@@ -15,7 +15,7 @@ from rendering import EVERY_TARGET, NOW
 
 from llmops.cli import render
 from llmops.cli.app import run as llmops
-from llmops.domain.errors import WrongInput
+from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Status
 from llmops.domain.lock import Lock
 from llmops.domain.profile import Gateway, Serve
@@ -312,6 +312,25 @@ def test_the_certificates_age_is_a_finding(place: Path, case: str) -> None:
     [finding] = [one for one in answer.findings if one.code == "RND008"]
     assert finding.status is status
     assert words in finding.message
+
+
+def test_a_certificate_is_renewed_by_the_same_authority_and_nothing_else_changes(place: Path) -> None:
+    options = render.Options(root="root", apply=True)
+    render.run(options, runner=Programs(os.environ), now=NOW)
+    before = _files(place / "root")
+    later = NOW + timedelta(days=380)
+    renewing = replace(options, renew_certificate=True)
+    answer = render.run(renewing, runner=Programs(os.environ), now=later)
+    [finding] = [one for one in answer.findings if one.code == "RND008"]
+    assert finding.status is Status.OK
+    after = _files(place / "root")
+    changed = {name for name in after if before.get(name) != after[name] and "generations" not in name}
+    assert changed == {"etc/nginx/llmops/tls.crt", "etc/nginx/llmops/tls.key"}
+
+
+def test_a_renewal_without_apply_is_asked_back(place: Path) -> None:
+    with pytest.raises(WrongUsage, match="--apply"):
+        render.run(render.Options(root="root", renew_certificate=True), runner=Programs(os.environ))
 
 
 def test_a_new_host_name_asks_for_a_new_certificate(place: Path) -> None:

@@ -40,16 +40,16 @@ class _Reader:
 
 
 def secret_files(
-    site: Site, *, root: Root, targets: Sequence[str], make: bool, now: datetime
+    site: Site, *, root: Root, targets: Sequence[str], make: bool, now: datetime, renew: bool = False
 ) -> tuple[WantedFile, ...]:
-    """Every secret `targets` need, and the certificates that come with them."""
+    """Every secret `targets` need, and the certificates that come with them; `renew`: the edge's is made anew."""
     at = _Reader(root=root, make=make, now=now)
     files: list[WantedFile] = []
     for deployment in site.deployments:
         files += _engine_key(deployment, at, targets)
     if "nginx" in targets:
         files += _client_key(at)
-        files += _certificates(site, at) if site.edge.self_signed else ()
+        files += _certificates(site, at, renew=renew) if site.edge.self_signed else ()
     return tuple(files)
 
 
@@ -102,12 +102,12 @@ def _client_key(at: _Reader) -> list[WantedFile]:
     return [_file(API_KEY_FILE, "nginx", _line(plain)), _file(KEYS_MAP, "nginx", _line(entry))]
 
 
-def _certificates(site: Site, at: _Reader) -> list[WantedFile]:
+def _certificates(site: Site, at: _Reader, *, renew: bool) -> list[WantedFile]:
     """Certificate and key of the edge; a CA when they have to be made and there is none."""
     edge = site.edge
     paths = (edge.certificate, edge.certificate_key)
     is_there = [at.content(path) is not None for path in (*paths, CA_CERTIFICATE, CA_KEY)]
-    if all(is_there[:2]):
+    if all(is_there[:2]) and not (renew and at.make):
         leaf, ca, ca_paths = (
             None,
             None,

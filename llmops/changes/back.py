@@ -25,8 +25,11 @@ def way_back(
     *,
     recorded: Generation,
     overwrite: bool = False,
+    may_change: frozenset[PurePosixPath] = frozenset(),
 ) -> ChangeSet:
     """What makes every path of `earlier` what it says (None: not there); what was edited since is a conflict.
+
+    `may_change`: content that other commands of ours change, and that is ours all the same.
 
     In the reverse order of the record: what came last goes first.
     """
@@ -37,7 +40,9 @@ def way_back(
         if before is None and after is None:
             continue
         file = ours.get(path)
-        action, why = _action(before, after, file.sha256 if file is not None else None, overwrite=overwrite)
+        action, why = _action(
+            before, after, file.sha256 if file is not None else None, overwrite=overwrite or path in may_change
+        )
         target = file.target if file is not None else ""
         changes.append(Change(path=path, target=target, action=action, before=before, after=after, why=why))
     return ChangeSet(changes=tuple(changes))

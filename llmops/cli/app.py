@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "status": "Compare what was applied with what is there and runs: edited, missing, foreign, outdated.",
     "rollback": "Make the applied files what an earlier generation left.",
     "uninstall": "Take back everything that was applied.",
+    "keys": "Say who may ask the edge: add, list, revoke or rotate API keys.",
     "smoke": "Ask a running server: is it up, the right model, keyed, streaming?",
     "catalog": "List what is known: models, gpus, profiles, engines.",
     "schema": "Print the JSON Schema of a command's document or of a file.",

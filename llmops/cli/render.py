@@ -66,6 +66,7 @@ class Options:
     systemd_version: int | None = None
     images: tuple[str, ...] = ()
     overwrite: bool = False
+    renew_certificate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,8 @@ def wanted_changes(options: Options, *, runner: Runner, now: datetime | None = N
 
 
 def _refuse_contradictions(options: Options) -> None:
+    if options.renew_certificate and not options.apply:
+        raise WrongUsage("--renew-certificate without --apply", hint="`llmops render --apply --renew-certificate`")
     if options.apply and options.check:
         raise WrongUsage(
             "--apply and --check together", hint="--check only tells whether --apply would change something"
@@ -307,7 +310,9 @@ def _change_set(options: Options, wanted: Wanted, now: datetime) -> ChangeSet:
             WantedFile(path=one.path, target=one.target, content=one.text.encode(), mode=one.mode, owner=one.owner)
             for one in wanted.files
         ),
-        *secret_files(wanted.site, root=root, targets=wanted.targets, make=options.apply, now=now),
+        *secret_files(
+            wanted.site, root=root, targets=wanted.targets, make=options.apply, now=now, renew=options.renew_certificate
+        ),
     ]
     current = current_files(root, owners, wanted=every, recorded=recorded)
     return change_set(current, every, recorded=recorded, targets=wanted.targets, overwrite=options.overwrite)
@@ -336,8 +341,7 @@ def _certificate_findings(options: Options, site: Site, now: datetime) -> list[F
     found = root.read(edge.certificate)
     if found is None:
         return []
-    shown = " ".join(root.shown(path) for path in (edge.certificate, edge.certificate_key))
-    fix = f"rm {shown} && llmops render --apply: the CA signs a new one"
+    fix = "`llmops render --apply --renew-certificate`: the internal CA signs a new one"
     where = Where(file=root.shown(edge.certificate))
     seen = look(found.content)
     if seen is None:
@@ -462,6 +466,9 @@ def command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that were edited or are not ours; a copy is kept.")
     ] = False,
+    renew_certificate: Annotated[
+        bool, typer.Option("--renew-certificate", help="With --apply: have the internal CA sign a new certificate.")
+    ] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -479,6 +486,7 @@ def command(
         systemd_version=systemd_version,
         images=tuple(image or ()),
         overwrite=overwrite,
+        renew_certificate=renew_certificate,
     )
     answer = run(options, runner=Programs(os.environ))
     return give("render", answer, Style(json=json, quiet=quiet, verbose=verbose, strict=strict))

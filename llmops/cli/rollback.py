@@ -12,6 +12,7 @@ from llmops import __version__
 from llmops.apply.history import earlier_state, generations, present
 from llmops.apply.owners import owners_of
 from llmops.apply.root import Root
+from llmops.apply.secrets import KEYS_MAP
 from llmops.apply.transaction import apply, recover, refused
 from llmops.changes.back import backups, way_back
 from llmops.changes.diff import diff_text
@@ -21,6 +22,9 @@ from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.forms import Json
 from llmops.views.history import TakenBack, show_taken_back
+
+MAY_CHANGE = frozenset({KEYS_MAP})
+"""`keys` changes it; the keys are gone with the edge they are for."""
 
 RootOption = Annotated[str, typer.Option("--root", help="The target's root directory.", envvar="LLMOPS_ROOT")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the diff, change nothing.")]
@@ -106,7 +110,7 @@ def changes_back_to(past: Past, number: int, *, overwrite: bool) -> ChangeSet:
         current = present(past.root, owners_of(past.root), earlier, past.newest())
     except PermissionError as error:
         raise refused(error, past.root) from None
-    return way_back(current, earlier, recorded=past.newest(), overwrite=overwrite)
+    return way_back(current, earlier, recorded=past.newest(), overwrite=overwrite, may_change=MAY_CHANGE)
 
 
 def next_commands(changes: ChangeSet, root: Root) -> tuple[str, ...]:

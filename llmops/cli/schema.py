@@ -87,6 +87,7 @@ RESULTS: Mapping[str, dict[str, Part]] = {
     },
     "rollback": {"files": [_TAKEN_BACK], "applied": "boolean", "generation": "integer?"},
     "uninstall": {"files": [_TAKEN_BACK], "applied": "boolean", "generation": "integer?"},
+    "keys": {"keys": [{"tenant": "string", "digest": "string"}], "key_file": "string?", "reloaded": "boolean"},
     "smoke": {"url": "string", "model": "string?"},
     "catalog": {
         "models": [ModelRow],

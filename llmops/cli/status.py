@@ -12,12 +12,12 @@ import typer
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files
 from llmops.apply.root import Root
-from llmops.apply.secrets import API_KEY_FILE, CA_KEY, KEYS_MAP
+from llmops.apply.secrets import API_KEY_FILE, CA_KEY
 from llmops.apply.transaction import has_pending, refused
 from llmops.changes.drift import drift
 from llmops.cli import render
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
-from llmops.cli.rollback import RootOption, read_past
+from llmops.cli.rollback import MAY_CHANGE, RootOption, read_past
 from llmops.domain.changes import Generation
 from llmops.domain.drift import DriftState, UnitState
 from llmops.domain.finding import Finding, Status
@@ -33,7 +33,6 @@ UNITS = PurePosixPath("/etc/systemd/system")
 THEIRS = (PurePosixPath("/etc/llmops/data"),)
 """Within ours, what a person may put there: newer tables of versions and advisories."""
 
-MAY_CHANGE = frozenset({KEYS_MAP})
 MAY_GO = frozenset({API_KEY_FILE, CA_KEY})
 """The first key in plain text, and the internal CA's: both are meant to be kept elsewhere."""
 
