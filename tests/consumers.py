@@ -45,6 +45,7 @@ CONSUMERS: dict[str, Consumer] = {
         Consumer("haproxy", "haproxy", ("haproxy",)),
         Consumer("promtool", "promtool", ("prometheus",)),
         Consumer("logrotate", "logrotate", ("logrotate",)),
+        Consumer("fio", "fio", ("fio",)),
         Consumer("sysctl", "sysctl", ("procps",)),
         Consumer("systemd-analyze", "systemd-analyze", ("systemd",)),
         Consumer("openssl", "openssl", ("openssl",)),

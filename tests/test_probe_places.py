@@ -9,7 +9,7 @@ import pytest
 from llmops.domain.forms import dump, load
 from llmops.domain.host import HostFacts, NvidiaState, Tool
 from llmops.domain.reading import Known, Unknown, known
-from llmops.probe import disks, examine, tools
+from llmops.probe import disks, examine, mounts, tools
 from llmops.probe.plain import plain
 from llmops.probe.programs import Programs
 from llmops.probe.within import within
@@ -79,7 +79,7 @@ def test_a_mount_on_top_hides_the_one_below() -> None:
         free_inodes=0,
         read_only=False,
     )
-    disk = disks.read(Known(text), sizes)
+    disk = disks.read(mounts.read(text), sizes)
     assert (disk.mount, disk.filesystem, disk.read_only, disk.free_inodes) == ("/data one", "tmpfs", True, None)
 
 

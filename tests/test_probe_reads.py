@@ -334,7 +334,7 @@ def test_no_text_makes_a_reader_raise_or_a_size_negative(one: str, two: str) -> 
     text = disks.DiskText(
         path=one, real=two, total_bytes=1, free_bytes=1, total_inodes=0, free_inodes=0, read_only=False
     )
-    disks.read(Known(one), text)
+    disks.read(mounts.read(one), text)
 
 
 @given(st.integers(0, 10**15), st.integers(0, 10**15))

@@ -45,3 +45,10 @@ def size_text(count_bytes: int) -> str:
         if magnitude >= factor:
             return f"{sign}{magnitude / factor:.{digits}f} {unit}"
     return f"{sign}{magnitude} B"
+
+
+def rate_text(bytes_per_second: float) -> str:
+    """`870 MB/s`, `1.02 GB/s`: three figures, in powers of ten as makers of disks count."""
+    if bytes_per_second < 999.5e6:
+        return f"{figure_text(bytes_per_second / 1e6)} MB/s"
+    return f"{figure_text(bytes_per_second / 1e9)} GB/s"

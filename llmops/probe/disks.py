@@ -1,13 +1,15 @@
-"""The filesystems behind given paths: kind and mount from mountinfo, free space from statvfs."""
+"""The filesystems behind given paths: kind and mount from mountinfo, free space from statvfs, the device from /sys."""
 
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from llmops.domain.host import Disk, UnreadDisk
-from llmops.domain.reading import Known, Unknown
+from llmops.domain.reading import NOT_ASKED, Known, Unknown
 from llmops.domain.records import dataclass
-from llmops.probe.mounts import mount_of
+from llmops.domain.storage import Storage
+from llmops.probe import storage
+from llmops.probe.mounts import Mount, mount_of
 from llmops.probe.mounts import read as read_mounts
 from llmops.probe.text import read_text
 from llmops.probe.within import within
@@ -72,9 +74,8 @@ def _exists(place: Path) -> bool:
     return True
 
 
-def read(mountinfo: Known[str] | Unknown, text: DiskText) -> Disk:
+def read(mounts: tuple[Mount, ...], text: DiskText, device: Known[Storage] | Unknown = NOT_ASKED) -> Disk:
     """The disk of one path; its filesystem's name is empty where mountinfo does not tell."""
-    mounts = read_mounts(mountinfo.value) if isinstance(mountinfo, Known) else ()
     mount = mount_of(mounts, PurePosixPath(text.real))
     return Disk(
         path=text.path,
@@ -84,15 +85,33 @@ def read(mountinfo: Known[str] | Unknown, text: DiskText) -> Disk:
         free_bytes=max(text.free_bytes, 0),
         free_inodes=max(text.free_inodes, 0) if text.total_inodes > 0 else None,
         read_only=text.read_only or (mount is not None and mount.read_only),
+        source=_shown_source(mount) if mount is not None else "",
+        storage=device,
     )
+
+
+def _shown_source(mount: Mount) -> str:
+    """What is mounted, without a user and password in it (sshfs, davfs and cifs take them there)."""
+    before, at, after = mount.source.partition("@")
+    return f"{before.rpartition('/')[0]}/{after}" if at and "//" in before else after if at else before
 
 
 def disks(root: Path, paths: Sequence[Path]) -> tuple[Known[tuple[Disk, ...]] | Unknown, tuple[UnreadDisk, ...]]:
     """The disks of all `paths`, and the paths that did not answer; `Unknown` when none did."""
     mountinfo = read_text(root / "proc/self/mountinfo")
+    mounts = read_mounts(mountinfo.value) if isinstance(mountinfo, Known) else ()
     asked = [(path, ask(root, path)) for path in dict.fromkeys(paths)]
     unread = tuple(UnreadDisk(path=str(path), reason=text.reason) for path, text in asked if isinstance(text, Unknown))
-    known = tuple(read(mountinfo, text.value) for _, text in asked if isinstance(text, Known))
+    known = tuple(
+        read(mounts, text.value, _device(root, text.value, mounts)) for _, text in asked if isinstance(text, Known)
+    )
     if unread and not known:
         return Unknown(unread[0].reason), unread
     return Known(known), unread
+
+
+def _device(root: Path, text: DiskText, mounts: tuple[Mount, ...]) -> Known[Storage] | Unknown:
+    mount = mount_of(mounts, PurePosixPath(text.real))
+    if mount is None:
+        return Unknown("/proc/self/mountinfo does not tell what is mounted there")
+    return within(ANSWER_SECONDS, lambda: storage.ask(root, mount, mounts), what=f"the device of {text.path}")

@@ -2,11 +2,13 @@
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
-from llmops.probe import cpu, disks, kernel_side, listeners, memory, nvidia, system, tools
+from llmops.domain.reading import Unknown
+from llmops.probe import cpu, disk_speeds, disks, kernel_side, listeners, memory, nvidia, system, tools
 from llmops.probe.plain import plain
 from llmops.probe.within import answer_of, beside
 
@@ -18,10 +20,12 @@ def examine(
     disk_paths: Sequence[Path],
     environment: Mapping[str, str],
     nvml_seconds: float = nvidia.ANSWER_SECONDS,
+    speed: disk_speeds.Told | Unknown = disk_speeds.NOT_WANTED,
 ) -> HostFacts:
     """What is known of this host; whatever cannot be read is an `Unknown` with its reason.
 
     `root` is where /proc, /sys, /etc and /run are looked for; cards, programs and Python are those of this process.
+    `speed` is told how far the measurement of the disks is, or says why there is none.
     """
     cards = beside(lambda: nvidia.read(nvidia.ask(runner, environment, seconds=nvml_seconds)))
     programs = beside(lambda: tools.ask(runner))
@@ -30,6 +34,8 @@ def examine(
     operating = beside(lambda: system.read(system.ask(root, runner=runner, environment=environment)))
     host_memory = memory.read(memory.ask(root))
     known_disks, unread_disks = answer_of(filesystems)
+    if isinstance(speed, Unknown):
+        known_disks = disk_speeds.without(known_disks, speed)
     facts = HostFacts(
         system=answer_of(operating),
         cpu=cpu.read(cpu.ask(root, machine=platform.machine())),
@@ -41,4 +47,7 @@ def examine(
         unread_disks=unread_disks,
         kernel_side=kernel_side.read(kernel_side.ask(root)),
     )
+    if not isinstance(speed, Unknown):
+        # last and alone: everything else that runs here takes from what is measured
+        facts = replace(facts, disks=disk_speeds.measured(facts.disks, speed))
     return plain(facts)

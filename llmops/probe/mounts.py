@@ -8,7 +8,10 @@ from llmops.domain.records import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One mounted filesystem: `inside` is the directory of it that is seen at `point`; `options` are its own."""
+    """One mounted filesystem: `inside` is the directory of it that is seen at `point`; `options` are its own.
+
+    `device` is "major:minor"; major 0 is no block device (a network, memory, or a filesystem of several devices).
+    """
 
     inside: str
     point: str
@@ -16,6 +19,7 @@ class Mount:
     source: str
     options: tuple[str, ...]
     read_only: bool
+    device: str = ""
 
 
 def read(text: str) -> tuple[Mount, ...]:
@@ -46,6 +50,7 @@ def _mount(line: str) -> Mount | None:
         source=_unescaped(right[1]),
         options=options,
         read_only="ro" in left[5].split(",") or "ro" in options,
+        device=left[2],
     )
 
 

@@ -5,9 +5,10 @@ from textwrap import wrap
 
 from llmops.domain.finding import Finding, Status
 from llmops.domain.host import Cpu, Disk, Gpu, HostFacts, Memory, System, Tool, Verdict
-from llmops.domain.reading import Known, Unknown, known
+from llmops.domain.reading import NOT_ASKED, Known, Unknown, known
 from llmops.domain.records import dataclass
-from llmops.domain.units import size_text
+from llmops.domain.storage import StorageKind
+from llmops.domain.units import rate_text, size_text
 from llmops.views.screen import TONES, Screen, Tone
 
 SAYS = {
@@ -17,6 +18,17 @@ SAYS = {
 }
 
 HEADS = {Status.FAIL: "Faults", Status.WARN: "Warnings", Status.SKIP: "Not known", Status.OK: "In order"}
+
+STORAGE = {
+    StorageKind.NVME: "NVMe",
+    StorageKind.SATA_SSD: "SSD",
+    StorageKind.HDD: "hard disk",
+    StorageKind.FLASH_CARD: "flash card",
+    StorageKind.USB: "USB disk",
+    StorageKind.VIRTUAL: "virtual disk",
+    StorageKind.NETWORK: "over the network",
+    StorageKind.MEMORY: "in memory",
+}
 
 ENGINES = ("llama-server", "vllm", "sglang", "ollama")
 
@@ -166,7 +178,18 @@ def _memory(memory: Memory) -> str:
 def _disk(disk: Disk) -> str:
     kind = f" ({disk.filesystem})" if disk.filesystem else ""
     state = ", read-only" if disk.read_only else ""
-    return f"{disk.path}{kind}: {size_text(disk.free_bytes)} free of {size_text(disk.total_bytes)}{state}"
+    parts = [f"{disk.path}{kind}: {size_text(disk.free_bytes)} free of {size_text(disk.total_bytes)}{state}"]
+    storage, speed = known(disk.storage), known(disk.speed)
+    if storage is not None and (name := STORAGE.get(storage.kind)):
+        parts.append(f"{name}{f' {storage.model}' if storage.model else ''}")
+    if speed is not None:
+        low, high = rate_text(speed.low_bytes_per_second), rate_text(speed.high_bytes_per_second)
+        parts.append(f"reads {rate_text(speed.median_bytes_per_second)} ({low} to {high} in {speed.rounds} rounds)")
+        if storage is not None and storage.kind.is_behind_another_cache():
+            parts.append("perhaps from a cache of the machine behind it")
+    elif isinstance(disk.speed, Unknown) and disk.speed != NOT_ASKED:
+        parts.append(f"speed not measured: {disk.speed.reason.removeprefix('not measured: ')}")
+    return ", ".join(parts)
 
 
 def _cards(facts: HostFacts) -> list[str]:
