@@ -66,6 +66,8 @@ class FakeHub:
         self.requests: list[dict[str, object]] = []
         self._hashes: dict[tuple[str, int, int], tuple[str, str]] = {}
         self.change = change
+        self.cdn: str | None = None
+        """Another server that has the files below `root`, to which the content is redirected."""
         hub = self
 
         class Handler(_Handler):
@@ -308,7 +310,7 @@ class _Handler(BaseHTTPRequestHandler):
         host = "127.0.0.1" if hub.fault(key, "samehost") is not None else "localhost"
         expires = int(time.time()) + 3600
         headers["Location"] = (
-            f"http://{host}:{hub.port}/cdn/{repo}/{quote(name)}?Expires={expires}&Signature={sha256[:16]}"
+            f"{hub.cdn or f'http://{host}:{hub.port}/cdn'}/{repo}/{quote(name)}?Expires={expires}&Signature={sha256[:16]}"
         )
         self.answer(302, headers, b"Found. Redirecting", "text/plain")
 

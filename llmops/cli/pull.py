@@ -11,25 +11,24 @@ from typing import Annotated
 import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.pull_model import Hub, ask
 from llmops.domain.errors import OutsideWorld, WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
-from llmops.domain.model import Digest, DigestAlgorithm, ModelRef, ModelSource, SourceKind
-from llmops.domain.places import deployment_name
+from llmops.domain.model import Digest, DigestAlgorithm, ModelRef, SourceKind
 from llmops.domain.records import dataclass
 from llmops.domain.transfer import Fetched, Progress, silent
-from llmops.formats import catalogue
 from llmops.formats.lock import dump_lock, parse_lock
-from llmops.formats.model_source import parse_model
-from llmops.hub.account import hub_endpoint, hub_token
+from llmops.hub import account
 from llmops.hub.adopt import adopt, has_all
 from llmops.hub.fetch import JOBS, fetch, missing_files
-from llmops.hub.local import describe, local_folder
-from llmops.hub.repository import list_files
-from llmops.hub.select import selected
+from llmops.hub.local import local_folder
+from llmops.hub.ollama_registry import registry_address
 from llmops.hub.store import Store, store_root
-from llmops.library import files, shipped
-from llmops.views.progress import ProgressStyle, show_progress
+from llmops.hub.transport import Notice, unsaid
+from llmops.hub.wanted import refuse_pickles
+from llmops.library import files
+from llmops.views.progress import ProgressStyle, saying, show_progress
 from llmops.views.pull import pull_result, show_pull
 from llmops.views.screen import Screen, show_findings
 
@@ -38,21 +37,21 @@ LOCK = "llmops.lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`model` or `lock`; neither: `./llmops.lock`. `store` None: the user's. `origin` is where local files are looked for."""
+    """`model` or `lock`; neither: `./llmops.lock`. `store` None: the user's. `origin` is where local files are looked for.
+
+    `mirrors` are texts of addresses; `sha256` goes with an address as `model`; `authority` and `token_file` are paths.
+    """
 
     model: str | None = None
     lock: str | None = None
     store: str | None = None
     origin: str | None = None
     jobs: int = JOBS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hub:
-    """Which hub, and who asks it; asked for when a file has to come from there."""
-
-    endpoint: Callable[[], str]
-    token: Callable[[], str | None]
+    mirrors: tuple[str, ...] = ()
+    sha256: str | None = None
+    token_file: str | None = None
+    authority: str | None = None
+    allow_pickle: bool = False
 
 
 Watch = Callable[[Sequence[ModelRef]], AbstractContextManager[Progress]]
@@ -63,19 +62,44 @@ def unwatched(_refs: Sequence[ModelRef]) -> AbstractContextManager[Progress]:
     return nullcontext(silent)
 
 
-def run(options: Options, *, endpoint: str | None = None, token: str | None = None, watch: Watch = unwatched) -> Answer:
+def run(
+    options: Options,
+    *,
+    endpoint: str | None = None,
+    token: str | None = None,
+    watch: Watch = unwatched,
+    notice: Notice = unsaid,
+) -> Answer:
     """Lock or MODEL → pinned files → the store. `endpoint` None: the hub and the token of the environment."""
     if options.model is not None and options.lock is not None:
         raise WrongUsage(
             "MODEL and `--lock` together", hint="`llmops pull` fetches what the lock says, `llmops pull MODEL` a model"
         )
-    hub = Hub(endpoint=hub_endpoint, token=hub_token)
-    if endpoint is not None:
-        hub = Hub(endpoint=lambda: endpoint, token=lambda: token)
+    if options.sha256 is not None and options.model is None:
+        raise WrongUsage("`--sha256` without an address", hint="`llmops pull https://….gguf --sha256 …`")
+    hub = _hub(options, endpoint, token, notice)
     store = Store(store_root(options.store, environment=os.environ))
     if options.model is not None:
         return _pull_model(options.model, options, store, hub, watch)
     return _pull_lock(options.lock or LOCK, options, store, hub, watch)
+
+
+def _hub(options: Options, endpoint: str | None, token: str | None, notice: Notice) -> Hub:
+    """The hub that is given, else the environment's."""
+    account.trust(options.authority)
+    ask_token: Callable[[], str | None] = account.hub_token
+    if options.token_file is not None:
+        given = account.token_in_file(options.token_file)
+        ask_token = lambda: given  # noqa: E731 - never part of a representation
+    if endpoint is not None:
+        ask_token = lambda: token  # noqa: E731
+    return Hub(
+        endpoint=account.hub_endpoint if endpoint is None else lambda: endpoint,
+        token=ask_token,
+        registry=registry_address,
+        mirrors=account.mirrors(options.mirrors),
+        notice=notice,
+    )
 
 
 def _pull_lock(path: str, options: Options, store: Store, hub: Hub, watch: Watch) -> Answer:
@@ -109,41 +133,40 @@ def _told_apart(progress: Progress, name: str, refs: Mapping[str, ModelRef]) -> 
 
 
 def _pull_model(text: str, options: Options, store: Store, hub: Hub, watch: Watch) -> Answer:
-    source = _source(text)
-    if source.kind is SourceKind.LOCAL:
-        path = Path(source.path or text)
-        ref = describe(path, selector=source.selector, jobs=options.jobs)
-        folders: tuple[Path, ...] = (local_folder(path),)
-    else:
-        ref = selected(list_files(source, endpoint=hub.endpoint(), token=hub.token()), selector=source.selector)
-        folders = _folders(ref, None, options)
-    with watch((ref,)) as progress:
-        pulled = _pull(ref, deployment_name(_named_after(source)), folders, options, store, hub, progress)
+    asked = ask(text, hub, jobs=options.jobs, sha256=options.sha256, allow_pickle=options.allow_pickle)
+    folders = _folders(asked.ref, None, options) if asked.folder is None else (asked.folder,)
+    with watch((asked.ref,)) as progress:
+        pulled = _pull(asked.ref, asked.name, folders, options, store, hub, progress)
     return _answer([pulled], lock=None, gained=(), findings=())
-
-
-def _named_after(source: ModelSource) -> str:
-    """What the deployment is called after: the repository, the catalogue's id or the file, never the quantization."""
-    return source.repository or Path(source.path or source.typed).resolve().name
 
 
 def _pull(
     ref: ModelRef, name: str, folders: Sequence[Path], options: Options, store: Store, hub: Hub, progress: Progress
 ) -> Fetched:
-    """From a folder of this machine that has all files, else from the hub."""
+    """From a folder of this machine that has all files, else from where it comes from."""
+    refuse_pickles(ref.files, allow_pickle=options.allow_pickle)
     folder = next((one for one in folders if has_all(ref, one)), None)
     if folder is None and not missing_files(ref, store=store):
         folder = store.root  # nothing will be read from it, and no hub asked
     if folder is not None:
         return adopt(ref, folder=folder, store=store, name=name, progress=progress, jobs=options.jobs)
-    if ref.repository is None:
+    if ref.repository is None and ref.kind is not SourceKind.URL:
         looked = ", ".join(f"`{one}`" for one in folders)
         raise WrongInput(
             f"`{ref.files[0].name if ref.files else ref.source}` is a local file, and not in {looked}",
             hint="`llmops pull --from PATH`: the file, or the folder it lies in",
         )
+    is_hub = ref.kind is SourceKind.HUB
     return fetch(
-        ref, store=store, name=name, endpoint=hub.endpoint(), token=hub.token(), progress=progress, jobs=options.jobs
+        ref,
+        store=store,
+        name=name,
+        endpoint=hub.endpoint() if is_hub else hub.registry(),
+        token=hub.token() if is_hub else None,
+        mirrors=hub.mirrors if is_hub else (),
+        progress=progress,
+        jobs=options.jobs,
+        notice=hub.notice,
     )
 
 
@@ -155,34 +178,9 @@ def _folders(ref: ModelRef, beside: Path | None, options: Options) -> tuple[Path
         if not given.exists():
             raise WrongInput("there is no such file or directory", where=Where(file=options.origin))
         found += [local_folder(given), local_folder(given) / ref.source]
-    if ref.repository is None and beside is not None:
+    if ref.kind is SourceKind.LOCAL and beside is not None:
         found += [beside, beside / ref.source]
     return tuple(found)
-
-
-def _source(text: str) -> ModelSource:
-    rows = catalogue.models(shipped.text("catalogue", "models.json"))
-    source = parse_model(
-        text,
-        exists=lambda path: Path(path).exists(),
-        is_catalogue=lambda name: catalogue.find_model(rows, name) is not None,
-    )
-    match source.kind:
-        case SourceKind.HUB | SourceKind.LOCAL:
-            return source
-        case SourceKind.CATALOGUE:
-            row = catalogue.find_model(rows, source.path or text)
-            if row is None or not row.gguf_repositories:
-                raise WrongUsage(
-                    f"no GGUF repository of `{text}` is known", hint="give one: `llmops pull hf:org/repo:QUANT`"
-                )
-            return replace(source, kind=SourceKind.HUB, repository=row.gguf_repositories[0])
-        case SourceKind.URL:
-            hint = "download it and `llmops pull FILE`, or give `hf:org/repo:QUANT`"
-            raise WrongUsage("an address alone has no digest to verify against", hint=hint)
-        case SourceKind.OLLAMA:
-            hint = "give the GGUF file itself: `hf:org/repo:QUANT` or a local path"
-            raise WrongUsage(f"`{text}` is a name of the Ollama library, which this version does not read", hint=hint)
 
 
 def _add_digests(
@@ -240,7 +238,10 @@ def _answer(
 def command(
     model: Annotated[
         str | None,
-        typer.Argument(help="`hf:org/repo[@rev][:QUANT or file]`, a local .gguf; default: what the lock says."),
+        typer.Argument(
+            help="`hf:org/repo[@rev][:QUANT, file or pattern]`, `ollama:name:tag`, `https://….gguf`, a local .gguf; "
+            "default: what the lock says."
+        ),
     ] = None,
     *,
     lock: Annotated[str | None, typer.Option(help="The lock (default ./llmops.lock).", envvar="LLMOPS_LOCK")] = None,
@@ -249,7 +250,27 @@ def command(
         str | None,
         typer.Option("--from", help="A file or folder on this machine to take files from.", envvar="LLMOPS_FROM"),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, max=32, help="Files at once.", envvar="LLMOPS_JOBS")] = JOBS,
+    jobs: Annotated[int, typer.Option(min=1, max=32, help="Connections at once.", envvar="LLMOPS_JOBS")] = JOBS,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A hub to ask when the first one fails; repeatable; never sees the token.", envvar="LLMOPS_MIRRORS"
+        ),
+    ] = None,
+    sha256: Annotated[str | None, typer.Option("--sha256", help="What the file at an address has to have.")] = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option(
+            help="A file with the hub's token (default: HF_TOKEN, `hf auth login`).", envvar="LLMOPS_TOKEN_FILE"
+        ),
+    ] = None,
+    ca: Annotated[
+        str | None,
+        typer.Option(help="Certificates to trust (PEM); else SSL_CERT_FILE, REQUESTS_CA_BUNDLE.", envvar="LLMOPS_CA"),
+    ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Fetch .bin and .pt, too: they run code when loaded.")
+    ] = False,
     progress: Annotated[
         ProgressStyle, typer.Option(help="On stderr: bar or lines, JSON lines, nothing.", envvar="LLMOPS_PROGRESS")
     ] = ProgressStyle.AUTO,
@@ -267,5 +288,10 @@ def command(
         total = sum(one.bytes for ref in refs for one in ref.files)
         return show_progress(style, sys.stderr, os.environ, total_bytes=total, verb="pull")
 
-    options = Options(model=model, lock=lock, store=store, origin=origin, jobs=jobs)
-    return give("pull", run(options, watch=watch), Style(json=as_json, quiet=quiet, verbose=verbose, strict=strict))
+    options = Options(
+        model=model, lock=lock, store=store, origin=origin, jobs=jobs, mirrors=tuple(mirror or ()), sha256=sha256,
+        token_file=token_file, authority=ca, allow_pickle=allow_pickle,
+    )  # fmt: skip
+    with saying(style, sys.stderr) as notice:
+        answer = run(options, watch=watch, notice=notice)
+    return give("pull", answer, Style(json=as_json, quiet=quiet, verbose=verbose, strict=strict))

@@ -311,7 +311,10 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRef:
-    """A model pinned: where it comes from, its commit, and the files that are needed, the one to open first."""
+    """A model pinned: where it comes from, its commit, and the files that are needed, the one to open first.
+
+    `gated`: how the hub gives access to it, `auto` or `manual`, where its licence has to be accepted first.
+    """
 
     source: str
     kind: SourceKind
@@ -319,3 +322,4 @@ class ModelRef:
     commit: str | None
     licence: str | None
     files: tuple[ModelFile, ...]
+    gated: str | None = None

@@ -57,6 +57,7 @@ class Fetched:
     files: tuple[StoredFile, ...]
     transferred_bytes: int
     unlinked: tuple[str, ...] = ()
+    gated: str | None = None
 
 
 class FileStatus(StrEnum):

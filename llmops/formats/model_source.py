@@ -1,4 +1,7 @@
-"""MODEL as typed: a catalogue id, `hf:org/repo[@rev][:QUANT or file]`, a local path, an address, an Ollama name."""
+"""MODEL as typed: a catalogue id, `hf:org/repo[@rev][:QUANT or file]`, a local path, an address, an Ollama name.
+
+An Ollama name is `name:tag`, or `ollama:[namespace/]name[:tag]`.
+"""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,6 +12,7 @@ from llmops.domain.model import ModelSource, SourceKind
 from llmops.domain.tensor_types import FILE_TYPES
 
 HUB_HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
+OLLAMA_HOSTS = ("ollama.com", "www.ollama.com", "registry.ollama.ai")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FORMS = "a catalogue id, `hf:org/repo[@revision][:QUANT or file]`, a path, `https://….gguf`"
 
@@ -16,6 +20,7 @@ _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _REPOSITORY = re.compile(rf"{_PART}/{_PART}", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}", re.ASCII)
 _OLLAMA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*:[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_LIBRARY = re.compile(rf"(?P<name>(?:{_PART}/)?{_PART})(?::(?P<tag>{_PART}))?", re.ASCII)
 _QUANTIZATION = re.compile(
     r"(UD-)?(I?Q[0-9]|TQ[0-9]|BF16|F16|F32|FP8|MXFP4|NVFP4)[A-Za-z0-9_-]*", re.ASCII | re.IGNORECASE
 )
@@ -46,6 +51,8 @@ def parse_model(
         raise WrongUsage("no model is named" if not word else "a model's name with unprintable characters", hint=FORMS)
     if word.casefold().startswith("hf:"):
         return _hub(word, word[3:])
+    if word.casefold().startswith("ollama:"):
+        return _library(word, word[7:])
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word):
         return _address(word)
     if _is_path(word):
@@ -94,6 +101,13 @@ def _hub(word: str, rest: str) -> ModelSource:
     )
 
 
+def _library(word: str, rest: str) -> ModelSource:
+    match = _LIBRARY.fullmatch(rest)
+    if match is None:
+        raise WrongUsage(f"`{word}` names nothing of the Ollama library", hint="for example `ollama:qwen3:8b`")
+    return ModelSource(typed=word, kind=SourceKind.OLLAMA, repository=match["name"], selector=match["tag"] or "latest")
+
+
 def _is_selector(text: str) -> bool:
     parts = text.split("/")
     return bool(text) and "\\" not in text and all(part not in ("", ".", "..") for part in parts)
@@ -111,6 +125,8 @@ def _address(word: str) -> ModelSource:
         raise WrongUsage(f"`{scheme}://` is not read", hint="an address begins with `https://`")
     if host in HUB_HOSTS:
         return _hub_address(word, path)
+    if host in OLLAMA_HOSTS:
+        return _library(word, path.strip("/").removeprefix("library/"))
     if url["query"] not in (None, "?download=true") or url["fragment"]:
         hint = "what is in an address ends up in the lock: give it without `?…`"
         raise WrongUsage("an address with a query", hint=hint)

@@ -17,6 +17,10 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
 
 
+class DiskTrouble(OutsideWorld):
+    """This machine's disk is what refuses: no other server would help."""
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """An OSError inside becomes `OutsideWorld`, with `path` where the error names no file."""
@@ -26,25 +30,26 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise disk_error(error, path) from error
 
 
-def disk_error(error: OSError, path: Path) -> OutsideWorld:
+def disk_error(error: OSError, path: Path) -> DiskTrouble:
     """What a disk's refusal means, and what to do."""
     where = Where(file=str(error.filename or path))
     text = (error.strerror or str(error)).lower()
     if error.errno in FULL:
         quota = "the quota is used up" if error.errno == errno.EDQUOT else "the disk is full"
-        return OutsideWorld(f"{quota}: nothing unverified is visible", hint=f"make room, then {AGAIN}", where=where)
+        return DiskTrouble(f"{quota}: nothing unverified is visible", hint=f"make room, then {AGAIN}", where=where)
     if error.errno in NOT_ALLOWED:
         hint = "`--store DIR` or `LLMOPS_STORE` names another place; /var/lib/llmops needs root"
-        return OutsideWorld("no permission to write here", hint=hint, where=where)
+        return DiskTrouble("no permission to write here", hint=hint, where=where)
     if error.errno == errno.EROFS:
-        return OutsideWorld("the file system is read-only", hint="`--store DIR` names another place", where=where)
+        return DiskTrouble("the file system is read-only", hint="`--store DIR` names another place", where=where)
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
-        return OutsideWorld(
-            "a file is in the way of a directory", hint="`--store DIR` names another place", where=where
-        )
+        return DiskTrouble("a file is in the way of a directory", hint="`--store DIR` names another place", where=where)
+    if error.errno == errno.EFBIG:
+        hint = "`--store DIR` on another file system; `ulimit -f` limits it, too"
+        return DiskTrouble("the file is longer than this file system or limit allows", hint=hint, where=where)
     if error.errno == errno.EIO:
-        return OutsideWorld("the disk reports an input/output error", hint="look at `dmesg`; " + AGAIN, where=where)
-    return OutsideWorld(f"cannot be written: {text}", where=where)
+        return DiskTrouble("the disk reports an input/output error", hint="look at `dmesg`; " + AGAIN, where=where)
+    return DiskTrouble(f"cannot be written: {text}", where=where)
 
 
 def sync_directory(path: Path) -> None:
@@ -65,7 +70,7 @@ def reserve_bytes(path: Path) -> int:
 
 
 def check_space(path: Path, *, needed_bytes: int, new_files: int) -> None:
-    """Raises `OutsideWorld` before anything is written when the bytes and the reserve, or the inodes, are not free."""
+    """Raises `DiskTrouble` before anything is written when the bytes and the reserve, or the inodes, are not free."""
     if needed_bytes == 0:
         return
     with disk_errors(path):
@@ -73,7 +78,7 @@ def check_space(path: Path, *, needed_bytes: int, new_files: int) -> None:
     free = usage.f_bavail * usage.f_frsize
     if needed_bytes + reserve > free:
         missing = needed_bytes + reserve - free
-        raise OutsideWorld(
+        raise DiskTrouble(
             f"not enough space: {size_text(needed_bytes)} to write and {size_text(reserve)} to leave free, "
             f"{size_text(free)} are free",
             hint=f"make {size_text(missing)} of room, or `--store DIR` on another disk",
@@ -81,4 +86,4 @@ def check_space(path: Path, *, needed_bytes: int, new_files: int) -> None:
         )
     if usage.f_files and usage.f_favail < new_files:
         text = f"not enough inodes: {new_files} files to make, {usage.f_favail} are free"
-        raise OutsideWorld(text, hint="`df -i`; `--store DIR` on another disk", where=Where(file=str(path)))
+        raise DiskTrouble(text, hint="`df -i`; `--store DIR` on another disk", where=Where(file=str(path)))

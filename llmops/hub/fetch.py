@@ -1,29 +1,37 @@
 """A model into the store: what is missing of it is fetched, all of it is verified, then it gets its name."""
 
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from llmops.domain.errors import OutsideWorld, WrongInput
+from llmops.domain.durations import duration_text
+from llmops.domain.errors import OutsideWorld
 from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
 from llmops.domain.places import model_version
 from llmops.domain.records import dataclass
 from llmops.domain.transfer import Fetched, Moved, Progress, StoredFile, silent
+from llmops.domain.units import size_text
 from llmops.hub.crew import Halt, together
-from llmops.hub.disk import check_space
+from llmops.hub.disk import DiskTrouble, check_space
 from llmops.hub.hashing import file_digests
+from llmops.hub.origin import origins
 from llmops.hub.partial import CHUNK_BYTES, partial_key, resumable_bytes
-from llmops.hub.remote import RemoteFile, resolve_url
+from llmops.hub.preflight import WORTH_KEEPING_BYTES, check_lengths, keep_speed, last_speed
 from llmops.hub.repository import check_names
 from llmops.hub.store import Store
 from llmops.hub.streams import Permits
 from llmops.hub.transfer import Transfer
-from llmops.hub.transport import Patience
+from llmops.hub.transport import Notice, Patience, host_of, unsaid
 
 JOBS = 4
 FILES_PER_NAME = 4
 """Inodes one file takes at most: partial, journal, lock, link."""
+
+IMPATIENT_ATTEMPTS = 3
+"""Attempts at a server behind which another one waits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,32 +57,58 @@ def fetch(
     jobs: int = JOBS,
     patience: Patience | None = None,
     chunk_bytes: int = CHUNK_BYTES,
+    mirrors: Sequence[str] = (),
+    notice: Notice = unsaid,
 ) -> Fetched:
     """The files of `ref` from the hub, over at most `jobs` connections, under `models/<name>/<commit>`; `current` points there.
 
     Resumes what any earlier run left, transfers nothing that is there, and raises `OutsideWorld` before the first byte
-    when there is not enough room.
+    when there is not enough room. A file that one server does not give is asked of the next of `mirrors`, which never see
+    the token.
     """
-    repository, commit = ref.repository, ref.commit
-    if repository is None or commit is None:
-        raise WrongInput(f"`{ref.source}` is not pinned to a commit of a repository")
+    servers = origins(ref, endpoint=endpoint, token=token, mirrors=mirrors)
     patience = patience or Patience()
     permits = Permits(jobs)
 
     def bring(file: ModelFile, digest: Digest, halt: Halt) -> Arrived:
-        url = resolve_url(endpoint=endpoint, repository=repository, commit=commit, name=file.name)
-        remote = RemoteFile(
-            url, endpoint=endpoint, repository=repository, token=token, patience=patience, commit=commit,
-            expected_bytes=file.bytes, digest=digest,
-        )  # fmt: skip
-        way = Transfer(
-            remote, file, digest, progress=progress, patience=patience, halt=halt, permits=permits, chunk_bytes=chunk_bytes
-        )  # fmt: skip
-        sha256 = way.into(store)
-        return Arrived(sha256=sha256, transferred_bytes=way.received_bytes)
+        received = 0
+        for at, server in enumerate(servers):
+            is_last = at == len(servers) - 1
+            patient = patience if is_last else replace(patience, attempts=min(patience.attempts, IMPATIENT_ATTEMPTS))
+            way = Transfer(
+                server.remote(file, digest, patient), file, digest, progress=progress, patience=patient, halt=halt,
+                permits=permits, chunk_bytes=chunk_bytes,
+            )  # fmt: skip
+            try:
+                sha256 = way.into(store)
+            except DiskTrouble:
+                raise
+            except OutsideWorld as stop:
+                if is_last:
+                    raise
+                received += way.received_bytes
+                trouble = f"{stop.message}: now from {host_of(servers[at + 1].endpoint)}"
+                progress(Moved(name=file.name, done_bytes=0, total_bytes=file.bytes, trouble=trouble))
+                continue
+            return Arrived(sha256=sha256, transferred_bytes=received + way.received_bytes)
+        raise AssertionError("no server")  # `origins` gives at least one
 
-    needed = bytes_to_bring(ref, store=store, name=name)
-    return land(ref, store=store, name=name, bring=bring, needed_bytes=needed, progress=progress, jobs=jobs)
+    needed, began = bytes_to_bring(ref, store=store, name=name), time.monotonic()
+    notice_size(store.root, needed, notice=notice)
+    fetched = land(ref, store=store, name=name, bring=bring, needed_bytes=needed, progress=progress, jobs=jobs)
+    keep_speed(store.root, received_bytes=fetched.transferred_bytes, seconds=time.monotonic() - began)
+    return fetched
+
+
+def notice_size(root: Path, needed_bytes: int, *, notice: Notice) -> None:
+    """Say how much will come, and about how long that takes at the speed of the last time."""
+    if needed_bytes < WORTH_KEEPING_BYTES:
+        return
+    speed = last_speed(root)
+    about = ""
+    if speed is not None:
+        about = f", about {duration_text(needed_bytes / speed)} at the {size_text(int(speed))}/s of the last pull"
+    notice(f"{size_text(needed_bytes)} to fetch{about}")
 
 
 def land(
@@ -85,6 +119,7 @@ def land(
     version = model_version(ref)
     directory = store.directory(name, version)
     store.prepare()
+    check_lengths(store.root, ref.files)
     check_space(store.root, needed_bytes=needed_bytes, new_files=FILES_PER_NAME * len(ref.files))
     work = [partial(_arrive, one, directory, store, bring, progress) for one in ref.files]
     arrived = together(work, workers=jobs)
@@ -100,6 +135,7 @@ def land(
         files=_stored(ref.files, arrived, directory),
         transferred_bytes=sum(one.transferred_bytes for one in arrived),
         unlinked=gone,
+        gated=ref.gated,
     )
 
 

@@ -13,17 +13,35 @@ from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef, ModelSource, SourceKind
 from llmops.hub.account import no_telemetry
 from llmops.hub.refusal import refusal, web_page
-from llmops.hub.transport import CHECK_NETWORK, Passing, Patience, host_of, is_loopback, patiently
+from llmops.hub.transport import (
+    CHECK_NETWORK,
+    EXPIRED,
+    NOT_YET_VALID,
+    Notice,
+    Passing,
+    Patience,
+    host_of,
+    is_loopback,
+    patiently,
+    unsaid,
+    untrusted,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 NAME = re.compile(r"(?:[A-Za-z0-9_][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 HEX = frozenset("0123456789abcdef")
+CERTIFICATE_WORDS = {"certificate is not yet valid": NOT_YET_VALID, "certificate has expired": EXPIRED}
 
 
 def list_files(
-    source: ModelSource, *, endpoint: str, token: str | None = None, patience: Patience | None = None
+    source: ModelSource,
+    *,
+    endpoint: str,
+    token: str | None = None,
+    patience: Patience | None = None,
+    notice: Notice = unsaid,
 ) -> ModelRef:
     """The whole repository, pinned to the commit its revision stands for now.
 
@@ -34,7 +52,10 @@ def list_files(
     patience = patience or Patience()
     _check_repository(source.repository)
     info = patiently(
-        lambda: _ask(source, endpoint=endpoint, token=token, patience=patience), patience=patience, hint=CHECK_NETWORK
+        lambda: _ask(source, endpoint=endpoint, token=token, patience=patience),
+        patience=patience,
+        hint=CHECK_NETWORK,
+        notice=notice,
     )
     try:
         return _read(info, source, endpoint)
@@ -83,8 +104,8 @@ def _ask(source: ModelSource, *, endpoint: str, token: str | None, patience: Pat
 def _unreachable(endpoint: str, error: Exception) -> Passing | OutsideWorld:
     text = str(error).lower()
     if "certificate" in text and "verify" in text:
-        hint = "a private authority's certificates: `SSL_CERT_FILE=/path/ca.pem`; else install `ca-certificates`"
-        return OutsideWorld(f"the certificate of {host_of(endpoint)} is not trusted", hint=hint)
+        why = next((one for one in CERTIFICATE_WORDS if one in text), "verification failed")
+        return untrusted(host_of(endpoint), why, code=CERTIFICATE_WORDS.get(why, 0))
     return Passing(f"{host_of(endpoint)} cannot be reached ({type(error).__name__})")
 
 
@@ -134,6 +155,7 @@ def _read(info: "ModelInfo", source: ModelSource, endpoint: str) -> ModelRef:
         repository=repository,
         commit=commit,
         licence=_licence(info),
+        gated=_gating(info),
         files=tuple(sorted((_file(one) for one in siblings), key=lambda one: one.name)),
     )
 
@@ -166,6 +188,12 @@ def _file(row: "RepoSibling") -> ModelFile:
 
 def _is_hex(text: object, length: int) -> bool:
     return isinstance(text, str) and len(text) == length and set(text) <= HEX
+
+
+def _gating(info: "ModelInfo") -> str | None:
+    """How access is given where it has to be asked for: `auto` or `manual`."""
+    told: object = info.gated
+    return str(told)[:20] if told else None
 
 
 def _licence(info: "ModelInfo") -> str | None:

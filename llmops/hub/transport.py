@@ -64,8 +64,21 @@ class Passing(Exception):  # noqa: N818 - not an error yet
         self.retry_after_seconds = retry_after_seconds
 
 
+Notice = Callable[[str], None]
+"""Told, in words, why nothing moves just now."""
+
+
+def unsaid(_why: str) -> None:
+    """A `Notice` for callers that show none."""
+
+
 def patiently(
-    act: Callable[[], T], *, patience: Patience, hint: str = AGAIN, wait: Callable[[float], object] = time.sleep
+    act: Callable[[], T],
+    *,
+    patience: Patience,
+    hint: str = AGAIN,
+    notice: Notice = unsaid,
+    wait: Callable[[float], object] = time.sleep,
 ) -> T:
     """`act`, repeated while its fault may pass. Raises `OutsideWorld` when patience ends."""
     failures = 0
@@ -76,7 +89,9 @@ def patiently(
             failures += 1
             if failures >= patience.attempts:
                 raise gave_up(fault, attempts=failures, hint=hint) from fault
-            wait(patience.wait_seconds(failures, fault.retry_after_seconds))
+            seconds = patience.wait_seconds(failures, fault.retry_after_seconds)
+            notice(f"{fault.message}: tried again in {seconds:g} s")
+            wait(seconds)
 
 
 def gave_up(fault: Passing, *, attempts: int, hint: str = AGAIN) -> Stop:

@@ -15,6 +15,7 @@ def pull_result(pulled: Sequence[Fetched], *, lock_gained: Sequence[str]) -> Jso
     return {
         "commit": one.commit if one else None,
         "licence": one.licence if one else None,
+        "gated": one.gated if one else None,
         "directory": str(one.directory) if one else None,
         "files": files,
         "bytes_transferred": sum(each.transferred_bytes for each in pulled),
@@ -27,6 +28,7 @@ def _deployment(fetched: Fetched) -> Json:
     return {
         "commit": fetched.commit,
         "licence": fetched.licence,
+        "gated": fetched.gated,
         "directory": str(fetched.directory),
         "current": str(fetched.current),
         "files": list[Json](_files(fetched)),
@@ -63,7 +65,8 @@ def show_pull(to: Screen, pulled: Sequence[Fetched], *, lock: str | None, lock_g
 def _show_model(to: Screen, fetched: Fetched) -> None:
     commit = f" at commit {fetched.commit[:12]}" if fetched.commit else ""
     licence = f", licence {fetched.licence}" if fetched.licence else ""
-    to.line(f"{fetched.name}{commit}{licence}", tone=Tone.TITLE)
+    gated = f", gated ({fetched.gated}): its licence was accepted at the hub" if fetched.gated else ""
+    to.line(f"{fetched.name}{commit}{licence}{gated}", tone=Tone.TITLE)
     rows = [(one.name, size_text(one.bytes), one.sha256[:16] + "…") for one in fetched.files]
     to.table(("file", "size", "sha256"), rows, right=(1,))
     to.line(f"in {fetched.directory}")
