@@ -18,9 +18,10 @@ from llmops.engines.llama_cpp_compute import (
     one_card_host_bytes,
     pipelined_branch_bytes,
 )
-from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, Weights, cache_bytes
+from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, cache_bytes
 from llmops.engines.llama_cpp_simulation import is_simulated, simulate, simulated_confidence
 from llmops.engines.llama_cpp_unknown import card_bytes, host_bytes, only_host_bytes, runs_in_ram
+from llmops.engines.llama_cpp_weights import Weights
 
 UNLIKE_ITS_FAMILY = "compute buffers are an upper bound: the file lacks tensors that other files of `{}` have"
 

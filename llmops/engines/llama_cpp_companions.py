@@ -16,8 +16,9 @@ from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_draft import draft_settings, mtp_model, uses_mtp, with_mtp_blocks
 from llmops.engines.llama_cpp_mtp import MTP_NETWORKS
 from llmops.engines.llama_cpp_network import Network
-from llmops.engines.llama_cpp_placement import HOST, Loading, Placement, place, weights
+from llmops.engines.llama_cpp_placement import HOST, Loading, Placement, place
 from llmops.engines.llama_cpp_simulation import allocated
+from llmops.engines.llama_cpp_weights import weights
 
 OVER = frozenset({"qwen3next"})
 """MTP graphs that came out over in one case (by 13 MB), never under."""

@@ -18,11 +18,10 @@ from llmops.engines.llama_cpp_placement import (
     PLAIN,
     Loading,
     Placement,
-    Weights,
     place,
-    weights,
 )
 from llmops.engines.llama_cpp_simulation import has_flash_heads
+from llmops.engines.llama_cpp_weights import Weights, weights
 
 BUILD = "b11669"
 

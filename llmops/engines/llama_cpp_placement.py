@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from llmops.domain.engine import Device, DeviceKind, EngineSettings
-from llmops.domain.model import Attention, Layer, ModelShape, Tensor
+from llmops.domain.model import Layer, ModelShape, Tensor
 from llmops.domain.records import dataclass
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
@@ -24,10 +24,10 @@ HOST_ALIGNMENT = 32
 MATRIX_ROW_PADDING = 512
 """CUDA pads a quantized tensor whose rows are not whole multiples of 512 elements, once at its end."""
 
-_BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
-_FIRST = ("per_layer_model_proj", "per_layer_proj_norm")
+BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
+FIRST = ("per_layer_model_proj", "per_layer_proj_norm")
 """Weights of the model as a whole that lie with its first block."""
-_INPUTS = ("token_embd", "token_types", "position_embd", "per_layer_token_embd")
+INPUTS = ("token_embd", "token_types", "position_embd", "per_layer_token_embd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +50,6 @@ class Loading:
 
 
 PLAIN = Loading()
-
-WITHOUT_OUTPUT = frozenset(
-    {"bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "eurobert", "neo-bert"}
-)
-"""Encoders: their embedding is no output layer as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +74,7 @@ class Placement:
     def crosses(self) -> bool:
         """Whether a block's weight lies on a card that is not its block's."""
         for name, to in self.moves.items():
-            match = _BLOCK.match(name)
+            match = BLOCK.match(name)
             layer = len(self.layers) if match is None else int(match[1])
             if to != HOST and layer < len(self.layers) and self.layers[layer] != to:
                 return True
@@ -173,105 +168,13 @@ def row_tail_bytes(kind: str, row_elements: int) -> int:
     return row.row_bytes(MATRIX_ROW_PADDING - left) if row.quantized and left else 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
-    """Weight bytes per card and in RAM, and what partial offload copies: the host-resident matrices of the worst block.
-
-    `host_arranged` is the part of those in RAM that the processor rearranges: memory of its own (`CPU_REPACK`), no file pages.
-    """
-
-    cards: tuple[int, ...]
-    host: int
-    host_matrices: tuple[int, ...]
-    host_arranged: int = 0
-
-
-def weights(shape: ModelShape, placement: Placement) -> Weights:
-    """Where the weights go. The token embedding stays in RAM; a tied one is copied to the output's card as well."""
-    cards = [0] * placement.cards
-    host = arranged = 0
-    blocks: dict[int, list[int]] = {}
-    for tensor in shape.tensors:
-        for at, where in enumerate(_places(tensor.name, shape, placement)):
-            if where == HOST:
-                host += host_tensor_bytes(tensor)
-                is_matrix = at > 0 or not tensor.name.startswith(_INPUTS)  # the second place of a table is the output's
-                if placement.repacked and is_matrix and is_arranged(tensor.name, tensor.type, tensor.dims):
-                    arranged += host_tensor_bytes(tensor)
-                _note_matrix(blocks, tensor)
-            else:
-                cards[where] += cuda_tensor_bytes(tensor)
-    worst = max((sorted(one, reverse=True) for one in blocks.values()), key=lambda one: sum(one[:2]), default=[])
-    return Weights(cards=tuple(cards), host=host, host_matrices=tuple(worst), host_arranged=arranged)
-
-
-def _note_matrix(blocks: dict[int, list[int]], tensor: Tensor) -> None:
-    match = _BLOCK.match(tensor.name)
-    if match is not None and len(tensor.dims) > 1:
-        blocks.setdefault(int(match[1]), []).append(cuda_tensor_bytes(tensor))
-
-
-def _places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ...]:
-    """Every place that holds a copy of the tensor; none for blocks the graph does not create (MTP without speculation)."""
-    match = _BLOCK.match(name)
-    if match is not None:
-        layer = int(match[1])
-        if layer >= len(shape.layers):
-            return ()
-        return (placement.moves.get(name, placement.layers[layer]),)
-    if name in placement.moves:
-        twice = name.startswith("token_embd.") and _has_second_table(shape)
-        return (placement.moves[name],) * (2 if twice else 1)
-    if name.startswith("rope_"):  # one in the file, one in every buffer whose layers read it
-        return tuple(
-            sorted({placement.layers[at] for at, one in enumerate(shape.layers) if _reads_factors(shape, one)})
-        )
-    if name.startswith("token_embd.") and shape.has_tied_output() and shape.architecture not in WITHOUT_OUTPUT:
-        return _tied_places(name, shape, placement)
-    if name.startswith(_FIRST):
-        return (placement.layers[0],)
-    if name.startswith("token_embd_norm."):
-        has_own = any(one.name.startswith("output_norm.") for one in shape.tensors)
-        return (placement.layers[0] if has_own else placement.output,)
-    if name.startswith(_INPUTS):
-        return (HOST,)
-    return (placement.output,)
-
-
-def _tied_places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ...]:
-    """The embedding that is the output as well: in RAM, and once more where the output is or wants another arrangement."""
-    if shape.architecture in TIED_IN_RAM:
-        return (HOST,)
-    if placement.output != HOST:
-        return (HOST, placement.output)
-    is_second = _has_second_table(shape) or (placement.repacked and is_repacked(shape, name))
-    return (HOST, HOST) if is_second else (HOST,)
-
-
 TIED_IN_RAM = frozenset({"bitnet"})
 """Their output reads the embedding where it is: no copy on a card."""
-
-
-def _has_second_table(shape: ModelShape) -> bool:
-    """gemma3n and gemma4 keep the tied output as a tensor of its own even where the embedding lies."""
-    return shape.architecture in ("gemma3n", "gemma4") and shape.has_tied_output()
-
-
-def _reads_factors(shape: ModelShape, layer: Layer) -> bool:
-    """gemma4's sliding layers turn without the file's frequency factors (src/models/gemma4.cpp)."""
-    return shape.architecture != "gemma4" or layer.attention is Attention.FULL
-
 
 REPACKED_TYPES = frozenset({"Q4_0", "Q4_K", "IQ4_NL", "MXFP4"})
 """What a processor with AVX2 rearranges, eight rows at a time (ggml/src/ggml-cpu/repack.cpp)."""
 
 REPACKED_ROWS = 8
-
-
-def is_repacked(shape: ModelShape, name: str) -> bool:
-    """Without cards, matrices of these types are rearranged in memory of their own: a tied output becomes a second copy."""
-    tensor = next(one for one in shape.tensors if one.name == name)
-    return is_arranged(name, tensor.type, tensor.dims)
 
 
 def is_arranged(name: str, kind: str, dims: Sequence[int]) -> bool:
@@ -293,14 +196,14 @@ def weight_place(name: str, placement: Placement, *, at: int | None, output: boo
         return placement.moves[name]
     if output:
         return placement.output
-    match = _BLOCK.match(name)
+    match = BLOCK.match(name)
     if match is not None:
         return placement.layers[int(match[1])]
     if at is not None:
         return placement.layers[at]
-    if name.startswith((*_FIRST, "token_embd_norm.")):
+    if name.startswith((*FIRST, "token_embd_norm.")):
         return placement.layers[0]
-    return HOST if name.startswith(_INPUTS) else placement.output
+    return HOST if name.startswith(INPUTS) else placement.output
 
 
 def cache_bytes(

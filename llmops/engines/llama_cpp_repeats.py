@@ -5,12 +5,14 @@ all the states there are. Layers with a recurrent state or an indexer are built 
 full graph by `tests/test_llama_cpp_cases.py`.
 """
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from llmops.domain.model import ModelShape, Tensor
-from llmops.engines.llama_cpp_placement import Placement
+from llmops.engines.llama_cpp_once import Once
+from llmops.engines.llama_cpp_placement import BLOCK, Placement
+from llmops.engines.llama_cpp_weights import Block, blocks_of
 
 KEPT = 4
 """Of a row of equal groups of layers: the first three and the last."""
@@ -21,8 +23,6 @@ BY_NUMBER = frozenset(
 )
 """Families whose graph asks for a layer's number, or has tensors over all layers."""
 
-_BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
-
 
 def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelShape, Placement]:
     """The shape and the placement without the repeats. Where weights are copied, their types count as well."""
@@ -32,49 +32,84 @@ def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelSha
         return same
     if any(layer.recurrent is not None or layer.indexer is not None for layer in shape.layers):
         return same
-    moves = placement.moves
-    typed = not placement.is_whole() or bool(moves)
-    blocks: list[list[tuple[str, Tensor]]] = [[] for _ in shape.layers]
-    rest: list[Tensor] = []
-    for tensor in shape.tensors:
-        match = _BLOCK.match(tensor.name)
-        if match is None:
-            rest.append(tensor)
-        elif int(match[1]) < len(blocks):
-            blocks[int(match[1])].append((match[2], tensor))
-    numbers: dict[object, int] = {}
-    kinds = [
-        numbers.setdefault(
-            (
-                layer,
-                placement.layers[at],
-                tuple(
-                    (name, tensor.dims, tensor.type if typed else "", moves.get(tensor.name))
-                    for name, tensor in blocks[at]
-                ),
-            ),
-            len(numbers),
-        )
-        for at, layer in enumerate(shape.layers)
-    ]
+    blocks = blocks_of(shape).by_layer
+    kinds = _kinds(shape, blocks, placement)
     kept = kept_layers(kinds)
     if len(kept) == len(kinds):
         return same
-    tensors = rest + [
-        Tensor(f"blk.{new}.{name}", tensor.dims, tensor.type)
-        for new, at in enumerate(kept)
-        for name, tensor in blocks[at]
-    ]
-    fewer = replace(shape, layers=tuple(shape.layers[at] for at in kept), tensors=tuple(tensors))
+    moves = placement.moves
     renamed = {
         f"blk.{new}.{name}": moves[tensor.name]
         for new, at in enumerate(kept)
-        for name, tensor in blocks[at]
+        for name, tensor in (blocks.get(at, NONE).named if moves else ())
         if tensor.name in moves
     }
-    elsewhere = {name: to for name, to in moves.items() if _BLOCK.match(name) is None}
+    elsewhere = {name: to for name, to in moves.items() if BLOCK.match(name) is None}
     layers = tuple(placement.layers[at] for at in kept)
-    return fewer, replace(placement, layers=layers, moves=elsewhere | renamed)
+    return _shorter(shape)(kept), replace(placement, layers=layers, moves=elsewhere | renamed)
+
+
+def _kinds(shape: ModelShape, blocks: Mapping[int, Block], placement: Placement) -> tuple[int, ...]:
+    """Numbers of the layers: equal ones are alike in all that the graph asks of them, and lie alike."""
+    moves = placement.moves
+    if not moves:
+        alike = _alike(shape)
+        of_layers = alike.untyped if placement.is_whole() else alike.typed
+        return _numbered(zip(of_layers, placement.layers, strict=True))
+    return _numbered(
+        (
+            layer,
+            placement.layers[at],
+            tuple((name, one.dims, one.type, moves.get(one.name)) for name, one in blocks.get(at, NONE).named),
+        )
+        for at, layer in enumerate(shape.layers)
+    )
+
+
+class _Alike(NamedTuple):
+    """Numbers of a shape's layers wherever they lie: equal ones have equal tensors, with and without their types."""
+
+    typed: tuple[int, ...]
+    untyped: tuple[int, ...]
+
+
+def _numbers_of(shape: ModelShape) -> _Alike:
+    blocks = blocks_of(shape).by_layer
+    named = [(layer, blocks.get(at, NONE).named) for at, layer in enumerate(shape.layers)]
+    return _Alike(
+        typed=_numbered((layer, tuple((name, one.dims, one.type) for name, one in own)) for layer, own in named),
+        untyped=_numbered((layer, tuple((name, one.dims) for name, one in own)) for layer, own in named),
+    )
+
+
+def _numbered(things: Iterable[Hashable]) -> tuple[int, ...]:
+    numbers: dict[Hashable, int] = {}
+    return tuple(numbers.setdefault(one, len(numbers)) for one in things)
+
+
+def _shortener(shape: ModelShape) -> Callable[[tuple[int, ...]], ModelShape]:
+    """The shape of some of its layers, the same object for layers that are alike: what is known of it is found again."""
+    known: dict[tuple[int, ...], ModelShape] = {}
+    alike = _alike(shape).typed
+
+    def shorter(kept: tuple[int, ...]) -> ModelShape:
+        key = tuple(alike[at] for at in kept)
+        if key not in known:
+            blocks = blocks_of(shape)
+            tensors = [
+                Tensor(f"blk.{new}.{name}", tensor.dims, tensor.type)
+                for new, at in enumerate(kept)
+                for name, tensor in blocks.by_layer.get(at, NONE).named
+            ]
+            known[key] = replace(shape, layers=tuple(shape.layers[at] for at in kept), tensors=(*blocks.rest, *tensors))
+        return known[key]
+
+    return shorter
+
+
+NONE = Block()
+_alike = Once(_numbers_of)
+_shorter = Once(_shortener)
 
 
 def kept_layers(kinds: Sequence[int]) -> tuple[int, ...]:
