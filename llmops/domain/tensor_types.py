@@ -17,8 +17,8 @@ class TensorType(NamedTuple):
     quantized: bool
 
     def row_bytes(self, elements: int) -> int:
-        """Bytes of `elements` numbers, which are a multiple of the block."""
-        return elements // self.block_elements * self.block_bytes
+        """Bytes of `elements` numbers: `ggml_row_size`, also where a view holds a part of a block."""
+        return elements * self.block_bytes // self.block_elements
 
 
 TENSOR_TYPES: dict[str, TensorType] = {

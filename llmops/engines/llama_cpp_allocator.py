@@ -11,17 +11,20 @@ from llmops.engines.llama_cpp_graph import IN_PLACE, Node, SizeOf
 
 _ENDLESS = 1 << 62
 
+Seam = tuple[int, int, int]
+
 
 class Arena:
     """One buffer: free blocks in the order of their addresses, and how far it was ever used."""
 
-    __slots__ = ("alignment", "highest", "offsets", "sizes")
+    __slots__ = ("alignment", "has_empty", "highest", "offsets", "sizes")
 
     def __init__(self, alignment: int) -> None:
         self.alignment = alignment
         self.offsets = [0]
         self.sizes = [_ENDLESS]
         self.highest = 0
+        self.has_empty = False
 
     def take(self, size: int) -> int:
         """The address of the smallest free block that fits, the last one of equals; the open end only as a last resort."""
@@ -41,6 +44,9 @@ class Arena:
 
     def give(self, address: int, size: int) -> None:
         """Free a block, joined with its free neighbours."""
+        if not size or self.has_empty:
+            self._give_in_order(address, size)
+            return
         offsets, sizes = self.offsets, self.sizes
         at = bisect_left(offsets, address)
         joins_left = at > 0 and offsets[at - 1] + sizes[at - 1] == address
@@ -57,16 +63,80 @@ class Arena:
             offsets.insert(at, address)
             sizes.insert(at, size)
 
+    def _give_in_order(self, address: int, size: int) -> None:
+        """The same where a block of no bytes is free: it joins only as `ggml_dyn_tallocr_free_bytes` looks at the blocks."""
+        offsets, sizes = self.offsets, self.sizes
+        for at in range(len(offsets)):
+            if offsets[at] + sizes[at] == address:
+                sizes[at] += size
+                if at + 1 < len(offsets) and offsets[at] + sizes[at] == offsets[at + 1]:
+                    sizes[at] += sizes[at + 1]
+                    del offsets[at + 1], sizes[at + 1]
+                return
+            if address + size == offsets[at]:
+                offsets[at] = address
+                sizes[at] += size
+                if at and offsets[at - 1] + sizes[at - 1] == address:
+                    sizes[at - 1] += sizes[at]
+                    del offsets[at], sizes[at]
+                return
+        place = next(at for at in range(len(offsets)) if offsets[at] >= address)
+        offsets.insert(place, address)
+        sizes.insert(place, size)
+        self.has_empty = self.has_empty or not size
+
+
+Placed = Sequence[tuple[Node, int]]
+"""Nodes, each with its device."""
+
+
+class DriftError(Exception):
+    """Layers that are left out would not have found the buffers as the kept ones did."""
+
 
 def buffer_bytes(
-    *,
-    leafs: Sequence[tuple[Node, int]],
-    nodes: Sequence[tuple[Node, int]],
-    alignments: Sequence[int],
-    size_of: Sequence[SizeOf],
+    *, leafs: Placed, nodes: Placed, alignments: Sequence[int], size_of: Sequence[SizeOf], seams: Sequence[Seam] = ()
 ) -> tuple[int, ...]:
-    """The size of each device's buffer; `leafs` and `nodes` with the device they are computed on."""
-    return _Allocation(alignments, size_of).run(leafs, nodes)
+    """The size of each device's buffer; `leafs` and `nodes` with the device they are computed on.
+
+    `seams` are where groups of layers were left out (the first nodes of the two groups before and of the one behind): that the
+    group before finds and leaves the same blocks shows that those left out did so as well; else `DriftError`.
+    """
+    run = _Allocation(alignments, size_of)
+    run.begin(leafs, nodes)
+    found: dict[int, _State] = {}
+    done = 0
+    for at in sorted({index for seam in seams for index in seam[1:]}):
+        run.allocate(nodes[done:at])
+        found[at], done = run.state(nodes[:at]), at
+    run.allocate(nodes[done:])
+    for first, second, last in seams:
+        alike = [(node.op, node.size, device) for node, device in nodes[first:second]] == [
+            (node.op, node.size, device) for node, device in nodes[second:last]
+        ]
+        if not alike or not found[second].is_like(found[last]):
+            raise DriftError
+    return tuple(arena.highest for arena in run.arenas)
+
+
+class _State:
+    """Which blocks are free, and what lies in the others: the node, and how far back it was made."""
+
+    __slots__ = ("free", "held")
+
+    def __init__(self, arenas: Sequence[Arena], nodes: Placed) -> None:
+        self.free = [(tuple(one.offsets), tuple(one.sizes)) for one in arenas]
+        self.held = {
+            (node.owner, node.address): (id(node), len(nodes) - at)
+            for at, (node, _) in enumerate(nodes)
+            if node.allocated and node.taken
+        }
+
+    def is_like(self, other: "_State") -> bool:
+        """Whether the same blocks hold the same nodes, or those made as far back."""
+        if self.free != other.free or self.held.keys() != other.held.keys():
+            return False
+        return all(one[0] == other.held[at][0] or one[1] == other.held[at][1] for at, one in self.held.items())
 
 
 class _Allocation:
@@ -74,7 +144,10 @@ class _Allocation:
         self.arenas = [Arena(one) for one in alignments]
         self.size_of = size_of
 
-    def run(self, leafs: Sequence[tuple[Node, int]], nodes: Sequence[tuple[Node, int]]) -> tuple[int, ...]:  # noqa: C901 - one loop of ggml
+    def state(self, nodes: Placed) -> _State:
+        return _State(self.arenas, nodes)
+
+    def begin(self, leafs: Placed, nodes: Placed) -> None:
         place = self.place
         for leaf, device in leafs:
             place(leaf, device)
@@ -87,6 +160,9 @@ class _Allocation:
                 source.children += 1
                 if source.is_input:
                     place(source, device)
+
+    def allocate(self, nodes: Placed) -> None:
+        place = self.place
         for node, device in nodes:
             for source in node.sources:
                 if not source.allocated and source.origin is None and source.home is None:
@@ -104,7 +180,6 @@ class _Allocation:
                         self.free(root)
                 elif source.allocated:
                     self.free(source)
-        return tuple(arena.highest for arena in self.arenas)
 
     def place(self, node: Node, device: int) -> None:
         if node.allocated or node.origin is not None or node.home is not None:

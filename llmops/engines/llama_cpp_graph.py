@@ -11,8 +11,8 @@ VIEWS = frozenset({"none", "view", "reshape", "permute", "transpose"})
 """`ggml_is_view_op`: nothing is computed."""
 
 IN_PLACE = frozenset(
-    {"add", "add_id", "sub", "mul", "div", "scale", "sqr", "sqrt", "unary", "rope", "rms_norm", "softmax", "clamp"}
-)
+    ("add", "add_id", "sub", "mul", "div", "scale", "sqr", "sqrt", "unary", "rope", "rms_norm", "softmax", "clamp")
+) | {"fill"}
 """`ggml_op_can_inplace`, as far as the graphs here use it: the result may take a parent's place."""
 
 Dims = tuple[int, int, int, int]
@@ -154,6 +154,8 @@ def stored(kind: str, *dims: int, home: int, is_weight: bool = True, name: str =
 def view(of: Node, *dims: int, shifted: bool = False, strides: object = None, size: int | None = None) -> Node:
     """Part of a tensor (`shifted`: not from its start); contiguous unless `strides` says how it is not."""
     root = of if of.origin is None else of.origin
+    if 0 in dims:
+        size = 0
     if size is None and of.strides is not None and of.strides != "cache":
         wanted, have = dims_of(*dims), of.dims
         if wanted[0] * wanted[1] * wanted[2] * wanted[3] == have[0] * have[1] * have[2] * have[3]:

@@ -363,9 +363,9 @@ class Network:
         self.graph.expand(write_rows(target, flat, index))
 
     def mask(self, part: str, cells: int) -> Node:
-        """The mask of the full cache, the window's or the indexer's."""
+        """The mask of the full cache, the window's or the indexer's, which is of 16 bits whatever attention is like."""
         streams = self.case.context.streams
-        kind = "F16" if self.case.flash() else "F32"
+        kind = "F16" if self.case.flash() or part == "indexer" else "F32"
         return self.input(f"{part} mask", kind, cells, self.tokens // streams, 1, streams)
 
     # -- feed-forward
