@@ -23,12 +23,16 @@ STDIN = "<stdin>"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
-    """The cards and the host of a plan. `facts` is None where cards were named: then nothing is known of their host."""
+    """The cards and the host of a plan. `facts` is None where cards were named: then nothing is known of their host.
+
+    `read_bytes_per_second` is of the disk that models lie on, None where it was not measured.
+    """
 
     cards: tuple[Device, ...]
     host: HostDevice
     facts: "HostFacts | None"
     notes: tuple[str, ...]
+    read_bytes_per_second: float | None = None
 
     def rooms_bytes(self) -> tuple[int, ...]:
         """The cards' free memory, then with the host's (where it is known); the host's alone without a card."""
@@ -64,7 +68,7 @@ def this_host(runner: Runner | None) -> "HostFacts":
     from llmops.probe import examine
     from llmops.probe.programs import Programs
 
-    return examine(runner=runner or Programs(os.environ), disk_paths=(Path.cwd(),), environment=os.environ)
+    return examine(runner=runner or Programs(os.environ), disk_paths=(Path.cwd(),), environment=os.environ, software=False)
 
 
 def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner | None = None) -> Hardware:
@@ -79,8 +83,10 @@ def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner | None = 
         return Hardware(cards=named, host=unknown, facts=None, notes=(*notes, note))
     known = facts_of(facts) if facts is not None else this_host(runner)
     cards, host = devices.from_facts(known, gpu_rows())
+    rate = devices.read_bytes_per_second(known)
     if gpus:
-        return Hardware(cards=(), host=host, facts=known, notes=("CPU only, as `--gpu none` asks",))
+        notes = ("CPU only, as `--gpu none` asks",)
+        return Hardware(cards=(), host=host, facts=known, notes=notes, read_bytes_per_second=rate)
     unknown_names = dict.fromkeys(card.name for card in cards if card.bandwidth_gb_s is None)
     told = tuple(f"`{name}` is not in the catalogue: its speed is not known" for name in unknown_names)
-    return Hardware(cards=cards, host=host, facts=known, notes=told)
+    return Hardware(cards=cards, host=host, facts=known, notes=told, read_bytes_per_second=rate)

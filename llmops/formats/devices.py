@@ -18,6 +18,9 @@ COUNT_LIMIT = 64
 BARE_COMPUTE_CAPABILITY = "8.9"
 """A bare size is a CUDA card of this capability, all of its memory free, no driver overhead: a figure without a card."""
 
+SERVING_APUS = ("gfx1150", "gfx1151")
+"""AMD's processors with graphics that ROCm supports (ROCm 7, system requirements); others drive a display."""
+
 _KINDS = {"nvidia": DeviceKind.CUDA, "amd": DeviceKind.ROCM, "apple": DeviceKind.METAL}
 _COUNTED = re.compile(r"(?P<name>.+):(?P<count>[0-9]{1,4})", re.ASCII)
 _SIZE_LIKE = re.compile(r"[0-9.,]+\s*[kmgt]?(i?b?)", re.IGNORECASE | re.ASCII)
@@ -63,8 +66,51 @@ def from_facts(facts: "HostFacts", rows: "Sequence[GpuRow]") -> tuple[tuple[Devi
     Bandwidth and FLOPS come from the catalogue's row of the same name and memory. Raises `WrongInput` for a card that
     is there and whose memory is not known: it is neither planned for nor passed over in silence.
     """
-    gpus = sorted(facts.nvidia.gpus, key=lambda one: one.index)
+    gpus = sorted(chosen(facts), key=lambda one: one.index)
     return tuple(_card(gpu, rows) for gpu in gpus), _host(facts.memory, facts.cpu)
+
+
+def chosen(facts: "HostFacts") -> "tuple[Gpu, ...]":
+    """The cards that are planned for: one maker's, since no engine joins two. NVIDIA's, else AMD's, Apple's, Intel's.
+
+    Graphics inside a processor counts only where it serves models well: AMD's with much memory (`SERVING_APUS`), Apple's.
+    """
+    if facts.nvidia.gpus:
+        return facts.nvidia.gpus
+    others = _others(facts)
+    for vendor in ("amd", "apple", "intel"):
+        cards = tuple(gpu for gpu in others if gpu.vendor == vendor and _serves(gpu))
+        if cards:
+            return cards
+    return ()
+
+
+def left_out(facts: "HostFacts") -> tuple[str, ...]:
+    """What is said of the cards that are not planned for."""
+    taken = chosen(facts)
+    named = dict.fromkeys(
+        known(gpu.name) or f"{gpu.vendor} card {gpu.index}" for gpu in _others(facts) if gpu not in taken
+    )
+    return tuple(f"`{name}` is not planned for" for name in named)
+
+
+def _others(facts: "HostFacts") -> "tuple[Gpu, ...]":
+    return known(facts.other_gpus) or ()
+
+
+def _serves(gpu: "Gpu") -> bool:
+    """Whether a card of AMD's, Apple's or Intel's is one to plan for."""
+    if gpu.vendor == "amd" and gpu.unified_memory:
+        return known(gpu.architecture) in SERVING_APUS
+    if gpu.vendor == "intel":
+        return not gpu.unified_memory and isinstance(gpu.memory_bytes, Known)
+    return gpu.fault is None
+
+
+def read_bytes_per_second(facts: "HostFacts") -> float | None:
+    """How fast the first disk that was measured reads: `doctor` puts the store's first. None where none was."""
+    speeds = [disk.speed for disk in known(facts.disks) or ()]
+    return next((float(one.value.median_bytes_per_second) for one in speeds if isinstance(one, Known)), None)
 
 
 def _counted(text: str) -> tuple[str, int]:
@@ -146,7 +192,9 @@ def _card(gpu: "Gpu", rows: "Sequence[GpuRow]") -> Device:
     if isinstance(memory, Unknown):
         raise _refused(gpu, name, f"its memory is not known: {memory.reason}")
     if isinstance(free, Unknown):
-        raise _refused(gpu, name, f"its free memory is not known: {free.reason}")
+        if gpu.vendor in ("nvidia", "amd"):
+            raise _refused(gpu, name, f"its free memory is not known: {free.reason}")
+        free = memory  # neither Intel's driver nor macOS tells: a card that is only used for this
     row = gpu_of_driver(rows, name, memory.value)
     kind = _KINDS.get(gpu.vendor.casefold(), DeviceKind.OTHER)
     return Device(
