@@ -17,6 +17,7 @@ from llmops.domain.profile import EngineChoice
 from llmops.engines import ENGINES
 from llmops.engines.llama_cpp_bound import Bound
 from llmops.formats.catalogue import models
+from llmops.formats.row_formats import format_shape
 from llmops.library import shipped
 from llmops.sizing.file_types import DEFAULTS
 from llmops.sizing.grouped import Grouped
@@ -165,6 +166,9 @@ def test_cards_for_a_model_are_the_fewest_and_the_least_memory_first() -> None:
         (plan_wide.Options(gpus_for="qwen33-8b"), "qwen33-8b"),
         (plan_wide.Options(gpus_for="olmo-hybrid-7b"), "does not run"),
         (plan_wide.Options(gpus_for="qwen3-8b", quantization="Q9"), "not a file type"),
+        (plan_wide.Options(gpus_for="qwen3-8b", quantization="Q9", engine=EngineChoice.VLLM), "no format"),
+        (plan_wide.Options(models_for=("V100",), engine=EngineChoice.VLLM), "capability 7.5"),
+        (plan_wide.Options(models_for=("RTX 4090",), engine=EngineChoice.OLLAMA), "not planned"),
         (plan_wide.Options(models_for=("24GiB",), gpu_memory_reserve="1"), "not a size"),
     ],
 )
@@ -174,7 +178,92 @@ def test_what_cannot_be_asked_is_a_usage_error(options: plan_wide.Options, words
 
 
 def test_an_option_without_effect_is_refused() -> None:
-    with pytest.raises(WrongUsage, match="--engine"):
-        plan_wide.asked(PlanOptions(engine=EngineChoice.VLLM), models_for=("24GiB",), gpus_for=None, words=())
+    with pytest.raises(WrongUsage, match="--tensor-parallel"):
+        plan_wide.asked(PlanOptions(tensor_parallel=2), models_for=("24GiB",), gpus_for=None, words=())
     with pytest.raises(WrongUsage, match="--search"):
         plan_wide.asked(PlanOptions(), models_for=(), gpus_for=None, words=("qwen",))
+
+
+def test_every_quantization_stands_beside_the_plan_and_none_promises_too_much(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The table of a plan: what it says of three file types holds when each is planned with that context."""
+    gpu = ["RTX 4070"]
+    assert plan.command("qwen3-14b", gpu=gpu, parallel=2, as_json=True) == 0
+    table = json.loads(capsys.readouterr().out)["result"]["plan"]["quantizations"]
+    by_name = {one["quantization"]: one for one in table}
+    assert set(by_name) == {
+        kind for kind in DEFAULTS if quantized(row_named("qwen3-14b"), quantization=kind) is not None
+    }
+    assert sum(one["is_chosen"] for one in table) == 1
+    for name in ("Q4_K_M", "IQ3_XS", "Q2_K"):
+        context = by_name[name]["context_tokens"]
+        code = plan.command("qwen3-14b", gpu=gpu, parallel=2, quantization=name, context=context, as_json=True)
+        capsys.readouterr()
+        assert code == 0, (name, context)
+    assert by_name["F16"] == by_name["F16"] | {"fits": False, "context_tokens": 0}
+
+
+def row_named(name: str) -> ModelRow:
+    return next(row for row in ROWS if row.id == name)
+
+
+def test_vllm_is_planned_in_the_formats_it_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first format that fits is taken, with where it is published; what the table says of the others holds."""
+    assert plan.command("qwen3-32b", gpu=["RTX 4090"], engine=EngineChoice.VLLM, as_json=True) == 0
+    chosen = json.loads(capsys.readouterr().out)["result"]["plan"]
+    assert chosen["quantization"] == "AWQ"
+    assert "`AWQ`: published as Qwen/Qwen3-32B-AWQ" in chosen["why"]
+    by_name = {one["quantization"]: one for one in chosen["quantizations"]}
+    assert not by_name["BF16"]["fits"]
+    assert not by_name["NVFP4"]["fits"]
+    assert 0 < by_name["NVFP4"]["context_tokens"] < chosen["context_tokens"]
+    assert by_name["NVFP4"]["repository"] == "RedHatAI/Qwen3-32B-NVFP4"
+    assert plan.command("qwen3-32b", gpu=["RTX 4090"], engine=EngineChoice.VLLM, quantization="fp8", as_json=True) == 1
+
+
+def test_formats_without_kernels_on_a_card_are_not_planned_there(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.command("qwen3-8b", gpu=["Tesla T4"], engine=EngineChoice.VLLM, as_json=True)
+    table = json.loads(capsys.readouterr().out)["result"]["plan"]["quantizations"]
+    assert "MXFP4" not in {one["quantization"] for one in table}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "gigabytes"),
+    [
+        ("gpt-oss-20b", "MXFP4", 13.76),  # openai/gpt-oss-20b: 13.76 GB in three files
+        ("gpt-oss-120b", "MXFP4", 65.25),  # openai/gpt-oss-120b: 65.25 GB
+        ("llama-3.1-8b-instruct", "BF16", 16.06),
+    ],
+)
+def test_formats_are_as_large_as_they_are_published(name: str, kind: str, gigabytes: float) -> None:
+    shape = format_shape(row_named(name), kind)
+    assert shape.weights_bytes() / 1e9 == pytest.approx(gigabytes, rel=0.005)
+
+
+def test_the_whole_catalogue_is_planned_for_vllm_and_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    """All that fits on a card, by the engine's own ledger: two of them through `plan` itself."""
+    options = plan_wide.Options(models_for=("RTX 4090",), engine=EngineChoice.VLLM, words=("qwen3-",))
+    document = told(options)["models_for"]
+    found = {one["model"]: one["choice"] for one in document["models"]}
+    assert found["qwen3-8b"]["quantization"] == "BF16"
+    assert found["qwen3-32b"]["quantization"] == "AWQ"
+    assert "qwen3-235b-a22b" in document["not_fitting"]
+    for name in ("qwen3-14b", "qwen3-32b"):
+        code = plan.command(
+            name, gpu=["RTX 4090"], engine=EngineChoice.VLLM, quantization=found[name]["quantization"],
+            context=found[name]["parallel_context_tokens"], parallel=64, kv_cache_type="f16", gpu_memory_reserve="1GiB",
+            as_json=True,
+        )  # fmt: skip
+        capsys.readouterr()
+        assert code == 0 or found[name]["parallel"] < 8, name
+
+
+def test_cards_for_a_model_with_vllm(capsys: pytest.CaptureFixture[str]) -> None:
+    document = told(plan_wide.Options(gpus_for="llama-3.3-70b-instruct", engine=EngineChoice.VLLM, words=("hopper",)))[
+        "gpus_for"
+    ]
+    by_name = {one["gpu"]: one for one in document["gpus"]}
+    assert by_name["H200-SXM-141GB"]["count"] == 1
+    assert by_name["H200-SXM-141GB"]["choice"]["quantization"] == "FP8"
+    capsys.readouterr()

@@ -66,7 +66,9 @@ def test_a_quantized_checkpoint_is_no_base_of_a_gguf_file(directory: Path) -> No
 
 
 def test_a_catalogue_model_is_sized_for_vllm_without_its_files() -> None:
-    (shape,) = opened("qwen3.5-9b", EngineChoice.VLLM).shapes
+    shape, *quantized = opened("qwen3.5-9b", EngineChoice.VLLM).shapes
+    assert shape.quantization == "BF16"
+    assert all(one.weights_bytes() < shape.weights_bytes() for one in quantized)
     assert shape.tower_bytes() > 0
     assert shape.has_chat_template
 

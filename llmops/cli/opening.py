@@ -43,7 +43,7 @@ class Opened:
     """A model ready to be sized: one shape per quantization, the preferred one first.
 
     `pin` gives the files of a quantization with their digests (local files are hashed then, not before). `projectors` are
-    mmproj files of the same repository, which `read_projector` reads.
+    mmproj files of the same repository, which `read_projector` reads. `row`: the catalogue's shape was sized, no file.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Opened:
     notes: tuple[str, ...] = ()
     has_header: bool = True
     pin: Callable[[str | None], ModelRef]
+    row: "ModelRow | None" = None
     projectors: tuple[ModelFile, ...] = ()
     read_projector: Callable[[ModelFile], Projector] | None = None
 

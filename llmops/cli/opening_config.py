@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from llmops.domain.catalogue import ModelRow
-from llmops.domain.errors import WrongInput
+from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.model import GenerationDefaults, ModelShape, Tensor
 from llmops.formats import beside_config, config_json, safetensors
 from llmops.formats.llama_cpp_view import llama_cpp_view
@@ -58,6 +58,21 @@ def catalogue_shape(row: ModelRow) -> ModelShape:
     """A catalogue row as its repository's config.json would have it, unquantized."""
     shape = config_json.model_shape(row_config(row), name=row.id, tensors=None)
     return replace(shape, has_chat_template=not row.embedding_model, parsers=parser_hints(shape.model_type, None))
+
+
+def vllm_shapes(row: ModelRow, wanted: str | None) -> tuple[ModelShape, ...]:
+    """A catalogue row in every format of vLLM, the one to prefer first; or in the wanted one."""
+    from llmops.formats.row_formats import BY_NAME, format_shape, order
+
+    if wanted is not None and wanted.upper() not in BY_NAME:
+        raise WrongUsage(f"vLLM has no format `{wanted}`", hint=f"one of: {', '.join(BY_NAME)}")
+    kept = catalogue_shape(row)
+    return tuple(
+        replace(
+            format_shape(row, name), quantization=name, has_chat_template=kept.has_chat_template, parsers=kept.parsers
+        )
+        for name in ((wanted.upper(),) if wanted else order(row))
+    )
 
 
 def gguf_shapes(shape: ModelShape, wanted: str | None) -> tuple[ModelShape, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from llmops.cli.opening import Opened, Sources, engine_for, gguf_shape
-from llmops.cli.opening_config import catalogue_shape, config_shape
+from llmops.cli.opening_config import config_shape, vllm_shapes
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.companions import Projector
 from llmops.domain.engine import EngineName
@@ -20,6 +20,8 @@ from llmops.hub.repository import list_files
 from llmops.hub.transport import Patience
 from llmops.sizing.ladder import QUALITY, rungs
 from llmops.sizing.quantized import quantized
+
+SAFETENSORS_ENGINES = (EngineChoice.VLLM, EngineChoice.SGLANG, EngineChoice.TGI)
 
 HASTE = Patience(attempts=4, first_wait_seconds=0.4, stall_seconds=15.0)
 """Someone waits for a plan, and little is asked: an unreachable hub is told after some three seconds."""
@@ -116,13 +118,17 @@ def from_catalogue(
     pinned: bool,
 ) -> Opened:
     """By the catalogue's shape and the quantizers' rules; with `pinned`, by the headers of the row's GGUF repository."""
-    if choice is EngineChoice.VLLM and not pinned and wanted is None:
-        note = (
-            "sized from the catalogue's shape, unquantized, not from a file: `hf:org/repo` reads the files' own headers"
-        )
+    if choice in SAFETENSORS_ENGINES and not pinned:
+        note = "sized from the catalogue's shape and the format's rules: `hf:org/repo` reads the files' own headers"
         return Opened(
-            name=row.id, engine=EngineName.VLLM, shapes=(catalogue_shape(row),), notes=(note,), has_header=False, pin=_never
-        )  # fmt: skip
+            name=row.id,
+            engine=EngineName(choice.value),
+            shapes=vllm_shapes(row, wanted),
+            notes=(note,),
+            has_header=False,
+            pin=_never,
+            row=row,
+        )
     engine = engine_for(choice, EngineName.LLAMA_CPP, what="a catalogue model without its files")
     if pinned:
         return _catalogue_at_hub(source, row, choice, wanted, rooms_bytes, sources)
@@ -139,7 +145,7 @@ def from_catalogue(
         what = f"at `{wanted}`" if wanted else "from the catalogue alone"
         raise WrongUsage(f"`{row.id}` cannot be sized {what}", hint=hint)
     note = f"sized from the catalogue's shape and the quantization's rules, not from a file; `--out` reads {_repository_of(row)}"
-    return Opened(name=row.id, engine=engine, shapes=shapes, notes=(note,), has_header=False, pin=_never)
+    return Opened(name=row.id, engine=engine, shapes=shapes, notes=(note,), has_header=False, pin=_never, row=row)
 
 
 def _repository_of(row: ModelRow) -> str:

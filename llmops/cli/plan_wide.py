@@ -13,6 +13,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Estimate
+from llmops.domain.profile import EngineChoice
 from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.domain.wide import Choice, GpuFor, ModelFor
@@ -43,11 +44,12 @@ class Options:
     quantization: str | None = None
     context: int | None = None
     parallel: int | None = None
-    kv_cache_type: str = "f16"
+    kv_cache_type: str | None = None
     gpu_memory_reserve: str | None = None
+    engine: EngineChoice = EngineChoice.AUTO
 
 
-USED = frozenset({"quantization", "context", "parallel", "kv_cache_type", "gpu_memory_reserve"})
+USED = frozenset({"engine", "quantization", "context", "parallel", "kv_cache_type", "gpu_memory_reserve"})
 """Of a plan's options those that these look at; any other would be silently without effect."""
 
 
@@ -72,8 +74,9 @@ def asked(plan: PlanOptions, *, models_for: tuple[str, ...], gpus_for: str | Non
         quantization=plan.quantization,
         context=plan.context,
         parallel=plan.parallel,
-        kv_cache_type=plan.kv_cache_type or "f16",
+        kv_cache_type=plan.kv_cache_type,
         gpu_memory_reserve=plan.gpu_memory_reserve,
+        engine=plan.engine or EngineChoice.AUTO,
     )
 
 
@@ -81,6 +84,13 @@ def run(options: Options) -> Answer:
     """The catalogue's rows → sizes of every quantization → what fits, in order of what is worth having."""
     if options.models_for and options.gpus_for is not None:
         raise WrongUsage("`--models-for` and `--gpus-for` together", hint="one of them")
+    if options.engine is EngineChoice.VLLM:
+        from llmops.cli import plan_wide_pool
+
+        return plan_wide_pool.run(options)
+    if options.engine not in (EngineChoice.AUTO, EngineChoice.LLAMA_CPP):
+        hint = "`--engine llama.cpp` or `--engine vllm`; Ollama loads what llama.cpp does"
+        raise WrongUsage(f"{options.engine.value} is not planned for the whole catalogue", hint=hint)
     if options.quantization is not None and options.quantization.upper() not in DEFAULTS:
         hint = f"one of: {', '.join(DEFAULTS)}"
         raise WrongUsage(f"`{options.quantization}` is not a file type with rules", hint=hint)
@@ -93,11 +103,11 @@ def _models_for(options: Options) -> Answer:
     cards, notes = devices.from_options(options.models_for, gpu_rows())
     if not cards:
         raise WrongUsage("`--models-for none` names no card", hint="`llmops plan --models-for 'RTX 4090'`")
-    room = Room(cards=cards, reserve_bytes=_reserve(options))
+    room = Room(cards=cards, reserve_bytes=reserve_bytes(options))
     found: list[ModelFor] = []
     smaller: list[str] = []
     tried = fitted = 0
-    rows = [row for row in model_rows() if _holds(options.words, row.id, row.repository, row.family, row.licence)]
+    rows = [row for row in model_rows() if holds(options.words, row.id, row.repository, row.family, row.licence)]
     for row in rows:
         if not is_covered(row):
             continue
@@ -109,7 +119,7 @@ def _models_for(options: Options) -> Answer:
             smaller.append(row.id)
         else:
             found.append(_model_for(one, room, fit, fit.choice))
-    found.sort(key=_worth)
+    found.sort(key=worth)
     not_sized = [row.id for row in rows if not is_covered(row)]
     result: dict[str, Json] = {
         "cards": [card.name for card in cards],
@@ -126,7 +136,7 @@ def _models_for(options: Options) -> Answer:
     )
 
 
-def _worth(one: ModelFor) -> tuple[bool, int, str]:
+def worth(one: ModelFor) -> tuple[bool, int, str]:
     """Four bits or more first, then the most parameters."""
     few_bits = one.choice.weights_bytes * 8 < 4 * one.parameters
     return few_bits, -one.parameters, one.model
@@ -146,21 +156,16 @@ def _model_for(one: Candidate, room: Room, fit: WideFit, choice: Choice) -> Mode
 
 
 def _gpus_for(options: Options, name: str) -> Answer:
-    rows = model_rows()
-    row = catalogue.find_model(rows, name)
-    if row is None:
-        near = catalogue.near_models(rows, name)
-        hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"
-        raise WrongUsage(f"no model `{name}` in the catalogue", hint=hint)
+    row = row_of(name)
     if not is_covered(row):
         hint = "`llmops plan MODEL --engine vllm --gpu …` sizes it for one kind of card"
         raise WrongUsage(f"llama.cpp does not run `{row.id}`", hint=hint)
     one = _candidate(row, options)
-    reserve = _reserve(options)
+    reserve = reserve_bytes(options)
     found = [
         best
         for gpu in gpu_rows()
-        if gpu.memory_bytes and gpu.vendor in _KINDS and _holds(options.words, gpu.name, gpu.vendor, gpu.architecture)
+        if gpu.memory_bytes and gpu.vendor in _KINDS and holds(options.words, gpu.name, gpu.vendor, gpu.architecture)
         if (best := _fewest(one, gpu, reserve, options)) is not None
     ]
     found.sort(key=lambda each: (each.memory_bytes, each.power_watts or 0, each.gpu))
@@ -168,13 +173,24 @@ def _gpus_for(options: Options, name: str) -> Answer:
     return Answer(result={"gpus_for": result}, show=lambda to: show_gpus_for(row.id, found, to), ok=bool(found))
 
 
-def _fewest(one: Candidate, gpu: GpuRow, reserve_bytes: int, options: Options) -> GpuFor | None:
+def row_of(name: str) -> ModelRow:
+    """The catalogue's row. Raises `WrongUsage` with the candidates."""
+    rows = model_rows()
+    row = catalogue.find_model(rows, name)
+    if row is not None:
+        return row
+    near = catalogue.near_models(rows, name)
+    hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"
+    raise WrongUsage(f"no model `{name}` in the catalogue", hint=hint)
+
+
+def _fewest(one: Candidate, gpu: GpuRow, reserve: int, options: Options) -> GpuFor | None:
     """As few cards as hold the model at four bits (or as asked), then the best quantization on them."""
-    device = _device(gpu)
+    device = device_of(gpu)
     least = one.grouped.stored((options.quantization or FOUR_BITS).upper())
     useful = one.useful_context(options.context)
     for count in COUNTS:
-        room = Room(cards=(device,) * count, reserve_bytes=reserve_bytes)
+        room = Room(cards=(device,) * count, reserve_bytes=reserve)
         if least is None or not one.fits(room, least, useful, options.parallel or 1):
             continue
         choice = on_room(one, room, context_tokens=options.context, parallel=options.parallel).choice
@@ -190,7 +206,8 @@ def _fewest(one: Candidate, gpu: GpuRow, reserve_bytes: int, options: Options) -
     return None
 
 
-def _device(gpu: GpuRow) -> Device:
+def device_of(gpu: GpuRow) -> Device:
+    """A card of the catalogue, all of it free."""
     memory = gpu.memory_bytes or 0
     return Device(
         name=gpu.name,
@@ -205,8 +222,13 @@ def _device(gpu: GpuRow) -> Device:
 
 def _candidate(row: ModelRow, options: Options) -> Candidate:
     kinds = None if options.quantization is None else (options.quantization.upper(),)
+    return candidate(row, kv_cache_type=options.kv_cache_type or "f16", quantizations=kinds)
+
+
+def candidate(row: ModelRow, *, kv_cache_type: str, quantizations: Sequence[str] | None = None) -> Candidate:
+    """A model of the catalogue made ready for llama.cpp: at these quantizations, or at every one."""
     shape = bare_shape(row)
-    return Candidate(row, shape, _beside(shape, options.kv_cache_type), quantizations=kinds)
+    return Candidate(row, shape, _beside(shape, kv_cache_type), quantizations=quantizations)
 
 
 def _beside(shape: ModelShape, kv_cache_type: str) -> Beside:
@@ -230,7 +252,8 @@ def _decode(one: Candidate, cards: Sequence[Device], choice: Choice) -> Estimate
     return told.decode_tokens_per_second
 
 
-def _reserve(options: Options) -> int:
+def reserve_bytes(options: Options) -> int:
+    """What stays free on each card."""
     text = options.gpu_memory_reserve or RESERVE
     size = size_bytes(text)
     if size is None:
@@ -238,6 +261,7 @@ def _reserve(options: Options) -> int:
     return size
 
 
-def _holds(words: Iterable[str], *texts: str | None) -> bool:
+def holds(words: Iterable[str], *texts: str | None) -> bool:
+    """Whether every word is somewhere in these."""
     text = " ".join(one for one in texts if one).casefold()
     return all(word.casefold() in text for word in words)

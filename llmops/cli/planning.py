@@ -165,6 +165,10 @@ def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sourc
             from llmops.cli.beside import with_projector
 
             opened = with_projector(opened, model, wanted=intent.features.mmproj)
+        if opened.row is not None and opened.engine.takes_pool():
+            from llmops.cli.plan_quantizations import possible
+
+            opened = possible(opened, place.cards)
         engine = ENGINES[opened.engine]
         plan = search(
             opened.shapes,
@@ -179,6 +183,10 @@ def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sourc
             speed=lambda shape, settings: _speed(shape, settings, place),
         )
         plan = replace(plan, why=(*opened.notes, *place.notes, *plan.why))
+        if opened.row is not None:
+            from llmops.cli.plan_quantizations import with_quantizations
+
+            plan = with_quantizations(plan, opened, opened.row, place, reserve_bytes=_reserve_bytes(options, intent))
         shape = next((one for one in opened.shapes if one.quantization == plan.quantization), opened.shapes[0])
         planned = Planned(name=name, intent=intent, opened=opened, shape=shape, plan=plan, port=port)
         if plan.ledger.fits():
@@ -190,7 +198,8 @@ def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sourc
 
 
 def _speed(shape: ModelShape, settings: EngineSettings, place: Hardware) -> Speed:
-    return speed(shape, settings, devices=place.cards, host=place.host, read_bytes_per_second=None)
+    rate = place.read_bytes_per_second
+    return speed(shape, settings, devices=place.cards, host=place.host, read_bytes_per_second=rate)
 
 
 def _reserve_bytes(options: Options, intent: Intent) -> int:

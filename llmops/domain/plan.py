@@ -39,6 +39,21 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationFit:
+    """One quantization of the model: its weights, whether it fits with the plan's settings, the longest request that would.
+
+    `context_tokens` 0: none of any length does; None: not known (the host's memory is not).
+    """
+
+    quantization: str
+    weights_bytes: int
+    fits: bool | None
+    context_tokens: int | None
+    is_chosen: bool = False
+    repository: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """One choice of the search: the settings as the rendered command line means them, and their ledger."""
 
@@ -54,7 +69,8 @@ class Plan:
 
     `cards` are the positions of the devices it uses, in the order they were given; the ledger's devices are these.
     `gpu_layers` counts the layers on them, the output as one; None where an engine has no such choice. `environment` names
-    these cards where there are others: the command line alone would take the first ones.
+    these cards where there are others: the command line alone would take the first ones. `quantizations`: every one of a
+    model of the catalogue, sized by rules.
     """
 
     model: str
@@ -68,3 +84,4 @@ class Plan:
     cards: tuple[int, ...] = ()
     gpu_layers: int | None = None
     environment: tuple[tuple[str, str], ...] = ()
+    quantizations: tuple[QuantizationFit, ...] = ()

@@ -34,13 +34,14 @@ def batch_tokens(devices: Sequence[Device]) -> int:
 
 def types_possible(kinds: Sequence[str], devices: Sequence[Device]) -> tuple[str, ...]:
     """Cache types with fast kernels on these cards: 8-bit floats from compute capability 8.9 on. A lone wish stays."""
-    capabilities = [found for one in devices if (found := _capability(one)) is not None]
+    capabilities = [found for one in devices if (found := capability(one)) is not None]
     if len(kinds) < 2 or all(one >= FP8_CAPABILITY for one in capabilities):
         return tuple(kinds)
     return tuple(kind for kind in kinds if not kind.startswith("fp8")) or tuple(kinds[:1])
 
 
-def _capability(device: Device) -> tuple[int, int] | None:
+def capability(device: Device) -> tuple[int, int] | None:
+    """A CUDA version as numbers; None where it is not known, or none."""
     major, _, minor = (device.compute_capability or "").partition(".")
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
 

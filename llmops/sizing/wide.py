@@ -151,7 +151,7 @@ def _choice(one: Candidate, room: Room, wanted: int | None, parallel: int | None
     if stored is None:
         return None
     slots = parallel or next(count for count in SLOTS if one.fits(room, stored, useful, count))
-    longest = useful if wanted is not None else _longest(one, room, stored, useful)
+    longest = useful if wanted is not None else max(longest_context(one, room, stored), useful)
     spare = sum(one.spares(room, stored, longest, parallel or 1))
     free = sum(card.free_bytes for card in room.cards)
     return Choice(
@@ -176,16 +176,16 @@ def _best(one: Candidate, room: Room, context_tokens: int, parallel: int) -> Sto
     return None
 
 
-def _longest(one: Candidate, room: Room, stored: Stored, useful: int) -> int:
-    """The longest context of one request, in whole granules, at most the trained length."""
+def longest_context(one: Candidate, room: Room, stored: Stored, *, parallel: int = 1) -> int:
+    """The longest context of one request that is certain to fit, in whole granules, at most the trained length; 0: none."""
     trained = one.row.context_length
-    if one.fits(room, stored, trained):
+    if one.fits(room, stored, trained, parallel):
         return trained
-    low, high = useful // CONTEXT_GRANULE, trained // CONTEXT_GRANULE
+    low, high = 0, -(-trained // CONTEXT_GRANULE)
     while high - low > 1:
         middle = (low + high) // 2
-        if one.fits(room, stored, middle * CONTEXT_GRANULE):
+        if one.fits(room, stored, middle * CONTEXT_GRANULE, parallel):
             low = middle
         else:
             high = middle
-    return max(useful, low * CONTEXT_GRANULE)
+    return low * CONTEXT_GRANULE

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Mapping
 
-from llmops.domain.engine import EngineName
 from llmops.domain.forms import Json, dump
 from llmops.domain.plan import Alternative, Estimate, Plan
 from llmops.domain.units import figure_text, size_text
@@ -14,7 +13,6 @@ from llmops.views.screen import Screen, Tone
 def plan_result(plan: Plan) -> Json:
     """`result.plan` and `result.ledger`, as one object with these two keys."""
     settings = plan.settings
-    is_vllm = settings.engine is EngineName.VLLM
     chosen: dict[str, Json] = {
         "model": plan.model,
         "engine": settings.engine.value,
@@ -23,13 +21,14 @@ def plan_result(plan: Plan) -> Json:
         "context_tokens": settings.request_tokens(),
         "parallel": settings.parallel,
         "gpu_layers": plan.gpu_layers,
-        "tensor_parallel": settings.tensor_parallel if is_vllm else None,
+        "tensor_parallel": settings.tensor_parallel if settings.engine.takes_pool() else None,
         "argv": list(plan.argv),
         "environment": dict(plan.environment),
         "speed": dump(plan.speed),
         "why": list(plan.why),
         "alternatives": [dump(one) for one in plan.alternatives],
         "cards": list(plan.cards),
+        "quantizations": [dump(one) for one in plan.quantizations],
     }
     return {"plan": chosen, "ledger": dump(plan.ledger)}
 
@@ -44,6 +43,7 @@ def show_plan(plan: Plan, to: Screen) -> None:
     if plan.ledger.fits():
         _show_speed(plan, to)
     _show_alternatives(plan, to)
+    _show_quantizations(plan, to)
     to.line()
     to.line("Command line (`render` fills in the places of `{model}` and `{credentials}`):", tone=Tone.TITLE)
     to.verbatim("  " + " ".join([*(f"{name}={value}" for name, value in plan.environment), shlex.join(plan.argv)]))
@@ -122,6 +122,28 @@ def _show_alternatives(plan: Plan, to: Screen) -> None:
         for one in plan.alternatives
     ]
     to.table(["", "type", "tokens", "slots", "KV", ""], rows, right=(2, 3))
+
+
+def _show_quantizations(plan: Plan, to: Screen) -> None:
+    """Every quantization of a catalogue model, by rules: what it takes, and how long a request may be with these settings."""
+    if len(plan.quantizations) < 2:
+        return
+    to.line()
+    to.line("Quantizations of this model, with the slots and the KV cache of this plan:", tone=Tone.TITLE)
+    rows = [
+        [
+            f"{one.quantization} (this plan)" if one.is_chosen else one.quantization,
+            size_text(one.weights_bytes),
+            {True: "yes", False: "no", None: "?"}[one.fits],
+            {None: "?", 0: ""}.get(one.context_tokens, f"{one.context_tokens}"),
+            one.repository or "",
+        ]
+        for one in plan.quantizations
+    ]
+    head = ["type", "weights", "fits", "longest, at least", "published, for instance, as"]
+    if not any(one.repository for one in plan.quantizations):
+        head, rows = head[:-1], [row[:-1] for row in rows]
+    to.table(head, rows, right=(1, 3))
 
 
 def _label(one: Alternative) -> str:

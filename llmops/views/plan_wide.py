@@ -8,10 +8,16 @@ from llmops.domain.units import size_text
 from llmops.domain.wide import Choice, GpuFor, ModelFor
 from llmops.views.screen import Screen, Tone
 
-_FOOT = (
-    "context: the longest of one request; slots: requests in flight at 8192 tokens each (or as asked); compute buffers are an "
-    "upper bound, speeds an estimate of one request alone"
-)
+_FOOT = {
+    "llama.cpp": (
+        "context: the longest of one request; slots: requests in flight at 8192 tokens each (or as asked); compute buffers are "
+        "an upper bound, speeds an estimate of one request alone"
+    ),
+    "vllm": (
+        "context: the longest of one request; slots: requests in flight at 8192 tokens each (or as asked) in the pool that "
+        "surely is there; formats by rule, not from files; speeds an estimate of one request alone"
+    ),
+}
 
 
 def show_models_for(
@@ -21,11 +27,13 @@ def show_models_for(
     not_sized: Sequence[str],
     notes: Sequence[str],
     to: Screen,
+    *,
+    engine: str = "llama.cpp",
 ) -> None:
     """A model a row, those at four bits or more first."""
     names = ", ".join(dict.fromkeys(card.name for card in cards))
     what = f"{len(cards)} x {names}" if len(cards) > 1 else names
-    to.line(f"on {what}, everything on the card{'s'[: len(cards) > 1]}, with llama.cpp", tone=Tone.TITLE)
+    to.line(f"on {what}, everything on the card{'s'[: len(cards) > 1]}, with {engine}", tone=Tone.TITLE)
     if found:
         rows = [
             (one.model, _billions(one.parameters), *_choice(one.choice, one.decode_tokens_per_second)) for one in found
@@ -39,12 +47,16 @@ def show_models_for(
         _show_quantizations(found[0], to)
     to.line(f"fit: {len(found)}; at no quantization and context of use: {smaller}", tone=Tone.DIM)
     if not_sized:
-        to.line(f"not sized, llama.cpp does not run them: {', '.join(not_sized)}", tone=Tone.DIM)
+        to.line(f"not sized for {engine}: {', '.join(not_sized)}", tone=Tone.DIM)
     for note in notes:
         to.line(note, tone=Tone.DIM)
-    to.line(_FOOT, tone=Tone.DIM)
+    to.line(_FOOT.get(engine, _FOOT["llama.cpp"]), tone=Tone.DIM)
     if found:
-        to.line(f"next: `llmops plan {found[0].model} --gpu '{cards[0].name}'` weighs one of them exactly")
+        count = f":{len(cards)}" if len(cards) > 1 and len({card.name for card in cards}) == 1 else ""
+        with_engine = f" --engine {engine}" if engine != "llama.cpp" else ""
+        to.line(
+            f"next: `llmops plan {found[0].model}{with_engine} --gpu '{cards[0].name}{count}'` weighs one of them exactly"
+        )
 
 
 def _show_quantizations(one: ModelFor, to: Screen) -> None:
@@ -61,9 +73,9 @@ def _show_quantizations(one: ModelFor, to: Screen) -> None:
     to.table(("quantization", "weights", "fits", "context, at least"), rows, right=(1, 3))
 
 
-def show_gpus_for(model: str, found: Sequence[GpuFor], to: Screen) -> None:
+def show_gpus_for(model: str, found: Sequence[GpuFor], to: Screen, *, engine: str = "llama.cpp") -> None:
     """A kind of card a row, the least memory first."""
-    to.line(f"cards that hold {model} whole, with llama.cpp", tone=Tone.TITLE)
+    to.line(f"cards that hold {model} whole, with {engine}", tone=Tone.TITLE)
     if found:
         rows = [
             (
@@ -76,10 +88,11 @@ def show_gpus_for(model: str, found: Sequence[GpuFor], to: Screen) -> None:
         ]
         head = ("cards", "memory", "power", "quantization", "weights", "context", "slots", "tokens/s", "left")
         to.table(head, rows, right=(1, 2, 4, 5, 6, 7, 8))
-        to.line(_FOOT, tone=Tone.DIM)
+        to.line(_FOOT[engine], tone=Tone.DIM)
         several = next((one for one in found if one.count > 1), None)
         if several is not None:
-            to.line("several cards: layers are shared out; `llmops plan` weighs each card", tone=Tone.DIM)
+            how = "each layer is cut into equal parts" if engine == "vllm" else "layers are shared out, card by card"
+            to.line(f"several cards: {how}", tone=Tone.DIM)
     else:
         to.line("no card of the catalogue does, up to 8 of a kind")
 
