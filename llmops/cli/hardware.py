@@ -68,7 +68,9 @@ def this_host(runner: Runner | None) -> "HostFacts":
     from llmops.probe import examine
     from llmops.probe.programs import Programs
 
-    return examine(runner=runner or Programs(os.environ), disk_paths=(Path.cwd(),), environment=os.environ, software=False)
+    return examine(
+        runner=runner or Programs(os.environ), disk_paths=(Path.cwd(),), environment=os.environ, software=False
+    )
 
 
 def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner | None = None) -> Hardware:
@@ -89,4 +91,5 @@ def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner | None = 
         return Hardware(cards=(), host=host, facts=known, notes=notes, read_bytes_per_second=rate)
     unknown_names = dict.fromkeys(card.name for card in cards if card.bandwidth_gb_s is None)
     told = tuple(f"`{name}` is not in the catalogue: its speed is not known" for name in unknown_names)
-    return Hardware(cards=cards, host=host, facts=known, notes=told, read_bytes_per_second=rate)
+    notes = (*told, *devices.left_out(known))
+    return Hardware(cards=cards, host=host, facts=known, notes=notes, read_bytes_per_second=rate)

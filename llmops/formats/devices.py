@@ -22,6 +22,8 @@ SERVING_APUS = ("gfx1150", "gfx1151")
 """AMD's processors with graphics that ROCm supports (ROCm 7, system requirements); others drive a display."""
 
 _KINDS = {"nvidia": DeviceKind.CUDA, "amd": DeviceKind.ROCM, "apple": DeviceKind.METAL}
+_FORM = re.compile(r" (OAM|VF|HF)$", re.ASCII)
+"""What AMD's boards add to a card's name: its form, or that it is a virtual function of it."""
 _COUNTED = re.compile(r"(?P<name>.+):(?P<count>[0-9]{1,4})", re.ASCII)
 _SIZE_LIKE = re.compile(r"[0-9.,]+\s*[kmgt]?(i?b?)", re.IGNORECASE | re.ASCII)
 
@@ -101,7 +103,7 @@ def _others(facts: "HostFacts") -> "tuple[Gpu, ...]":
 def _serves(gpu: "Gpu") -> bool:
     """Whether a card of AMD's, Apple's or Intel's is one to plan for."""
     if gpu.vendor == "amd" and gpu.unified_memory:
-        return known(gpu.architecture) in SERVING_APUS
+        return (known(gpu.architecture) or "") in SERVING_APUS
     if gpu.vendor == "intel":
         return not gpu.unified_memory and isinstance(gpu.memory_bytes, Known)
     return gpu.fault is None
@@ -195,7 +197,7 @@ def _card(gpu: "Gpu", rows: "Sequence[GpuRow]") -> Device:
         if gpu.vendor in ("nvidia", "amd"):
             raise _refused(gpu, name, f"its free memory is not known: {free.reason}")
         free = memory  # neither Intel's driver nor macOS tells: a card that is only used for this
-    row = gpu_of_driver(rows, name, memory.value)
+    row = gpu_of_driver(rows, _FORM.sub("", name), memory.value)
     kind = _KINDS.get(gpu.vendor.casefold(), DeviceKind.OTHER)
     return Device(
         name=name,

@@ -48,6 +48,9 @@ def facts_digest(facts: HostFacts) -> str:
         "filesystems": _filesystems(facts),
         "nvidia": _nvidia(facts.nvidia),
     }
+    others = known(facts.other_gpus)
+    if others:
+        stable["others"] = [_gpu(gpu) for gpu in others]
     text = json.dumps(stable, sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
 from llmops.domain.reading import Unknown
-from llmops.probe import cpu, disk_speeds, disks, kernel_side, listeners, memory, nvidia, system, tools
+from llmops.probe import cpu, disk_speeds, disks, graphics, kernel_side, listeners, memory, nvidia, system, tools
 from llmops.probe.plain import plain
 from llmops.probe.within import answer_of, beside
 
@@ -21,13 +21,20 @@ def examine(
     environment: Mapping[str, str],
     nvml_seconds: float = nvidia.ANSWER_SECONDS,
     speed: disk_speeds.Told | Unknown = disk_speeds.NOT_WANTED,
+    waiting: graphics.Waiting = lambda _: None,
+    full: bool = False,
+    software: bool = True,
 ) -> HostFacts:
     """What is known of this host; whatever cannot be read is an `Unknown` with its reason.
 
     `root` is where /proc, /sys, /etc and /run are looked for; cards, programs and Python are those of this process.
     `speed` is told how far the measurement of the disks is, or says why there is none.
+    `waiting` is told which source holds the answer up. `full` reads serial numbers, too. Without `software` only what a plan
+    needs is asked: no engines, containers, CUDA, driver's files, kernel's log.
     """
-    cards = beside(lambda: nvidia.read(nvidia.ask(runner, environment, seconds=nvml_seconds)))
+    cards = graphics.ask(
+        root=root, runner=runner, environment=environment, seconds=nvml_seconds, full=full, software=software
+    )
     programs = beside(lambda: tools.ask(runner))
     filesystems = beside(lambda: disks.disks(root, disk_paths))
     sockets = beside(lambda: listeners.read(listeners.ask(root)))
@@ -41,12 +48,13 @@ def examine(
         cpu=cpu.read(cpu.ask(root, machine=platform.machine())),
         memory=host_memory,
         disks=known_disks,
-        nvidia=nvidia.with_host_memory(answer_of(cards), host_memory),
+        nvidia=nvidia.failed("not asked yet"),
         tools=answer_of(programs),
         listeners=answer_of(sockets),
         unread_disks=unread_disks,
         kernel_side=kernel_side.read(kernel_side.ask(root)),
     )
+    facts = graphics.answers(cards, facts, waiting=waiting)
     if not isinstance(speed, Unknown):
         # last and alone: everything else that runs here takes from what is measured
         facts = replace(facts, disks=disk_speeds.measured(facts.disks, speed))

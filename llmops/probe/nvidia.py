@@ -1,6 +1,7 @@
 """NVIDIA cards through NVML, asked in a process of its own: opening the library can hang, or end the process."""
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -12,26 +13,32 @@ from llmops.domain.host import Gpu, Memory, Nvidia, NvidiaState
 from llmops.domain.programs import Ran, Runner
 from llmops.domain.reading import Known, Unknown
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
 """Without a persistence daemon the driver wakes every card when NVML is opened: seconds each, on a machine of eight."""
 
 CHILD = ("-m", "llmops.probe.nvidia_child")
 
 
-def ask(runner: Runner, environment: Mapping[str, str], *, seconds: float = ANSWER_SECONDS) -> Known[Ran] | Unknown:
-    """Start the child with this interpreter and this environment."""
-    above = str(Path(__file__).parents[2])
-    path = ":".join(part for part in (above, environment.get("PYTHONPATH", "")) if part)
-    return runner.run(
-        (sys.executable, *CHILD), timeout_seconds=seconds, environment={**environment, "PYTHONPATH": path}
-    )
+def ask(
+    runner: Runner, environment: Mapping[str, str], *, seconds: float = ANSWER_SECONDS, full: bool = False
+) -> Known[Ran] | Unknown:
+    """Start the child with this interpreter and this environment; `full` reads serial numbers, too."""
+    argv = (sys.executable, *CHILD, *(("--full",) if full else ()))
+    return runner.run(argv, timeout_seconds=seconds, environment=above(environment))
+
+
+def above(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a child that is a module of this package, wherever the package lies."""
+    folder = str(Path(__file__).parents[2])
+    path = ":".join(part for part in (folder, environment.get("PYTHONPATH", "")) if part)
+    return {**environment, "PYTHONPATH": path}
 
 
 def read(ran: Known[Ran] | Unknown) -> Nvidia:
     """What the child printed; a child that did not end, died or printed junk is a failed NVML, never "no card"."""
     if isinstance(ran, Unknown):
         return failed(
-            ran.reason.replace(f"`{shlex.join((sys.executable, *CHILD))}`", "NVML").replace(
+            re.sub(rf"`{re.escape(shlex.join((sys.executable, *CHILD)))}( --full)?`", "NVML", ran.reason).replace(
                 "did not end", "did not answer"
             )
         )
