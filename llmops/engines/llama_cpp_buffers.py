@@ -18,8 +18,9 @@ from llmops.engines.llama_cpp_compute import (
     one_card_host_bytes,
     pipelined_branch_bytes,
 )
+from llmops.engines.llama_cpp_known import simulated
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, cache_bytes
-from llmops.engines.llama_cpp_simulation import is_simulated, simulate, simulated_confidence
+from llmops.engines.llama_cpp_simulation import is_simulated, simulated_confidence
 from llmops.engines.llama_cpp_unknown import card_bytes, host_bytes, only_host_bytes, runs_in_ram
 from llmops.engines.llama_cpp_weights import Weights
 
@@ -45,10 +46,10 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     if is_simulated(case):
         copies = PIPELINE_COPIES if is_pipelined(placement) else 1
         try:
-            cards, ram = simulate(case, placement, copies=copies)
+            cards, ram = simulated(case, placement, copies=copies)
         except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
             return _bounded(case, placement, placed, (UNLIKE_ITS_FAMILY.format(case.shape.architecture),))
-        certain = simulated_confidence(case, placement)
+        certain = simulated_confidence(placement)
         if placement.is_mixed() and states_a_slot(case) > 1:
             certain, ram = Confidence.CALIBRATED, ram + _taken_back_bytes(case)
         if has_adapted_embedding(case.shape):  # seen under by one row of the embedding: a bound

@@ -2,7 +2,7 @@
 
 Source: llama.cpp ggml/src/ggml-metal/ggml-metal.cpp `get_alloc_size` and ggml-metal-ops.cpp `extra_pad`, `extra_blk`, `extra_tmp`
 of flash attention, `extra_tpe`, `extra_ids` of a product with chosen experts. Six logged starts of Gemma 4 12B
-(M1 Max, b10950) lie 0.2 to 0.8 % above this, which `slack_bytes` covers; no Metal card was at hand to ask.
+(M1 Max, b10950) lie 0.2 to 0.8 % above this, which a margin covers; no Metal card was at hand to ask.
 """
 
 from llmops.domain.tensor_types import TENSOR_TYPES

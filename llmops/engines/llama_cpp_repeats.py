@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from llmops.domain.model import ModelShape, Tensor
+from llmops.engines.llama_cpp_allocator import Seam
 from llmops.engines.llama_cpp_once import Once
 from llmops.engines.llama_cpp_placement import BLOCK, Placement
 from llmops.engines.llama_cpp_weights import Block, blocks_of
@@ -24,9 +25,12 @@ BY_NUMBER = frozenset(
 """Families whose graph asks for a layer's number, or has tensors over all layers."""
 
 
-def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelShape, Placement]:
-    """The shape and the placement without the repeats. Where weights are copied, their types count as well."""
-    same = shape, placement
+def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelShape, Placement, tuple[Seam, ...]]:
+    """The shape and the placement without the repeats, and where some were left out.
+
+    Where weights are copied, their types count as well.
+    """
+    same = shape, placement, ()
     adapted = shape.companions is not None and shape.companions.adapters
     if shape.architecture in BY_NUMBER or adapted:
         return same
@@ -34,8 +38,8 @@ def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelSha
         return same
     blocks = blocks_of(shape).by_layer
     kinds = _kinds(shape, blocks, placement)
-    kept = kept_layers(kinds)
-    if len(kept) == len(kinds):
+    kept, seams = kept_layers(kinds)
+    if not seams:
         return same
     moves = placement.moves
     renamed = {
@@ -46,7 +50,7 @@ def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelSha
     }
     elsewhere = {name: to for name, to in moves.items() if BLOCK.match(name) is None}
     layers = tuple(placement.layers[at] for at in kept)
-    return _shorter(shape)(kept), replace(placement, layers=layers, moves=elsewhere | renamed)
+    return _shorter(shape)(kept), replace(placement, layers=layers, moves=elsewhere | renamed), seams
 
 
 def _kinds(shape: ModelShape, blocks: Mapping[int, Block], placement: Placement) -> tuple[int, ...]:
@@ -112,9 +116,13 @@ _alike = Once(_numbers_of)
 _shorter = Once(_shortener)
 
 
-def kept_layers(kinds: Sequence[int]) -> tuple[int, ...]:
-    """Positions that stay, where groups of up to eight layers repeat more than four times."""
+def kept_layers(kinds: Sequence[int]) -> tuple[tuple[int, ...], tuple[Seam, ...]]:
+    """Positions that stay, where groups of up to eight layers repeat more than four times.
+
+    A seam is the new numbers of the first layers of the second, third and last group.
+    """
     kept: list[int] = []
+    seams: list[Seam] = []
     at = 0
     while at < len(kinds):
         period, times = _longest_repeat(kinds, at)
@@ -123,10 +131,11 @@ def kept_layers(kinds: Sequence[int]) -> tuple[int, ...]:
             at += 1
             continue
         end = at + period * times
+        seams.append((len(kept) + period, len(kept) + 2 * period, len(kept) + 3 * period))
         kept += range(at, at + period * (KEPT - 1))
         kept += range(end - period, end)
         at = end
-    return tuple(kept)
+    return tuple(kept), tuple(seams)
 
 
 def _longest_repeat(kinds: Sequence[int], at: int) -> tuple[int, int]:

@@ -4,13 +4,14 @@ Source: llama.cpp b11669, src/llama-context.cpp `graph_reserve` (one batch of pr
 the size rules of CUDA buffers, ggml/src/ggml-cuda/ggml-cuda.cu and fattn.cu.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
-from llmops.engines.llama_cpp_allocator import buffer_bytes
+from llmops.engines.llama_cpp_allocator import DriftError, Seam, buffer_bytes
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
 from llmops.engines.llama_cpp_graph import Graph, Node
@@ -18,10 +19,8 @@ from llmops.engines.llama_cpp_metal import metal_bytes
 from llmops.engines.llama_cpp_network import Network
 from llmops.engines.llama_cpp_placement import (
     CUDA_ALIGNMENT,
-    HOST,
     HOST_ALIGNMENT,
     Placement,
-    cuda_tensor_bytes,
     is_arranged,
     row_tail_bytes,
 )
@@ -97,59 +96,64 @@ def is_simulated(case: Case) -> bool:
     return case.shape.architecture in NETWORKS and bool(case.shape.tensors)
 
 
-def simulated_confidence(case: Case, placement: Placement) -> Confidence:
-    """Exact, but where `slack_bytes` widens it, and for sparse attention on several cards or without its fused kernel."""
-    indexed = any(layer.indexer is not None for layer in case.shape.layers)
-    plain = case.flash() and placement.cards == 1 and not placement.is_overridden
-    if indexed and not plain:
-        return Confidence.CALIBRATED
-    return Confidence.CALIBRATED if slack_bytes(case, placement, compute=SPARSE_SLACK[False]) else Confidence.EXACT
+def simulated_confidence(placement: Placement) -> Confidence:
+    """To the byte on CUDA cards and in RAM; Metal's scratch has a margin."""
+    return Confidence.CALIBRATED if placement.metal else Confidence.EXACT
 
 
 METAL_ALIGNMENT = 32
 
-SPARSE_SLACK = {False: 16, True: 6}
-"""One part in so many more for sparse attention partly in RAM, by whether flash attention is on: of some 100 measured starts four
-were under by 4.4 % at most, one with it on by 14 %."""
+
+def _metal_margin_bytes(case: Case) -> int:
+    """The keys of the layer with the longest heads: six starts of Gemma 4 12B, b10950, had 4 · 512 bytes a row more."""
+    longest = max(case.shape.layers, key=lambda layer: layer.key_length)
+    return 4 * case.rows() * longest.key_width()
 
 
-def slack_bytes(case: Case, placement: Placement, *, compute: int, first: bool = True) -> int:
-    """What is added to a card's simulated `compute` where it once came out under: 0 everywhere else.
-
-    Weights moved to another card than their layer's: one row of the stream (one of 300 measured starts was under, by 2 %).
-    Metal: the keys of the layer with the longest heads (six starts of Gemma 4 12B, b10950, had 4 · 512 bytes a row more).
-    On the `first` card, which works on what lies in RAM: the two largest matrices that moved there, for a recurrent model whose
-    state is in RAM as well (one of 40 was under), and for plamo, whose feed-forward runs beside the attention (one of 6).
-    """
-    if any(layer.indexer is not None for layer in case.shape.layers):
-        return compute // SPARSE_SLACK[case.flash()] if placement.is_mixed() else 0
-    moves = placement.moves
-    card = 4 * case.rows() * case.shape.embedding_length if placement.crosses() else 0
-    if placement.metal:
-        longest = max(case.shape.layers, key=lambda layer: layer.key_length)
-        card += 4 * case.rows() * longest.key_width()
-    recurrent = any(layer.recurrent is not None for layer in case.shape.layers)
-    odd = (recurrent and not placement.kv_offload) or case.shape.architecture == "plamo"
-    if first and odd and HOST in moves.values():
-        moved = (cuda_tensor_bytes(one) for one in case.shape.tensors if moves.get(one.name) == HOST)
-        card += sum(sorted(moved, reverse=True)[:2])
-    return card
+Sizes = tuple[tuple[int, ...], int]
+"""Of each card, and of the host."""
 
 
-def simulate(case: Case, placement: Placement, *, copies: int) -> tuple[tuple[int, ...], int]:
-    """Compute bytes of each card, and of the host: a batch of a prompt, and, where the host takes part, one token a sequence.
+def simulate(case: Case, placement: Placement, *, copies: int) -> Sizes:
+    """Compute bytes of each card, and of the host: a batch of a prompt, or one token a sequence where that may need more.
 
     Below 32 rows no card takes over the host's work, so that generating can need more of the host than a prompt does.
     """
-    given = case, placement
-    shape, placement = with_fewer_layers(case.shape, placement)
-    case = replace(case, shape=shape)
-    sizes = _reserved(case, placement, copies=copies, single=False)
-    if placement.is_mixed() or placement.is_overridden:
-        one = _reserved(case, placement, copies=copies, single=True)
+    found = without_repeats(case, placement, copies=copies)
+    return with_every_layer(case, placement, copies=copies) if found is None else found
+
+
+def without_repeats(case: Case, placement: Placement, *, copies: int) -> Sizes | None:
+    """From some of the equal layers; None where that would not be what all of them take."""
+    shape, shorter, seams = with_fewer_layers(case.shape, placement)
+    try:
+        return _with_margin(case, placement, _largest(replace(case, shape=shape), shorter, copies=copies, seams=seams))
+    except DriftError:
+        return None
+
+
+def with_every_layer(case: Case, placement: Placement, *, copies: int) -> Sizes:
+    """From the whole graph."""
+    return _with_margin(case, placement, _largest(case, placement, copies=copies))
+
+
+def _with_margin(case: Case, placement: Placement, sizes: Sequence[int]) -> Sizes:
+    more = _metal_margin_bytes(case) if placement.metal else 0
+    return tuple(one and one + more for one in sizes[:-1]), sizes[-1]
+
+
+def _largest(case: Case, placement: Placement, *, copies: int, seams: Sequence[Seam] = ()) -> tuple[int, ...]:
+    sizes = _reserved(case, placement, copies=copies, single=False, seams=seams)
+    if placement.is_mixed() or placement.is_overridden or _generates_in_more(case, max(sizes)):
+        one = _reserved(case, placement, copies=copies, single=True, seams=seams)
         sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
-    cards = (one and one + slack_bytes(*given, compute=one, first=at == 0) for at, one in enumerate(sizes[:-1]))
-    return tuple(cards), sizes[-1]
+    return sizes
+
+
+def _generates_in_more(case: Case, prompt_bytes: int) -> bool:
+    """Whether one token a sequence may need more than a prompt: few rows more, or logits that are most of the buffer."""
+    logits = 4 * case.shape.vocabulary * case.context.slots
+    return case.rows() < 2 * case.context.slots or 3 * logits > prompt_bytes
 
 
 def _machine(placement: Placement, copies: int) -> Machine:
@@ -169,17 +173,38 @@ def is_repacked(node: Node) -> bool:
     return not is_table and is_arranged(node.name, node.kind, node.dims)
 
 
-def _reserved(case: Case, placement: Placement, *, copies: int, single: bool) -> tuple[int, ...]:
+def _reserved(
+    case: Case, placement: Placement, *, copies: int, single: bool, seams: Sequence[Seam] = ()
+) -> tuple[int, ...]:
     graph = NETWORKS[case.shape.architecture](Network(case, placement, single=single))
-    return allocated(graph, placement, copies=copies)
+    return allocated(graph, placement, copies=copies, seams=seams)
 
 
-def allocated(graph: Graph, placement: Placement, *, copies: int = 1) -> tuple[int, ...]:
-    """Buffers of a graph that is cut over the devices of a placement: cards first, the host last."""
+def allocated(graph: Graph, placement: Placement, *, copies: int = 1, seams: Sequence[Seam] = ()) -> tuple[int, ...]:
+    """Buffers of a graph that is cut over the devices of a placement: cards first, the host last.
+
+    `seams`: the layers that begin the groups around those that were left out.
+    """
     made = cut(graph, _machine(placement, copies))
     return buffer_bytes(
         leafs=made.leafs,
         nodes=made.nodes,
         alignments=[METAL_ALIGNMENT if placement.metal else CUDA_ALIGNMENT] * placement.cards + [HOST_ALIGNMENT],
         size_of=[metal_bytes if placement.metal else cuda_bytes] * placement.cards + [_host_bytes],
+        seams=_first_nodes(made.nodes, seams),
     )
+
+
+def _first_nodes(nodes: Sequence[tuple[Node, int]], seams: Sequence[Seam]) -> list[Seam]:
+    """The first node of each layer of the seams: the first that reads one of its weights."""
+    wanted = {f"blk.{layer}.": layer for seam in seams for layer in seam}
+    starts: dict[int, int] = {}
+    for at, (node, _) in enumerate(nodes):
+        if not wanted:
+            break
+        for source in node.sources:
+            if source.name.startswith("blk."):
+                prefix = source.name[: source.name.index(".", 4) + 1]
+                if prefix in wanted:
+                    starts[wanted.pop(prefix)] = at
+    return [(starts[first], starts[second], starts[last]) for first, second, last in seams]
