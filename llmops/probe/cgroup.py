@@ -41,11 +41,42 @@ def place(cgroup: str, mountinfo: str, *, controller: str) -> Place | None:
 
 def ask_memory_limit(root: Path) -> Known[int | None] | Unknown:
     """The smallest memory limit over this process's groups in bytes, None when no group sets one."""
+    return _ask_limit(root, new=("memory.max",), old=("memory.stat", "memory.limit_in_bytes"))
+
+
+def ask_throttle(root: Path) -> Known[int | None] | Unknown:
+    """Where the groups of version 2 are slowed down (memory.high), None without; version 1 has nothing of the kind."""
+    return _ask_limit(root, new=("memory.high",), old=())
+
+
+def ask_swap_limit(root: Path) -> Known[int | None] | Unknown:
+    """How much swap the groups may use: memory.swap.max; in version 1, what memory and swap together exceed memory by."""
+    swap = _ask_limit(root, new=("memory.swap.max",), old=("memory.memsw.limit_in_bytes",))
+    if isinstance(swap, Unknown) or swap.value is None or version(root) != Known(1):
+        return swap
+    memory = _ask_limit(root, new=(), old=("memory.limit_in_bytes",))
+    if isinstance(memory, Unknown):
+        return memory
+    return Known(max(0, swap.value - memory.value) if memory.value is not None else None)
+
+
+def version(root: Path) -> Known[int | None] | Unknown:
+    """1 where any controller is bound to version 1 (also beside an empty version 2), 2, or None without control groups."""
+    mounts = read_text(root / "proc/self/mountinfo")
+    if isinstance(mounts, Unknown):
+        return mounts
+    filesystems = [(one.filesystem, one.options) for one in read_mounts(mounts.value)]
+    if any(name == "cgroup" and not any(word.startswith("name=") for word in words) for name, words in filesystems):
+        return Known(1)
+    return Known(2 if any(name == "cgroup2" for name, _ in filesystems) else None)
+
+
+def _ask_limit(root: Path, *, new: tuple[str, ...], old: tuple[str, ...]) -> Known[int | None] | Unknown:
     found = _ask_place(root, "memory")
     if isinstance(found, Unknown) or found.value is None:
         return Known(None) if isinstance(found, Known) else found
     where = found.value
-    names = ("memory.max",) if where.version == 2 else ("memory.stat", "memory.limit_in_bytes")
+    names = new if where.version == 2 else old
     texts = [text for folder in where.directories for name in names if (text := _text(root, folder / name)) is not None]
     if refused := [text for text in texts if isinstance(text, Unknown)]:
         return refused[0]
