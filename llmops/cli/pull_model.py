@@ -21,6 +21,9 @@ SILENT_SECONDS = 1.5
 PATIENCE = Patience(attempts=4, first_wait_seconds=0.5, stall_seconds=20.0)
 """For the listing: an unreachable hub is told after some four seconds, and every wait is said."""
 
+IMPATIENT_ATTEMPTS = 2
+"""At a server behind which another one waits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hub:
@@ -95,9 +98,10 @@ def _at_hub(source: ModelSource, hub: Hub, *, allow_pickle: bool) -> ModelRef:
     servers = [(endpoint, token), *((one, None) for one in hub.mirrors if one != endpoint)]
     first: OutsideWorld | None = None
     for at, (server, its_token) in enumerate(servers):
+        patience = PATIENCE if at + 1 == len(servers) else replace(PATIENCE, attempts=IMPATIENT_ATTEMPTS)
         try:
             with hub.waiting(server):
-                ref = list_files(source, endpoint=server, token=its_token, patience=PATIENCE, notice=hub.notice)
+                ref = list_files(source, endpoint=server, token=its_token, patience=patience, notice=hub.notice)
             return wanted(ref, selector=source.selector, allow_pickle=allow_pickle)
         except OutsideWorld as stop:
             first = first or stop
