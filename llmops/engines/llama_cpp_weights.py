@@ -126,11 +126,17 @@ def _parts(block: Block, placement: Placement, layer: int) -> Sequence[tuple[Blo
     return [(_block((one,)), moves.get(one[1].name, home)) for one in block.named]
 
 
+UNTIED = WITHOUT_OUTPUT | TIED_IN_RAM
+"""Their embedding is read where it is by whatever reads it."""
+
+
 def _places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ...]:
     """Every place that holds a copy of a tensor of the model as a whole."""
     if name in placement.moves:
-        twice = name.startswith("token_embd.") and _has_second_table(shape)
-        return (placement.moves[name],) * (2 if twice else 1)
+        to = placement.moves[name]
+        is_output = name.startswith("token_embd.") and shape.has_tied_output() and shape.architecture not in UNTIED
+        arranged = to == HOST and placement.repacked and is_repacked(shape, name)  # the rows are read as they are
+        return (to,) * (2 if is_output and (arranged or _has_second_table(shape)) else 1)
     if name.startswith("rope_"):  # one in the file, one in every buffer whose layers read it
         return tuple(
             sorted({placement.layers[at] for at, one in enumerate(shape.layers) if _reads_factors(shape, one)})
