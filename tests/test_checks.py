@@ -1,14 +1,40 @@
 """Every check on a host where it holds, one where it does not, one where it cannot be known."""
 
-from collections.abc import Iterator
+import datetime
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 import hosts
 import pytest
 from hosts import LOST, card, cpu, disk, gpu, host, kernel_side, listener, memory, nvidia, system, tool, with_tool
 
-from llmops.checks import CHECKS, judge, verdict
+from llmops.checks import CHECKS, verdict
+from llmops.checks import judge as judge_by
+from llmops.domain.exposure import Certificate, Exposure, ListeningEngine, UnreadCertificate
 from llmops.domain.finding import Finding, Status
+from llmops.domain.gpu import (
+    ClockReason,
+    ComputeMode,
+    Fabric,
+    FabricState,
+    GpuSource,
+    NvLink,
+    PcieLink,
+    Power,
+    SeenCard,
+    Virtualization,
+    Xid,
+)
+from llmops.domain.gpu_software import (
+    AmdFiles,
+    CdiSpec,
+    ContainerEngine,
+    Cuda,
+    DeviceNode,
+    Found,
+    Python,
+    Service,
+)
 from llmops.domain.host import (
     Container,
     Driver,
@@ -22,7 +48,10 @@ from llmops.domain.host import (
     UnreadDisk,
     Verdict,
 )
-from llmops.domain.reading import Known, Unknown
+from llmops.domain.host_memory import HugePages
+from llmops.domain.reading import NOT_ASKED, Known, Unknown
+from llmops.domain.storage import Storage, StorageKind
+from llmops.domain.surroundings import Clock, FileLimits, Hub, ProxyVariable
 from llmops.domain.units import GIB, MIB
 
 FAULTY = {state: host(nvidia=hosts.without_nvml(state)) for state in NvidiaState if state.is_fault()}
@@ -62,6 +91,95 @@ def with_cpu(**changes: object) -> HostFacts:
 def cards_unknown(changes: dict[str, object]) -> HostFacts:
     return host(nvidia=nvidia(gpu(), gpu(index=1, **changes)))
 
+
+def judge(facts: HostFacts, **only: Sequence[str]) -> tuple[Finding, ...]:
+    return judge_by(facts, hosts.references(), **only)
+
+
+def with_files(**changes: object) -> HostFacts:
+    return host(driver_files=hosts.driver_files(**changes))
+
+
+def with_tuning(**changes: object) -> HostFacts:
+    return with_memory(tuning=hosts.tuning(**changes))
+
+
+def with_swaps(*swaps: Swap, **changes: object) -> HostFacts:
+    return with_memory(swaps=Known(swaps), tuning=hosts.tuning(**changes))
+
+
+def with_surroundings(**changes: object) -> HostFacts:
+    return host(surroundings=hosts.surroundings(**changes))
+
+
+def with_containers(*engines: ContainerEngine, **changes: object) -> HostFacts:
+    return host(containers=hosts.containers(*engines, **changes))
+
+
+def with_engine(**changes: object) -> HostFacts:
+    return host(engines=Known((replace(hosts.ENGINES[0], **changes),)))  # type: ignore[arg-type]  # of that field's type
+
+
+def with_other(**changes: object) -> HostFacts:
+    """An AMD card beside no NVIDIA one."""
+    side = Known(kernel_side(card(vendor_id="1002", kernel_driver="amdgpu"), modules=("amdgpu",), nvidia_version=None))
+    radeon = gpu(vendor="amd", name=Known("AMD Radeon RX 7900 XTX"), memory_bytes=Known(24 * GIB))
+    files: dict[str, object] = {"kfd_usable": hosts.YES, "rocm_version": Known("7.2.0"), **changes}
+    return host(
+        nvidia=hosts.without_nvml(NvidiaState.LIBRARY_ABSENT),
+        kernel_side=side,
+        other_gpus=Known((replace(radeon, memory_bytes=files.pop("memory_bytes", radeon.memory_bytes)),)),  # type: ignore[arg-type]
+        amd=AmdFiles(**files),  # type: ignore[arg-type]  # of those fields' types
+    )
+
+
+def two_nodes(balancing: Known[int | None] | Unknown) -> HostFacts:
+    """A host that serves on its processors."""
+    return host(
+        nvidia=hosts.without_nvml(NvidiaState.LIBRARY_ABSENT),
+        kernel_side=Known(kernel_side(modules=(), nvidia_version=None)),
+        cpu=Known(cpu(numa_nodes=Known(2))),
+        memory=Known(memory(tuning=hosts.tuning(numa_balancing=balancing))),
+    )
+
+
+def linked(*active: bool) -> HostFacts:
+    links = Known(tuple(NvLink(index=at, active=one) for at, one in enumerate(active)))
+    return host(nvidia=nvidia(gpu(nvlinks=links), gpu(index=1, nvlinks=links)))
+
+
+def switched(state: str = "active", **changes: object) -> HostFacts:
+    """A card behind NVSwitches."""
+    fabric = Known(Fabric(state=FabricState.COMPLETED, error=0))
+    manager = Known(Service(name="nvidia-fabricmanager", state=state, version=Known("580.178.04")))
+    facts: dict[str, object] = {"fabric": fabric, **changes}
+    return host(nvidia=nvidia(gpu(**facts)), driver_files=hosts.driver_files(fabric_manager=manager))
+
+
+def seen(name: str, *, cards: int = 1, driver: str | None = None) -> GpuSource:
+    shown = tuple(SeenCard(address=f"0000:0{at + 1}:00.0", name="NVIDIA L40S") for at in range(cards))
+    return GpuSource(name=name, cards=Known(shown), driver_version=Known(driver) if driver else NOT_ASKED)
+
+
+def listening(*, keyless: Known[bool] | Unknown, loopback: bool = False) -> HostFacts:
+    one = ListeningEngine(
+        address="0.0.0.0", port=8000, everywhere=True, loopback=loopback, program=Known("vllm"), keyless=keyless
+    )
+    return host(exposure=Exposure(engines=Known((one,)), certificates=Known(())))
+
+
+def certified(days_left: int) -> HostFacts:
+    one = Certificate(path="/etc/ssl/a.pem", used_by="nginx", names=("a",), not_after="2026-12-01", days_left=days_left)
+    return host(exposure=Exposure(engines=Known(()), certificates=Known((one,))))
+
+
+UNREAD = UnreadCertificate(path="/etc/ssl/b.pem", used_by="nginx", reason="permission denied")
+XID_79 = Xid(address="0000:01:00", code=79, count=1, text="GPU has fallen off the bus.")
+PROXY = ProxyVariable(name="https_proxy", value="http://proxy:3128", has_credentials=False)
+SPEC = CdiSpec(
+    path="/etc/cdi/nvidia.yaml", kind="nvidia.com/gpu", devices=("0", "all"), missing=(), library_version="580.178.04"
+)
+LICENSED = {"virtualization": Known(Virtualization.VGPU), "vgpu_licensed": hosts.YES}
 
 WARN, FAIL = Status.WARN, Status.FAIL
 GOOD = host()
@@ -128,7 +246,194 @@ CASES = {
         cards_unknown({"row_remapping": LOST}),
     ),
     "GPU011": Case(GOOD, with_gpu(compute_capability=Known("6.1")), WARN, cards_unknown({"compute_capability": LOST})),
-    "ENG001": Case(GOOD, host(tools=()), WARN, host(tools=with_tool(tool("llama-server")))),
+    "GPU012": Case(GOOD, host(xids=Known((XID_79,))), FAIL, host(xids=LOST)),
+    "GPU013": Case(
+        GOOD,
+        with_gpu(pcie=PcieLink(width=Known(4), width_maximum=Known(16))),
+        WARN,
+        cards_unknown({"pcie": PcieLink()}),
+    ),
+    "GPU014": Case(
+        GOOD,
+        with_gpu(clock_reasons=Known((ClockReason.HARDWARE_THERMAL,))),
+        WARN,
+        cards_unknown({"clock_reasons": LOST}),
+    ),
+    "GPU015": Case(
+        GOOD,
+        host(
+            nvidia=nvidia(gpu(persistence_mode=hosts.NO)),
+            driver_files=hosts.driver_files(persistence_daemon=Known(None)),
+        ),
+        WARN,
+        host(nvidia=nvidia(gpu(persistence_mode=LOST)), driver_files=hosts.driver_files(persistence_daemon=LOST)),
+    ),
+    "GPU016": Case(
+        switched(),
+        switched("failed", fabric=Known(Fabric(state=FabricState.IN_PROGRESS))),
+        FAIL,
+        host(
+            nvidia=nvidia(gpu(fabric=Known(Fabric(state=FabricState.COMPLETED, error=0))), gpu(index=1, fabric=LOST)),
+            driver_files=hosts.driver_files(fabric_manager=LOST),
+        ),
+    ),
+    "GPU017": Case(
+        linked(True, True), linked(True, False), WARN, host(nvidia=nvidia(gpu(), gpu(index=1, nvlinks=LOST)))
+    ),
+    "GPU018": Case(
+        with_gpu(**LICENSED),
+        with_gpu(virtualization=Known(Virtualization.VGPU), vgpu_licensed=hosts.NO),
+        FAIL,
+        with_gpu(virtualization=Known(Virtualization.VGPU), vgpu_licensed=LOST),
+    ),
+    "GPU019": Case(
+        GOOD, with_gpu(compute_mode=Known(ComputeMode.PROHIBITED)), FAIL, cards_unknown({"compute_mode": LOST})
+    ),
+    "GPU020": Case(
+        with_gpu(retired_pages_pending=hosts.NO, row_remapping=Unknown("the card remaps no rows")),
+        with_gpu(retired_pages_pending=hosts.YES),
+        WARN,
+        with_gpu(retired_pages_pending=LOST, row_remapping=Unknown("the card remaps no rows")),
+    ),
+    "GPU021": Case(
+        GOOD,
+        host(
+            nvidia=hosts.without_nvml(NvidiaState.DRIVER_NOT_LOADED),
+            driver_files=hosts.driver_files(
+                module_for_this_kernel=Known(None), other_kernels=Known(("6.1.0-37-amd64",))
+            ),
+        ),
+        FAIL,
+        with_files(module_for_this_kernel=LOST),
+    ),
+    "GPU022": Case(
+        GOOD,
+        host(
+            nvidia=hosts.without_nvml(NvidiaState.DRIVER_NOT_LOADED),
+            driver_files=hosts.driver_files(secure_boot=hosts.YES, module_is_signed=hosts.NO),
+        ),
+        FAIL,
+        with_files(secure_boot=hosts.YES, module_is_signed=LOST),
+    ),
+    "GPU023": Case(GOOD, with_files(library_version=Known("580.95.05")), FAIL, with_files(library_version=LOST)),
+    "GPU024": Case(
+        GOOD,
+        with_files(device_nodes=Known((DeviceNode(path="/dev/nvidia0", mode="0666", group="root", usable=True),))),
+        WARN,
+        with_files(device_nodes=LOST),
+    ),
+    "GPU025": Case(
+        GOOD,
+        host(
+            nvidia=nvidia(
+                gpu(compute_capability=Known("12.0")), driver=Known(Driver(version="550.90.07", cuda=Known("12.4")))
+            )
+        ),
+        WARN,
+        cards_unknown({"compute_capability": LOST}),
+    ),
+    "GPU026": Case(
+        host(gpu_sources=(seen("nvidia-smi", driver="580.178.04"), seen("lspci"))),
+        host(gpu_sources=(seen("nvidia-smi"), seen("lspci", cards=2))),
+        WARN,
+        host(gpu_sources=(GpuSource(name="nvidia-smi", cards=LOST),)),
+    ),
+    "GPU027": Case(
+        GOOD,
+        with_gpu(power=Power(limit_watts=Known(200.0), default_limit_watts=Known(350.0))),
+        WARN,
+        cards_unknown({"power": Power()}),
+    ),
+    "GPU028": Case(with_other(), with_other(kfd_usable=hosts.NO), WARN, with_other(kfd_usable=LOST)),
+    "GPU029": Case(with_other(), with_other(rocm_version=Known(None)), WARN, with_other(rocm_version=LOST)),
+    "GPU030": Case(with_other(), with_other(), Status.OK, with_other(memory_bytes=LOST)),
+    "CUD001": Case(GOOD, host(cuda=Cuda(nvcc_on_path=Known("14.0"))), WARN, host(cuda=Cuda(nvcc_on_path=LOST))),
+    "CTR001": Case(GOOD, with_containers(toolkit_version=Known(None)), WARN, with_containers(toolkit_version=LOST)),
+    "CTR002": Case(GOOD, with_containers(toolkit_version=Known("1.17.7")), WARN, with_containers(toolkit_version=LOST)),
+    "CTR003": Case(
+        with_containers(cdi_specs=Known((SPEC,))),
+        with_containers(cdi_specs=Known((replace(SPEC, missing=("/usr/lib/libcuda.so.570.1",)),))),
+        WARN,
+        with_containers(cdi_specs=LOST),
+    ),
+    "CTR004": Case(
+        GOOD,
+        with_containers(hosts.docker(runtimes=Known(("runc",)), cdi=hosts.NO)),
+        WARN,
+        with_containers(hosts.docker(answers=LOST)),
+    ),
+    "ENG004": Case(
+        GOOD,
+        host(
+            engines=Known(
+                (replace(hosts.ENGINES[0], name="vllm", found=Found.VENV, where="/opt/vllm", version=Known("0.33.0")),)
+            ),
+            nvidia=nvidia(gpu(), driver=Known(Driver(version="570.211.01", cuda=Known("12.8")))),
+        ),
+        WARN,
+        host(nvidia=nvidia(gpu(), driver=LOST)),
+    ),
+    "ENG005": Case(GOOD, with_engine(backends=Known(("cpu",))), WARN, with_engine(backends=LOST)),
+    "ENG006": Case(
+        GOOD,
+        host(pythons=Known((Python(path="/usr/bin/python3", version=Known("3.9.2"), venv=hosts.YES),))),
+        WARN,
+        host(pythons=LOST),
+    ),
+    "SYS007": Case(GOOD, host(system=system(kernel="3.10.0-1160.el7.x86_64")), WARN, host(system=system(kernel=""))),
+    "SYS008": Case(GOOD, with_surroundings(cgroup_version=Known(1)), WARN, with_surroundings(cgroup_version=LOST)),
+    "SYS009": Case(
+        GOOD,
+        with_surroundings(clock=Clock(synchronized=hosts.NO)),
+        WARN,
+        with_surroundings(clock=Clock(synchronized=LOST)),
+    ),
+    "SYS010": Case(
+        GOOD,
+        with_surroundings(files=Known(FileLimits(soft=1024, hard=4096, most_per_process=Known(4096)))),
+        WARN,
+        with_surroundings(files=LOST),
+    ),
+    "CPU004": Case(GOOD, with_cpu(threads=8), WARN, with_cpu(physical_cores=LOST)),
+    "MEM005": Case(GOOD, with_memory(oom_kill_count=Known(2)), WARN, with_memory(oom_kill_count=LOST, oom_kills=LOST)),
+    "MEM006": Case(GOOD, with_swaps(swap(SwapKind.FILE)), WARN, with_tuning(swappiness=LOST)),
+    "MEM007": Case(
+        with_swaps(swap(SwapKind.ZRAM)),
+        with_swaps(replace(swap(SwapKind.ZRAM), size_bytes=48 * GIB)),
+        WARN,
+        with_memory(swaps=LOST),
+    ),
+    "MEM008": Case(GOOD, with_tuning(vfs_cache_pressure=Known(50)), WARN, with_tuning(vfs_cache_pressure=LOST)),
+    "MEM009": Case(GOOD, with_tuning(overcommit=Known(2)), WARN, with_tuning(overcommit=LOST)),
+    "MEM010": Case(
+        GOOD,
+        with_tuning(huge_pages=Known((HugePages(size_bytes=2 * MIB, total=8192, free=8192),))),
+        WARN,
+        with_tuning(huge_pages=LOST),
+    ),
+    "MEM011": Case(two_nodes(Known(0)), two_nodes(Known(1)), WARN, two_nodes(LOST)),
+    "MEM012": Case(GOOD, with_memory(throttle_bytes=Known(8 * GIB)), WARN, with_memory(throttle_bytes=LOST)),
+    "DSK005": Case(GOOD, with_disk(speed=Known(hosts.speed(90_000_000))), WARN, with_disk(speed=LOST)),
+    "DSK006": Case(
+        GOOD, with_disk(storage=Known(Storage(kind=StorageKind.HDD, name="sda"))), WARN, with_disk(storage=LOST)
+    ),
+    "NET003": Case(
+        GOOD,
+        with_surroundings(hub=Known(Hub(endpoint="https://hub.example", resolves=hosts.NO, status=None, seconds=1.0))),
+        WARN,
+        with_surroundings(hub=LOST),
+    ),
+    "NET004": Case(GOOD, with_surroundings(proxies=Known((PROXY,))), WARN, with_surroundings(proxies=LOST)),
+    "EXP001": Case(GOOD, listening(keyless=hosts.YES), WARN, listening(keyless=LOST)),
+    "EXP002": Case(
+        GOOD,
+        certified(5),
+        WARN,
+        host(exposure=Exposure(engines=Known(()), certificates=Known(()), unread_certificates=(UNREAD,))),
+    ),
+    "ENG001": Case(
+        GOOD, host(tools=(), engines=Known(())), WARN, host(tools=with_tool(tool("llama-server")), engines=Known(()))
+    ),
     "ENG002": Case(
         GOOD, host(tools=with_tool(tool("llama-server", "b4500"))), WARN, host(tools=with_tool(tool("llama-server")))
     ),
@@ -152,7 +457,12 @@ ALWAYS_KNOWN = {
     "GPU001": "a library that does not answer is a fault, not an unknown",
     "GPU002": "a card that does not answer is a fault, not an unknown",
 }
-NEVER_BAD = {"GPU003": "that memory cannot be read is the only thing it can say"}
+NEVER_BAD = {
+    "GPU003": "that memory cannot be read is the only thing it can say",
+    "GPU030": "that memory cannot be read is the only thing it can say",
+}
+OF_THE_ROWS = {"DAT001"}
+"""Judges no host: `test_rows_that_are_old_are_told` has its cases."""
 
 
 def finding(code: str, facts: HostFacts) -> Finding:
@@ -161,7 +471,7 @@ def finding(code: str, facts: HostFacts) -> Finding:
 
 
 def test_every_check_has_its_cases() -> None:
-    assert set(CASES) == {check.code for check in CHECKS}
+    assert set(CASES) | OF_THE_ROWS == {check.code for check in CHECKS}
     assert {code for code, case in CASES.items() if case.unknown is None} == set(ALWAYS_KNOWN)
     assert {code for code, case in CASES.items() if case.status is Status.OK} == set(NEVER_BAD)
 
@@ -252,6 +562,24 @@ def test_a_verdict_never_gets_better_than_its_worst_known_fact() -> None:
 def test_only_cards_driver_and_memory_can_make_a_host_not_ready() -> None:
     failing = {one.code[:3] for facts in every_host() for one in judge(facts) if one.status is Status.FAIL}
     assert failing == {"GPU", "MEM"}
+
+
+def test_no_check_says_worse_than_its_row_allows() -> None:
+    worst = {check.code: check.worst for check in CHECKS}
+    order = [Status.OK, Status.SKIP, Status.WARN, Status.FAIL]
+    for facts in every_host():
+        for one in judge(facts):
+            assert order.index(one.status) <= order.index(worst[one.code]), one
+
+
+@pytest.mark.parametrize(("days", "status"), [(0, Status.OK), (180, Status.OK), (181, WARN), (-1, Status.SKIP)])
+def test_rows_that_are_old_are_told(days: int, status: Status) -> None:
+    rows = hosts.references()
+    same = tuple(replace(one, as_of=rows.today.isoformat()) for one in rows.editions)
+    later = replace(rows, editions=same, today=rows.today + datetime.timedelta(days=days))
+    (found,) = judge_by(GOOD, later, select=["DAT001"])
+    assert found.status is status
+    assert f"{days} days old" in found.message or days < 0
 
 
 def test_a_sound_host_is_ready() -> None:
@@ -356,7 +684,7 @@ def test_a_pending_row_warns_a_failed_one_fails() -> None:
         ("595.91.07", Status.OK),
         ("610.57.04", WARN),
         ("615.71.09", Status.OK),
-        ("620.10", Status.OK),
+        ("620.10", Status.SKIP),
         ("unknown", Status.SKIP),
     ],
 )
@@ -412,5 +740,6 @@ def test_select_and_ignore_take_prefixes() -> None:
 
 
 def test_checks_of_cards_say_nothing_where_there_is_none() -> None:
-    facts = host(nvidia=hosts.without_nvml(NvidiaState.LIBRARY_ABSENT))
+    side = Known(kernel_side(modules=(), nvidia_version=None))
+    facts = host(nvidia=hosts.without_nvml(NvidiaState.LIBRARY_ABSENT), kernel_side=side)
     assert [one.code for one in judge(facts, select=["GPU"])] == ["GPU001"]

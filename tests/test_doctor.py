@@ -154,7 +154,9 @@ def test_select_and_ignore_change_the_verdict_they_are_asked_to(tmp_path: Path) 
     assert doctor("--facts", facts, "--ignore", "gpu").returncode == 0
     assert doctor("--facts", facts, "--select", "NET").returncode == 0
     assert doctor("--facts", facts, environment={"LLMOPS_DOCTOR_IGNORE": "GPU001"}).returncode == 0
-    data = document(doctor("--facts", facts, "--json", "--select", "NET,GPU", "--ignore", "NET002"))
+    data = document(
+        doctor("--facts", facts, "--json", "--select", "NET,GPU0", "--ignore", "NET002,NET003,NET004,GPU02")
+    )
     assert [one["code"] for one in data["findings"]] == ["GPU001", "NET001"]
 
 
@@ -335,7 +337,7 @@ def test_a_host_of_which_nothing_is_known_is_shown_with_the_reasons() -> None:
     )
     from llmops.checks import verdict
 
-    findings = judge(facts)
+    findings = judge(facts, hosts.references())
     paper = Paper()
     screen = PlainScreen(paper)  # type: ignore[arg-type]  # only write is used
     show_doctor(facts, findings, verdict(findings), "scope", to=screen, detail=Detail())

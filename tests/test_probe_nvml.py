@@ -36,22 +36,22 @@ NOT = Verdict.NOT_READY
 EXPECTED = {
     "a100-mig": (WARNINGS, {"GPU004", "GPU008"}),
     "a6000-x2-bridge": (READY, set()),
-    "busy-hot-throttled": (WARNINGS, {"GPU005", "GPU006", "GPU008"}),
+    "busy-hot-throttled": (WARNINGS, {"GPU005", "GPU006", "GPU008", "GPU014", "GPU027"}),
     "driver-mismatch": (NOT, {"GPU001"}),
     "driver-not-loaded": (NOT, {"GPU001"}),
     "ecc-errors": (NOT, {"GPU007", "GPU008", "GPU010"}),
     "gb10-driver580": (WARNINGS, {"GPU008"}),
-    "h100-fabric-not-started": (READY, set()),
+    "h100-fabric-not-started": (NOT, {"GPU016"}),
     "h100-x2-fabric": (READY, set()),
-    "vgpu-a100-unlicensed": (READY, set()),
+    "vgpu-a100-unlicensed": (NOT, {"GPU018"}),
     "gpu-lost": (NOT, {"GPU002", "GPU008"}),
     "gpu-lost-late": (NOT, {"GPU002", "GPU008"}),
     "h100-mig-empty": (NOT, {"GPU004", "GPU008"}),
     "h100-sxm-x8": (WARNINGS, {"GPU008"}),
-    "mixed-driver610": (WARNINGS, {"GPU008", "GPU011"}),
+    "mixed-driver610": (WARNINGS, {"ENG004", "GPU008", "GPU011", "GPU025"}),
     "no-devices": (NOT, {"GPU001"}),
     "no-permission": (NOT, {"GPU001"}),
-    "rtx3090-x2-driver535": (WARNINGS, {"GPU008"}),
+    "rtx3090-x2-driver535": (WARNINGS, {"GPU008", "GPU013"}),
     "rtx4090": (WARNINGS, {"GPU008"}),
     "slow-init": (NOT, {"GPU001"}),
 }
@@ -90,7 +90,7 @@ def test_a_scenario_is_judged_as_worked_out_by_hand(runner: Runner, library: Pat
     cards = read(runner, library, scenario, seconds=1.0 if scenario == "slow-init" else 20.0)
     facts = hosts.host(nvidia=cards, kernel_side=Known(hosts.kernel_side(nvidia_version=None)))
     facts = replace(facts, nvidia=nvidia.with_host_memory(facts.nvidia, facts.memory))
-    findings = judge(facts)
+    findings = judge(facts, hosts.references())
     wrong = {one.code for one in findings if one.status in (Status.WARN, Status.FAIL)}
     assert (verdict(findings), wrong) == EXPECTED[scenario]
 

@@ -102,7 +102,7 @@ def ok_codes(form: Json) -> set[str]:
     """The checks that find nothing wrong on an otherwise sound host with these cards."""
     cards = nvidia.with_host_memory(load(Nvidia, form), Known(hosts.memory()))
     facts = hosts.host(nvidia=cards, kernel_side=Known(hosts.kernel_side(nvidia_version=None)))
-    return {one.code for one in judge(replace(facts, nvidia=cards)) if one.status is Status.OK}
+    return {one.code for one in judge(replace(facts, nvidia=cards), hosts.references()) if one.status is Status.OK}
 
 
 def is_allowed(path: str, now: Json, before: Json) -> bool:

@@ -48,6 +48,7 @@ CHECKS = (
         judge=is_installed("nginx"),
         why="It is the edge of a rendered deployment: TLS, keys, limits. `nginx -t` checks the rendered site.",
         fix="apt-get install nginx libnginx-mod-http-js",
+        source="nginx -t",
     ),
     Check(
         code="CON002",
@@ -55,6 +56,7 @@ CHECKS = (
         judge=is_installed("systemd-analyze"),
         why="It checks rendered units before they are applied.",
         fix="apt-get install systemd",
+        source="systemd-analyze(1), verify",
     ),
     Check(
         code="CON003",
@@ -62,5 +64,6 @@ CHECKS = (
         judge=compose_is_installed,
         why="It runs and checks the compose target. The systemd target does not need it.",
         fix="docker's own package `docker-compose-plugin` (docs.docker.com/engine/install); that of Debian 12 is version 1",
+        source="Compose specification; docker compose config",
     ),
 )

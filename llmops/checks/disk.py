@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from llmops.checks.check import Check, Judgement, ok, unknown, warn
+from llmops.checks.check import Check, Judgement, ok, together, unknown, warn
 from llmops.domain.host import Disk, HostFacts
 from llmops.domain.reading import Unknown
+from llmops.domain.storage import StorageKind
 from llmops.domain.units import GIB, size_text
 
 LOW_BYTES = 20 * GIB
@@ -69,6 +70,52 @@ def disks_are_local(host: HostFacts) -> Judgement:
     return _judge(host, wrong=wrong, right=lambda disk: f"{disk.path} on {disk.filesystem}")
 
 
+def disks_read_fast_enough(host: HostFacts) -> Judgement:
+    """At least 200 MB/s as measured past the page cache."""
+    if isinstance(host.disks, Unknown):
+        return unknown(host.disks, "disks")
+    judgements: list[Judgement] = []
+    for disk in host.disks.value:
+        if isinstance(disk.speed, Unknown):
+            judgements.append(unknown(disk.speed, f"speed of {disk.path}"))
+            continue
+        speed = disk.speed.value
+        rate = f"{disk.path} reads {speed.median_bytes_per_second / 1e6:.0f} MB/s"
+        if speed.median_bytes_per_second < SLOW_BYTES_PER_SECOND:
+            seconds = 10 * GIB / max(speed.median_bytes_per_second, 1)
+            judgements.append(warn(f"{rate}: a model of 10 GiB takes {seconds:.0f} s to load"))
+        else:
+            judgements.append(ok(rate))
+    return together(judgements) or ok("no path was asked for")
+
+
+def disks_have_no_moving_parts(host: HostFacts) -> Judgement:
+    """Neither a spinning disk nor one on USB."""
+    if isinstance(host.disks, Unknown):
+        return unknown(host.disks, "disks")
+    judgements: list[Judgement] = []
+    for disk in host.disks.value:
+        if isinstance(disk.storage, Unknown):
+            judgements.append(unknown(disk.storage, f"device of {disk.path}"))
+        elif disk.storage.value.kind in SLOW_KINDS:
+            judgements.append(
+                warn(f"{disk.path} is on {SLOW_KINDS[disk.storage.value.kind]} ({disk.storage.value.name})")
+            )
+        else:
+            judgements.append(ok(f"{disk.path} is on {disk.storage.value.kind.value.replace('_', ' ')}"))
+    return together(judgements) or ok("no path was asked for")
+
+
+SLOW_BYTES_PER_SECOND = 200_000_000
+"""A spinning disk's outer tracks; a SATA SSD reads 500, NVMe 2,000 and more (makers' data sheets)."""
+
+SLOW_KINDS = {
+    StorageKind.HDD: "a spinning disk",
+    StorageKind.USB: "a disk on USB",
+    StorageKind.FLASH_CARD: "a memory card",
+}
+
+
 def _judge(host: HostFacts, *, wrong: Callable[[Disk], str | None], right: Callable[[Disk], str]) -> Judgement:
     """A warning that names every bad disk; unknown where a path did not answer; else the words for each."""
     if isinstance(host.disks, Unknown):
@@ -88,6 +135,7 @@ CHECKS = (
         judge=disks_have_free_space,
         why="`pull` refuses what does not fit before it starts, and a full disk stops every service that writes.",
         fix="free some (`du -xh / | sort -h | tail`), or put the store elsewhere: `--store DIR`",
+        source="sizes of the catalogue's models",
     ),
     Check(
         code="DSK002",
@@ -95,6 +143,7 @@ CHECKS = (
         judge=disks_are_writable,
         why="Models cannot be pulled there. A disk that turned read-only by itself has had an error: see the kernel's log.",
         fix="`mount -o remount,rw` if it was meant to be writable, or put the store elsewhere: `--store DIR`",
+        source="mount(8); Linux, Documentation/filesystems/ext4 (errors=remount-ro)",
     ),
     Check(
         code="DSK003",
@@ -102,6 +151,7 @@ CHECKS = (
         judge=disks_have_free_inodes,
         why="Without inodes no file can be made, although bytes are free.",
         fix="find the directory with the most files: `du --inodes -x / | sort -n | tail`",
+        source="statvfs(3), f_favail",
     ),
     Check(
         code="DSK004",
@@ -109,5 +159,22 @@ CHECKS = (
         judge=disks_are_local,
         why="Engines map model files into memory: over a network each page is a request; in tmpfs it is memory.",
         fix="put the store on a local disk: `--store DIR`",
+        source="llama.cpp, --mmap; Linux, Documentation/filesystems/tmpfs.rst",
+    ),
+    Check(
+        code="DSK005",
+        title="The disks read fast enough to load a model",
+        judge=disks_read_fast_enough,
+        why="The time a start takes is the model's size over this speed. `render` derives the start timeout from it.",
+        fix="put the store on an SSD or NVMe: `--store DIR`",
+        source="measured here with O_DIRECT, so not from the page cache",
+    ),
+    Check(
+        code="DSK006",
+        title="Models are not on a spinning disk",
+        judge=disks_have_no_moving_parts,
+        why="Mapped files are read in the order layers are used, by several threads: a spinning disk seeks between them.",
+        fix="put the store on an SSD or NVMe: `--store DIR`",
+        source="/sys/block/*/queue/rotational",
     ),
 )

@@ -2,19 +2,15 @@
 
 from llmops.checks.check import Check, Judgement, fail, ok, unknown, warn
 from llmops.checks.gpu import physical_cards, version
+from llmops.checks.install import driver_lines, maintained
+from llmops.domain.engine_matrix import numbers
+from llmops.domain.finding import Status
 from llmops.domain.host import Container, HostFacts, KernelSide, NvidiaState
 from llmops.domain.reading import Known, Unknown, known
-
-MINIMUM = {580: (580, 178, 4), 595: (595, 91, 7), 615: (615, 71, 9)}
-"""Branches that are maintained, and the first version of each without the holes of NVIDIA's bulletin of 2026-09-30.
-
-Source: NVIDIA product security bulletin 5861, data-centre driver documentation of R615. Later branches are not known here.
-"""
-
-AS_OF = "September 2026"
+from llmops.domain.references import References
 
 
-def nvml_answers(host: HostFacts) -> Judgement:
+def nvml_answers(host: HostFacts, references: References) -> Judgement:
     """It opens and shows cards; absent, without any card in sight, it means CPU only."""
     nvidia = host.nvidia
     match nvidia.state:
@@ -22,7 +18,7 @@ def nvml_answers(host: HostFacts) -> Judgement:
             cards = physical_cards(nvidia)
             return ok(f"{cards} card{'s' if cards != 1 else ''}")
         case NvidiaState.LIBRARY_ABSENT:
-            return _library_absent(host)
+            return _library_absent(host, references)
         case NvidiaState.DRIVER_NOT_LOADED:
             return _driver_not_loaded(host)
         case NvidiaState.VERSION_MISMATCH:
@@ -47,7 +43,7 @@ def nvml_answers(host: HostFacts) -> Judgement:
             )
 
 
-def driver_branch_is_maintained(host: HostFacts) -> Judgement | None:
+def driver_branch_is_maintained(host: HostFacts, references: References) -> Judgement | None:
     """Of a branch that gets fixes, and with the last known ones."""
     if not host.nvidia.gpus:
         return None
@@ -57,21 +53,24 @@ def driver_branch_is_maintained(host: HostFacts) -> Judgement | None:
     have = version(text)
     if have is None:
         return unknown(Unknown(f"not a version: `{text}`"), "driver")
-    if have[0] > max(MINIMUM):
-        return ok(f"{text}, newer than what is known here ({AS_OF})")
-    if have[0] not in MINIMUM:
-        maintained = ", ".join(f"R{branch}" for branch in MINIMUM)
-        return warn(f"driver {text}: branch R{have[0]} gets no more fixes (maintained: {maintained})")
-    least = MINIMUM[have[0]]
-    if have < least:
-        wanted = f"{least[0]}.{least[1]}.{least[2]:02d}"
+    rows, as_of = references.advisories, references.advisories.as_of
+    branch = rows.branch(have[0])
+    if branch is None:
+        if have[0] > max(one.branch for one in rows.branches):
+            return unknown(Unknown(f"branch R{have[0]} is newer than what is known here ({as_of})"), f"driver {text}")
+        return warn(f"driver {text}: branch R{have[0]} gets no more fixes ({maintained(references)})")
+    if branch.has_ended:
+        ended = f" since {branch.ends}" if branch.ends else ""
+        return warn(f"driver {text}: branch R{have[0]} gets no more fixes{ended} ({maintained(references)})")
+    if branch.fixed is not None and have < numbers(branch.fixed):
         return warn(
-            f"driver {text} has known security holes, fixed in {wanted}", f"upgrade the driver to {wanted} or newer"
+            f"driver {text} has known security holes, fixed in {branch.fixed}",
+            f"upgrade the driver to {branch.fixed} or newer:\n{driver_lines(host, references)}",
         )
-    return ok(f"{text} has the fixes of {AS_OF}")
+    return ok(f"{text} has the fixes known on {as_of}")
 
 
-def _library_absent(host: HostFacts) -> Judgement:
+def _library_absent(host: HostFacts, references: References) -> Judgement:
     side = known(host.kernel_side)
     sign = _sign_of_a_card(side) if side is not None else None
     if sign is None:
@@ -80,7 +79,7 @@ def _library_absent(host: HostFacts) -> Judgement:
         return fail(
             f"{sign}, but the driver's library is not in this container", "start the container with `--gpus all`"
         )
-    return fail(f"{sign}, but the driver's library is not installed", _install_driver(side))
+    return fail(f"{sign}, but the driver's library is not installed", _install_driver(host, references))
 
 
 def _driver_not_loaded(host: HostFacts) -> Judgement:
@@ -99,6 +98,11 @@ def _driver_not_loaded(host: HostFacts) -> Judgement:
 def _no_devices(host: HostFacts) -> Judgement:
     if _in_container(host):
         return fail("the driver shows no card in this container", "start the container with `--gpus all`")
+    if known(host.driver_files.open_module) is False:
+        return fail(
+            "the driver shows no card, and its closed kernel module is loaded: Blackwell and later need the open one",
+            "install the `-open` packages of the driver (`nvidia-open`, `nvidia-headless-580-open`), then reboot",
+        )
     side = known(host.kernel_side)
     handed_on = side is not None and any(card.is_nvidia() and card.is_handed_on() for card in side.cards)
     where = ": they are handed on to virtual machines (vfio)" if handed_on else ""
@@ -115,11 +119,12 @@ def _sign_of_a_card(side: KernelSide) -> str | None:
     return None
 
 
-def _install_driver(side: KernelSide | None) -> str:
+def _install_driver(host: HostFacts, references: References) -> str:
+    side = known(host.kernel_side)
     loaded = side.nvidia_version if side is not None else None
     if loaded is not None:
         return f"install the libraries of the driver that is loaded: version {loaded}"
-    return f"install an NVIDIA driver of a maintained branch ({', '.join(f'R{branch}' for branch in MINIMUM)}), then reboot"
+    return driver_lines(host, references)
 
 
 def _in_container(host: HostFacts) -> bool:
@@ -131,17 +136,20 @@ CHECKS = (
     Check(
         code="GPU001",
         title="NVML answers",
-        judge=nvml_answers,
+        lookup=nvml_answers,
         why="NVML is the driver's own library; engines reach the cards through the same driver. Without it "
         "and without a card, serving is on the CPU; a library or card that is there and does not work will fail the engine, too.",
         fix="on a host with an NVIDIA card install its driver; without one, plan for the CPU: `llmops plan MODEL --gpu none`",
         decides=True,
+        source="nvml.h, nvmlReturn_t",
+        worst=Status.FAIL,
     ),
     Check(
         code="GPU008",
         title="The driver's branch is maintained and has the known fixes",
-        judge=driver_branch_is_maintained,
-        why=f"Engines need the newer branches, and the driver's holes reach from a container to the host. As of {AS_OF}.",
+        lookup=driver_branch_is_maintained,
+        why="Engines need the newer branches, and the driver's holes reach from a container to the host.",
         fix="upgrade to R580 (long-term) or newer; cards before Turing end with R580",
+        source="NVIDIA product security bulletins 5747, 5821, 5861; data-centre driver documentation of R615",
     ),
 )

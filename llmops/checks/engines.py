@@ -1,41 +1,36 @@
 """ENG: the programs that serve a model."""
 
-from llmops.checks.check import Check, Judgement, ok, unknown, warn
-from llmops.checks.gpu import version
-from llmops.domain.host import HostFacts, Tool
+from llmops.checks.check import Check, Judgement, ok, together, unknown, warn
+from llmops.checks.install import LLAMA_CPP_BUILD, cards_of, engine_lines
+from llmops.domain.advisories import Advisory
+from llmops.domain.engine import EngineName
+from llmops.domain.engine_matrix import numbers
+from llmops.domain.engine_verdicts import TITLES, judge
+from llmops.domain.finding import Status
+from llmops.domain.gpu_software import Found, FoundEngine, Python
+from llmops.domain.host import HostFacts, NvidiaState, Tool
 from llmops.domain.reading import Known, Unknown, known
+from llmops.domain.references import References
 
-ENGINES = ("llama-server", "vllm", "sglang", "ollama")
+PRODUCTS = {"llama-server": "llama.cpp", "vllm": "vllm", "sglang": "sglang", "ollama": "ollama"}
+"""A program's name, and its engine's."""
 
-LLAMA_CPP_BUILD = 11669
-"""The build llama.cpp's memory model was checked on."""
-
-SAFE_FROM: dict[str, tuple[tuple[int, ...], str]] = {
-    "llama-server": ((11393,), "b11393"),
-    "vllm": ((0, 33, 0), "0.33.0"),
-    "sglang": ((0, 5, 21), "0.5.21"),
-    "ollama": ((0, 35, 0), "0.35.0"),
-}
-"""First versions without the holes of the server that are published (CVE records, PyPA advisory database, OSV; early November
-2026, not complete). llama.cpp's of rpc-server, fixed in b11865, is left out: nothing rendered here starts that."""
-
-VLLM_NEWEST = ("0.33.0", (580,), "R580 or newer")
-VLLM_LAST_CUDA_12 = ("0.19.1", (525, 60, 13), "CUDA 12 drivers")
-"""The wheel on the index and the driver its CUDA asks for (package metadata of each release; CUDA minor-version rules)."""
-
-BLACKWELL_DRIVER = (570,)
-VLLM_CAPABILITY = (7, 5)
+SHOWN_HOLES = 3
 
 
-def an_engine_is_installed(host: HostFacts) -> Judgement:
-    """At least one, and it says its version."""
-    found = [tool for tool in host.tools if tool.name in ENGINES and tool.path is not None]
-    if not found:
-        return warn(f"no engine found ({', '.join(ENGINES)})", install_lines(host))
-    able = [tool for tool in found if isinstance(tool.version, Known)]
+def an_engine_is_installed(host: HostFacts, references: References) -> Judgement:
+    """At least one, on the PATH or elsewhere, and it says its version."""
+    found = [tool for tool in host.tools if tool.name in PRODUCTS and tool.path is not None]
+    others = [one for one in known(host.engines) or () if one.found is not Found.PATH]
+    if not found and not others:
+        return warn(f"no engine found ({', '.join(PRODUCTS)})", engine_lines(host, references))
+    able = [_named(tool) for tool in found if isinstance(tool.version, Known)]
+    able += [f"{one.name} {one.version.value} ({one.found.value})" for one in others if isinstance(one.version, Known)]
     if able:
-        return ok(", ".join(_named(tool) for tool in able))
-    return unknown(_reason(found[0]), f"{found[0].path}")
+        return ok(", ".join(dict.fromkeys(able)))
+    if found:
+        return unknown(_reason(found[0]), f"{found[0].path}")
+    return unknown(others[0].version if isinstance(others[0].version, Unknown) else Unknown(""), others[0].where)
 
 
 def llama_server_is_the_build_ledgers_were_checked_on(host: HostFacts) -> Judgement | None:
@@ -45,95 +40,159 @@ def llama_server_is_the_build_ledgers_were_checked_on(host: HostFacts) -> Judgem
         return None
     if isinstance(tool.version, Unknown):
         return unknown(tool.version, "llama-server")
-    build = _numbers(tool.version.value)
-    if build is None:
+    build = numbers(tool.version.value)
+    if not build:
         return unknown(Unknown(f"not a build: `{tool.version.value}`"), "llama-server")
     if build != (LLAMA_CPP_BUILD,):
         return warn(f"llama-server {tool.version.value}: memory is computed as b{LLAMA_CPP_BUILD} takes it")
     return ok(f"llama-server {tool.version.value}")
 
 
-def engines_have_no_known_hole(host: HostFacts) -> Judgement | None:
-    """Each is at or after the first version without published holes of its server."""
-    found = [tool for name in SAFE_FROM if (tool := _installed(host, name)) is not None]
-    if not found:
+def engines_have_no_known_hole(host: HostFacts, references: References) -> Judgement | None:
+    """None of the versions found has a published hole of its server."""
+    judgements = [
+        _holes(title, product, reading, references)
+        for title, product, reading in sorted(_versions(host), key=lambda one: one[0])
+    ]
+    if judgements and isinstance(host.engines, Unknown):
+        judgements.append(unknown(host.engines, "engines beside the PATH"))
+    return together(judgements)
+
+
+def _holes(title: str, product: str, reading: Known[str] | Unknown, references: References) -> Judgement:
+    if isinstance(reading, Unknown):
+        return unknown(reading, title)
+    if not numbers(reading.value):
+        return unknown(Unknown(f"not a version: `{reading.value}`"), title)
+    rows = references.advisories.of(product, reading.value)
+    if rows:
+        fixed = references.advisories.safe_from(product, reading.value)
+        more = f" and {len(rows) - SHOWN_HOLES} more" if len(rows) > SHOWN_HOLES else ""
+        worst = "strangers can do harm: " if rows[0].severity is Status.FAIL else ""
+        told = "; ".join(f"{row.ids[0]}, {row.what}" for row in rows[:SHOWN_HOLES])
+        return warn(
+            f"{title} {reading.value} has published security holes ({worst}{told}{more})",
+            f"upgrade it to {fixed} or newer" if fixed else None,
+        )
+    aside = references.advisories.aside(product, reading.value)
+    return ok(f"{title} {reading.value}: none known{_aside(aside)}")
+
+
+def _aside(rows: tuple[Advisory, ...]) -> str:
+    return f" but {rows[0].ids[0]} of its {rows[0].component}, which is never started here" if rows else ""
+
+
+def _versions(host: HostFacts) -> set[tuple[str, str, Known[str] | Unknown]]:
+    """Engines by name, product and version: those on the PATH, and those found elsewhere."""
+    tools = [tool for name in PRODUCTS if (tool := _installed(host, name)) is not None]
+    found: set[tuple[str, str, Known[str] | Unknown]] = {
+        (tool.name, PRODUCTS[tool.name], tool.version) for tool in tools
+    }
+    told = {(product, known(reading)) for _, product, reading in found}
+    for one in known(host.engines) or ():
+        if one.found is not Found.PATH and (one.name, known(one.version)) not in told:
+            found.add((f"{one.name} ({one.where})", one.name, one.version))
+    return found
+
+
+def engines_run_on_this_driver_and_card(host: HostFacts, references: References) -> Judgement | None:
+    """As the matrix has it: code for each card in the build, and a driver that is new enough for its CUDA."""
+    cards, driver = cards_of(host), known(host.nvidia.driver)
+    versions = [
+        (title, product, reading) for title, product, reading in sorted(_versions(host), key=lambda one: one[0])
+    ]
+    if not cards or not versions:
         return None
-    old: list[str] = []
-    unsure: list[Judgement] = []
-    for tool in found:
-        numbers = _numbers(known(tool.version) or "")
-        least, text = SAFE_FROM[tool.name]
-        if numbers is None:
-            unsure.append(unknown(_reason(tool), tool.name))
-        elif numbers < least:
-            old.append(f"{_named(tool)} has published security holes, fixed in {text}")
-    if old:
-        return warn("; ".join(old))
-    return unsure[0] if unsure else ok("no published hole is known of the versions found")
+    if isinstance(host.nvidia.driver, Unknown) or driver is None:
+        return unknown(Unknown("the driver's version is not known"), "engines")
+    judgements: list[Judgement] = []
+    for title, product, reading in versions:
+        if isinstance(reading, Unknown):
+            judgements.append(unknown(reading, title))
+            continue
+        said = judge(references.matrix, EngineName(product), reading.value, driver=driver.version, cards=cards)
+        bad = [one for one in said if one.status is Status.FAIL]
+        judgements += [warn(one.message, one.fix) for one in bad] or [ok(f"{title} {reading.value}")]
+    if isinstance(host.engines, Unknown):
+        judgements.append(unknown(host.engines, "engines beside the PATH"))
+    unsure = [card.name for card in cards if card.capability is None]
+    if unsure:
+        judgements.append(unknown(Unknown("its compute capability is not known"), unsure[0]))
+    return together(judgements)
 
 
-def install_lines(host: HostFacts) -> str:
-    """Commands that install an engine here: llama.cpp for this system and card, and vLLM where driver and card allow it."""
-    if host.nvidia.state.is_fault():
-        return "first see to the driver (GPU001): which engine to install depends on the card"
-    lines = list(_llama_cpp_lines(host))
-    vllm = _vllm_version(host)
-    if vllm is not None:
-        wheel, drivers = vllm
-        lines += [
-            f"# vLLM, the wheel for {drivers}:",
-            "python3 -m venv /opt/vllm",
-            f"/opt/vllm/bin/pip install vllm=={wheel}",
-            "ln -s /opt/vllm/bin/vllm /usr/local/bin/vllm",
-        ]
-    return "\n".join(lines)
+def engines_have_code_for_cards(host: HostFacts) -> Judgement | None:
+    """A llama.cpp or Ollama on a host with cards has a backend for them: without one it runs on the CPU, without a word."""
+    engines = [
+        one for one in known(host.engines) or () if one.name in ("llama.cpp", "ollama") and one.found is not Found.IMAGE
+    ]
+    wanted = _wanted_backends(host)
+    if not wanted or not engines:
+        return None
+    return together([_backend(one, wanted) for one in engines])
 
 
-def _llama_cpp_lines(host: HostFacts) -> tuple[str, ...]:
-    """Debian has llama.cpp as a package from forky on; elsewhere it is built, for the cards that are here."""
-    system = host.system
-    if system.os_id == "debian" and not host.nvidia.gpus and _is_forky(system.os_version, system.os_name):
-        return ("# llama.cpp for the CPU:", "apt-get install llama.cpp-tools")
-    cards = ("-DGGML_CUDA=ON ", "CUDA (needs the CUDA toolkit's nvcc)") if host.nvidia.gpus else ("", "the CPU")
-    threads = host.cpu.value.threads if isinstance(host.cpu, Known) else 2
-    return (
-        f"# llama.cpp for {cards[1]}:",
-        "apt-get install git build-essential cmake",
-        f"git clone --depth 1 --branch b{LLAMA_CPP_BUILD} https://github.com/ggml-org/llama.cpp",
-        # one file without libraries of its own, so that it can be copied to where the unit finds it
-        f"cmake -S llama.cpp -B llama.cpp/build {cards[0]}-DBUILD_SHARED_LIBS=OFF",
-        f"cmake --build llama.cpp/build --target llama-server -j {threads}",
-        "install llama.cpp/build/bin/llama-server /usr/local/bin/",
+def _backend(engine: FoundEngine, wanted: tuple[str, ...]) -> Judgement:
+    if isinstance(engine.backends, Unknown):
+        return unknown(engine.backends, engine.where)
+    have = engine.backends.value
+    if not have:
+        return unknown(Unknown("its files do not tell"), f"backends of {engine.where}")
+    able = [name for name in have if name in wanted]
+    if able:
+        return ok(f"{engine.where} has {', '.join(able)}")
+    return warn(
+        f"{engine.where} has no code for the cards here ({', '.join(have)} only): it runs on the CPU, without a word",
+        f"install a build with {wanted[0]}: `cmake … -DGGML_{'CUDA' if wanted[0] == 'cuda' else wanted[0].upper()}=ON`",
     )
 
 
-def _is_forky(os_version: str, os_name: str) -> bool:
-    numbers = version(os_version)
-    return "forky" in os_name or (numbers is not None and numbers >= (14,))
+def _wanted_backends(host: HostFacts) -> tuple[str, ...]:
+    if host.nvidia.state is NvidiaState.READY:
+        return ("cuda", "vulkan")
+    if any(gpu.vendor == "amd" for gpu in known(host.other_gpus) or ()):
+        return ("rocm", "hip", "vulkan")
+    return ()
 
 
-def _vllm_version(host: HostFacts) -> tuple[str, str] | None:
-    """The newest wheel for this driver and all of its cards, and which drivers that is for; None where none runs."""
-    driver = known(host.nvidia.driver)
-    have = version(driver.version) if driver is not None else None
-    capabilities = [version(known(gpu.compute_capability) or "") for gpu in host.nvidia.gpus]
-    if have is None or not capabilities or any(one is None or one < VLLM_CAPABILITY for one in capabilities):
+def a_python_can_hold_vllm(host: HostFacts, references: References) -> Judgement | None:
+    """Where a card could serve with vLLM: a Python of its wheels, that can make virtual environments."""
+    if host.nvidia.state is not NvidiaState.READY:
         return None
-    for wheel, least, drivers in (VLLM_NEWEST, VLLM_LAST_CUDA_12):
-        if have >= least:
-            is_blackwell = any(one is not None and one >= (10, 0) for one in capabilities)
-            return None if is_blackwell and have < BLACKWELL_DRIVER else (wheel, drivers)
-    return None
+    if isinstance(host.pythons, Unknown):
+        return unknown(host.pythons, "Python")
+    rows = references.matrix.builds_of(EngineName.VLLM)
+    floor, _, ceiling = (rows[0].python or "").partition("-")
+    if not numbers(floor):
+        return unknown(Unknown("the engine matrix names none"), "Python of vLLM")
+    fitting = [
+        one
+        for one in host.pythons.value
+        if (have := _version(one)[:2]) >= numbers(floor) and (not numbers(ceiling) or have <= numbers(ceiling))
+    ]
+    able = [one for one in fitting if known(one.venv)]
+    if able:
+        return ok(f"{able[0].path}, Python {'.'.join(map(str, _version(able[0])))}")
+    unsaid = next((one for one in host.pythons.value if isinstance(one.version, Unknown)), None)
+    if not fitting and unsaid is not None:
+        return unknown(Unknown("it does not say its version"), unsaid.path)
+    if any(isinstance(one.venv, Unknown) for one in fitting):
+        return unknown(Unknown("it is not known whether it can make virtual environments"), fitting[0].path)
+    if fitting:
+        return warn(f"{fitting[0].path} cannot make virtual environments", "apt-get install python3-venv")
+    return warn(
+        f"no Python {rows[0].python} for {TITLES[EngineName.VLLM]}'s wheels",
+        "`apt-get install python3.12-venv`, or run vLLM from its image",
+    )
+
+
+def _version(python: Python) -> tuple[int, ...]:
+    text = known(python.version)
+    return numbers(text or "")
 
 
 def _installed(host: HostFacts, name: str) -> Tool | None:
     return next((tool for tool in host.tools if tool.name == name and tool.path is not None), None)
-
-
-def _numbers(text: str) -> tuple[int, ...] | None:
-    """`b11669` or `0.33.0` as numbers; what follows them (`0.33.0+cu129`, `0.5.23rc1`) is left out."""
-    plain = text.removeprefix("b").split("+", 1)[0].split("rc", 1)[0]
-    return version(plain)
 
 
 def _named(tool: Tool) -> str:
@@ -149,9 +208,10 @@ CHECKS = (
     Check(
         code="ENG001",
         title="An engine is installed",
-        judge=an_engine_is_installed,
+        lookup=an_engine_is_installed,
         why="A deployment starts an engine that is on the host, or a container image that brings one.",
         fix="install llama.cpp or vLLM, or render with `--target compose`",
+        source="systemd.exec(5): a unit starts what is installed",
     ),
     Check(
         code="ENG002",
@@ -159,12 +219,38 @@ CHECKS = (
         judge=llama_server_is_the_build_ledgers_were_checked_on,
         why="Buffer sizes change between builds; a plan's bytes hold for the build it names.",
         fix=f"install build b{LLAMA_CPP_BUILD}, or leave a reserve: `limits: {{gpu_memory_reserve: 1GiB}}`",
+        source="measured on llama-server b11669 (docs/accuracy.md)",
     ),
     Check(
         code="ENG003",
         title="The engines have no published security hole",
-        judge=engines_have_no_known_hole,
-        why="An engine reads what strangers send. As of early November 2026, from public advisories, not complete.",
+        lookup=engines_have_no_known_hole,
+        why="An engine reads what strangers send. The list is dated and not complete: `llmops doctor` says how old it is.",
         fix="upgrade the engine",
+        source="the advisories' own sources: CVE records, PyPA advisory database, OSV",
+    ),
+    Check(
+        code="ENG004",
+        title="The engines run on this driver and these cards",
+        lookup=engines_run_on_this_driver_and_card,
+        why="A wheel is built on one CUDA, which needs a certain driver, and has machine code for certain cards only.",
+        fix="install the version that the matrix allows here",
+        source="the engine matrix: package metadata and machine code of each release",
+    ),
+    Check(
+        code="ENG005",
+        title="The engines have code for the cards",
+        judge=engines_have_code_for_cards,
+        why="llama.cpp and Ollama fall back to the CPU without an error; only the speed tells.",
+        fix="install a build for the cards that are here",
+        source="llama.cpp, docs/build.md: backends are libraries beside the program",
+    ),
+    Check(
+        code="ENG006",
+        title="A Python for vLLM is there",
+        lookup=a_python_can_hold_vllm,
+        why="vLLM's wheels are for certain Pythons; in a virtual environment of its own no other package changes its libraries.",
+        fix="apt-get install python3-venv",
+        source="the engine matrix: Requires-Python of each release",
     ),
 )

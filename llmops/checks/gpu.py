@@ -2,9 +2,14 @@
 
 from collections.abc import Callable
 
-from llmops.checks.check import Check, Judgement, fail, ok, unknown, warn
+from llmops.checks.check import Check, Judgement, fail, ok, together, unknown, warn
+from llmops.domain.engine import EngineName
+from llmops.domain.engine_matrix import Card
+from llmops.domain.engine_verdicts import build_for
+from llmops.domain.finding import Status
 from llmops.domain.host import Gpu, HostFacts, Nvidia
 from llmops.domain.reading import Known, Unknown, known
+from llmops.domain.references import References
 from llmops.domain.units import GIB, size_text
 
 TAKEN_BYTES = 1 * GIB
@@ -12,10 +17,6 @@ TAKEN_BYTES = 1 * GIB
 
 HOT_CELSIUS = 85
 """Data-centre and desktop cards slow down at 85 to 95 °C; idle and well cooled they stay far below."""
-
-LEAST_CAPABILITY = (5, 0)
-VLLM_CAPABILITY = (7, 5)
-"""Builds of llama.cpp for CUDA 12 begin at 5.0; vLLM's wheels from 0.20 on at 7.5 (architectures in their binaries)."""
 
 
 def every_card_answers(host: HostFacts) -> Judgement | None:
@@ -42,7 +43,7 @@ def memory_of_every_card_is_known(host: HostFacts) -> Judgement | None:
         shared = " shared with the host" if gpu.unified_memory else ""
         return ok(f"{label(gpu)} {size_text(gpu.memory_bytes.value)}{shared}")
 
-    return _worst(host, judge, where=lambda gpu: not _is_unusable_mig(gpu))
+    return each_card(host, judge, where=lambda gpu: not _is_unusable_mig(gpu))
 
 
 def mig_leaves_something_to_use(host: HostFacts) -> Judgement | None:
@@ -61,7 +62,7 @@ def mig_leaves_something_to_use(host: HostFacts) -> Judgement | None:
             )
         return warn(f"{label(gpu)} is a MIG instance: a process sees one of them, and none can be joined")
 
-    return _worst(host, judge)
+    return each_card(host, judge)
 
 
 def memory_is_not_taken_by_others(host: HostFacts) -> Judgement | None:
@@ -78,7 +79,7 @@ def memory_is_not_taken_by_others(host: HostFacts) -> Judgement | None:
         who = ", ".join(f"{one.name or 'a process'} (pid {one.pid})" for one in known(gpu.processes) or ())
         return warn(f"{label(gpu)}: {size_text(used)} is in use{' by ' + who if who else ''}")
 
-    return _worst(host, judge, where=lambda gpu: not gpu.unified_memory and not _is_unusable_mig(gpu))
+    return each_card(host, judge, where=lambda gpu: not gpu.unified_memory and not _is_unusable_mig(gpu))
 
 
 def cards_are_not_hot(host: HostFacts) -> Judgement | None:
@@ -90,7 +91,7 @@ def cards_are_not_hot(host: HostFacts) -> Judgement | None:
         celsius = gpu.temperature_celsius.value
         return (warn if celsius >= HOT_CELSIUS else ok)(f"{label(gpu)} at {celsius} °C")
 
-    return _worst(host, judge)
+    return each_card(host, judge)
 
 
 def memory_has_no_uncorrected_errors(host: HostFacts) -> Judgement | None:
@@ -102,7 +103,7 @@ def memory_has_no_uncorrected_errors(host: HostFacts) -> Judgement | None:
         count = gpu.ecc_errors.value
         return fail(f"{label(gpu)}: {count} uncorrected memory errors") if count else ok(f"{label(gpu)} none")
 
-    return _worst(host, judge)
+    return each_card(host, judge)
 
 
 def no_memory_row_is_bad(host: HostFacts) -> Judgement | None:
@@ -117,27 +118,31 @@ def no_memory_row_is_bad(host: HostFacts) -> Judgement | None:
             return warn(f"{label(gpu)}: a bad memory row waits for a reset to be replaced")
         return ok(f"{label(gpu)} none")
 
-    return _worst(host, judge)
+    return each_card(host, judge)
 
 
-def engines_know_the_cards(host: HostFacts) -> Judgement | None:
-    """Compute capability 7.5 or newer."""
+def engines_know_the_cards(host: HostFacts, references: References) -> Judgement | None:
+    """The newest vLLM, and a llama.cpp built for CUDA, have code for each."""
+    matrix = references.matrix
 
     def judge(gpu: Gpu) -> Judgement:
         if isinstance(gpu.compute_capability, Unknown):
             return unknown(gpu.compute_capability, label(gpu))
-        pair = version(gpu.compute_capability.value)
-        if pair is None:
-            return unknown(Unknown(f"not a compute capability: `{gpu.compute_capability.value}`"), label(gpu))
-        if pair < LEAST_CAPABILITY:
-            return warn(
-                f"{label(gpu)} has compute capability {gpu.compute_capability.value}: no current engine runs on it"
-            )
-        if pair < VLLM_CAPABILITY:
-            return warn(f"{label(gpu)} has compute capability {gpu.compute_capability.value}: llama.cpp only, not vLLM")
-        return ok(f"{label(gpu)} {gpu.compute_capability.value}")
+        text = gpu.compute_capability.value
+        if version(text) is None:
+            return unknown(Unknown(f"not a compute capability: `{text}`"), label(gpu))
+        cards = (Card(label(gpu), text),)
+        if build_for(matrix, EngineName.LLAMA_CPP, driver=None, cards=cards) is None:
+            return warn(f"{label(gpu)} has compute capability {text}: no current engine runs on it")
+        newest = build_for(matrix, EngineName.VLLM, driver=None, cards=cards)
+        last = matrix.builds_of(EngineName.VLLM)[0].newest
+        if newest is None:
+            return warn(f"{label(gpu)} has compute capability {text}: llama.cpp only, not vLLM")
+        if newest.newest != last:
+            return warn(f"{label(gpu)} has compute capability {text}: llama.cpp, and vLLM up to {newest.newest} only")
+        return ok(f"{label(gpu)} {text}")
 
-    return _worst(host, judge)
+    return each_card(host, judge)
 
 
 def the_kernel_agrees_with_nvml(host: HostFacts) -> Judgement | None:
@@ -186,19 +191,12 @@ def _is_unusable_mig(gpu: Gpu) -> bool:
     return isinstance(gpu.mig_enabled, Known) and gpu.mig_enabled.value and not gpu.is_mig_instance
 
 
-def _worst(
-    host: HostFacts, judge: Callable[[Gpu], Judgement], *, where: Callable[[Gpu], bool] = lambda _: True
+def each_card(
+    host: HostFacts, judge: Callable[[Gpu], Judgement | None], *, where: Callable[[Gpu], bool] = lambda _: True
 ) -> Judgement | None:
     """The worst of what `judge` says of each card that answers, in the words of all equally bad ones; None without a card."""
     answers = [judge(gpu) for gpu in host.nvidia.gpus if gpu.fault is None and where(gpu)]
-    if not answers:
-        return None
-    worst = next(
-        status for status in ("fail", "warn", "skip", "ok") if any(answer.status == status for answer in answers)
-    )
-    same = [answer for answer in answers if answer.status == worst]
-    messages = list(dict.fromkeys(answer.message for answer in same))
-    return Judgement(status=same[0].status, message="; ".join(messages), fix=same[0].fix)
+    return together([answer for answer in answers if answer is not None])
 
 
 CHECKS = (
@@ -209,6 +207,8 @@ CHECKS = (
         why="A card that fell off the bus or waits for a reset takes down the engine that is told to use it.",
         fix="`dmesg | grep -i xid`, then reset the card or reboot",
         decides=True,
+        source="nvml.h, NVML_ERROR_GPU_IS_LOST, NVML_ERROR_RESET_REQUIRED",
+        worst=Status.FAIL,
     ),
     Check(
         code="GPU003",
@@ -217,6 +217,7 @@ CHECKS = (
         why="Nothing can be planned for a card whose memory cannot be read.",
         fix="nvidia-smi --query-gpu=index,name,memory.total,memory.free --format=csv",
         decides=True,
+        source="nvml.h, nvmlDeviceGetMemoryInfo",
     ),
     Check(
         code="GPU004",
@@ -225,6 +226,8 @@ CHECKS = (
         why="With MIG on, a process sees one instance and its memory; with no instance, no card at all.",
         fix="plan for one instance (`--gpu <its memory>`), or switch MIG off: `nvidia-smi -i N -mig 0`",
         decides=True,
+        source="NVIDIA MIG user guide",
+        worst=Status.FAIL,
     ),
     Check(
         code="GPU005",
@@ -232,6 +235,7 @@ CHECKS = (
         judge=memory_is_not_taken_by_others,
         why="`plan` counts on what is free now; a model that is loaded beside another fits until the other grows.",
         fix="stop the other program, or plan with what is free: `nvidia-smi` lists who holds it",
+        source="vLLM 0.33, v1/worker/utils.py request_memory; llama.cpp, cudaMemGetInfo",
     ),
     Check(
         code="GPU006",
@@ -239,6 +243,7 @@ CHECKS = (
         judge=cards_are_not_hot,
         why="Near their limit cards slow down; the speeds of a plan do not hold then.",
         fix="see to the airflow, or lower the power limit: `nvidia-smi -i N -pl WATTS`",
+        source="nvml.h, NVML_TEMPERATURE_THRESHOLD_SLOWDOWN; 85 °C where the card names none",
     ),
     Check(
         code="GPU007",
@@ -246,6 +251,8 @@ CHECKS = (
         judge=memory_has_no_uncorrected_errors,
         why="An uncorrected error ends the engine's process; a growing count announces a failing board.",
         fix="reset the card (`nvidia-smi --gpu-reset -i N`) or reboot; have it replaced when the count grows again",
+        source="nvml.h, NVML_MEMORY_ERROR_TYPE_UNCORRECTED; NVIDIA GPU memory error management",
+        worst=Status.FAIL,
     ),
     Check(
         code="GPU009",
@@ -253,6 +260,7 @@ CHECKS = (
         judge=the_kernel_agrees_with_nvml,
         why="A version that differs will be a mismatch after the next restart; a card NVML does not show cannot be used.",
         fix="reboot, then `llmops doctor`",
+        source="/sys/module/nvidia/version, /sys/bus/pci/devices",
     ),
     Check(
         code="GPU010",
@@ -260,12 +268,15 @@ CHECKS = (
         judge=no_memory_row_is_bad,
         why="Bad rows are replaced by spare ones at the next reset; when none is left, errors stay.",
         fix="reset the card when nothing runs on it: `nvidia-smi --gpu-reset -i N`",
+        source="NVIDIA GPU memory error management, row remapping",
+        worst=Status.FAIL,
     ),
     Check(
         code="GPU011",
         title="Engines know the cards' compute capability",
-        judge=engines_know_the_cards,
+        lookup=engines_know_the_cards,
         why="Engines ship code for certain generations of cards only, and fail at the first kernel on others.",
         fix="choose an engine that has the card: `llmops plan MODEL --engine llama.cpp`",
+        source="the engine matrix: machine code in the wheels",
     ),
 )

@@ -1,6 +1,7 @@
 """MEM: host memory, its limit, and where pages go when it is short."""
 
 from llmops.checks.check import Check, Judgement, fail, ok, unknown, warn
+from llmops.domain.finding import Status
 from llmops.domain.host import HostFacts, Memory, SwapKind
 from llmops.domain.reading import Unknown
 from llmops.domain.units import GIB, size_text
@@ -88,6 +89,8 @@ CHECKS = (
         why="Weights pass through host memory also where a card serves them, and the engine needs some for itself.",
         fix="stop what uses memory (`ps aux --sort -rss | head`), or take a larger host",
         decides=True,
+        source="the catalogue: its smallest model",
+        worst=Status.FAIL,
     ),
     Check(
         code="MEM002",
@@ -97,6 +100,7 @@ CHECKS = (
         "its own limits, not by this shell's.",
         fix="lift the limit (`docker run --memory`, `MemoryMax=` of the slice), or plan with what it leaves",
         decides=True,
+        source="Linux, Documentation/admin-guide/cgroup-v2.rst, memory.max",
     ),
     Check(
         code="MEM003",
@@ -104,6 +108,7 @@ CHECKS = (
         judge=swap_is_not_in_use,
         why="Memory was short once; with a model loaded it will be again, and an engine that is swapped out answers in minutes.",
         fix="find what needs the memory: `ps aux --sort -rss | head`",
+        source="Linux, Documentation/admin-guide/sysctl/vm.rst; proc_swaps(5)",
     ),
     Check(
         code="MEM004",
@@ -112,5 +117,6 @@ CHECKS = (
         why="Weights or KV cache paged to a disk make each token wait for it. zram holds pages in memory and is "
         "harmless. Card memory is never swapped.",
         fix="use zram (`apt-get install systemd-zram-generator`), or give engine units `MemorySwapMax=0`",
+        source="Linux, Documentation/admin-guide/blockdev/zram.rst; systemd.resource-control(5), MemorySwapMax=",
     ),
 )

@@ -32,6 +32,7 @@ CHECKS = (
         judge=port_is_free(EDGE_PORT),
         why="nginx listens there unless the profile says otherwise. It may be an earlier deployment of llmops.",
         fix="see who it is (`ss -ltnp 'sport = :8443'`), or set `serve.listen` in llmops.yaml",
+        source="bind(2), EADDRINUSE",
     ),
     Check(
         code="NET002",
@@ -39,5 +40,6 @@ CHECKS = (
         judge=port_is_free(ENGINE_PORT),
         why="Two programs cannot listen on one port: the second to start fails.",
         fix="see who it is: `ss -ltnp 'sport = :8080'`",
+        source="bind(2), EADDRINUSE",
     ),
 )

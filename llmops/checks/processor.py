@@ -2,7 +2,7 @@
 
 from llmops.checks.check import Check, Judgement, ok, unknown, warn
 from llmops.domain.host import HostFacts, NvidiaState
-from llmops.domain.reading import Unknown
+from llmops.domain.reading import Unknown, known
 
 WANTED = {"x86_64": ("avx2", "fma", "f16c"), "aarch64": ("asimd", "asimddp")}
 """Without these llama.cpp's CPU backend falls to scalar or SSE code (ggml/src/ggml-cpu)."""
@@ -53,6 +53,27 @@ def every_thread_may_be_used(host: HostFacts) -> Judgement:
     return ok(f"{threads} threads, no limit on their time")
 
 
+def every_core_may_be_used(host: HostFacts) -> Judgement:
+    """The threads that are usable reach every physical core: that many compute fastest, a second thread of a core only waits."""
+    if isinstance(host.cpu, Unknown):
+        return unknown(host.cpu, "processor")
+    cpu = host.cpu.value
+    if isinstance(cpu.physical_cores, Unknown):
+        return unknown(cpu.physical_cores, "physical cores")
+    cores = cpu.physical_cores.value
+    if cpu.threads < cores:
+        return warn(
+            f"this process may use {cpu.threads} threads of {cores} cores (affinity or cpuset)",
+            f"start engines with `--threads {cpu.threads}`, or lift the restriction: `taskset -pc $$`, `AllowedCPUs=`",
+        )
+    nodes = known(cpu.numa_nodes) or 1
+    if nodes > 1 and host.nvidia.state is NvidiaState.READY:
+        where = next((node for gpu in host.nvidia.gpus if (node := known(gpu.numa_node)) is not None), None)
+        at = f"; the first card is at node {where}: bind there" if where is not None else ""
+        return ok(f"{cores} cores on {nodes} nodes: `--threads {max(1, cores // nodes)}` on one node{at}")
+    return ok(f"{cores} cores: `--threads {cores}`")
+
+
 CHECKS = (
     Check(
         code="CPU001",
@@ -60,6 +81,7 @@ CHECKS = (
         judge=vector_extensions_are_there,
         why="Layers on the CPU use them. Some virtual machines hide them although the processor has them.",
         fix="in a virtual machine choose the host's CPU model (`host-passthrough`); else plan for a card",
+        source="llama.cpp, ggml/src/ggml-cpu/CMakeLists.txt",
     ),
     Check(
         code="CPU002",
@@ -67,6 +89,7 @@ CHECKS = (
         judge=memory_is_near_every_core,
         why="Weights are read once per token; from another socket's memory that is markedly slower.",
         fix="bind the engine to one node: `numactl --cpunodebind=0 --membind=0`, or llama.cpp's `--numa distribute`",
+        source="llama.cpp, --numa; Linux, Documentation/admin-guide/mm/numa_memory_policy.rst",
     ),
     Check(
         code="CPU003",
@@ -74,5 +97,15 @@ CHECKS = (
         judge=every_thread_may_be_used,
         why="An engine starts as many threads as it sees; where their time is limited they wait for each other at every layer.",
         fix="set the engine's threads to what is granted, or lift the limit",
+        source="Linux, Documentation/admin-guide/cgroup-v2.rst, cpu.max",
+    ),
+    Check(
+        code="CPU004",
+        title="Every physical core may be used",
+        judge=every_core_may_be_used,
+        why="Layers on the CPU run fastest with one thread a physical core, on the node their weights lie on. OMP_NUM_THREADS "
+        "does not set llama.cpp's threads; `--threads` does.",
+        fix="lift the affinity, or set `--threads` to what is there",
+        source="llama.cpp, --threads; sched_getaffinity(2)",
     ),
 )

@@ -2,10 +2,28 @@
 
 from collections.abc import Sequence
 
-from llmops.checks import consumers, disk, driver, engines, gpu, memory, network, processor, system
-from llmops.checks.check import Check
+from llmops.checks import (
+    consumers,
+    containers,
+    disk,
+    driver,
+    driver_files,
+    engines,
+    gpu,
+    health,
+    links,
+    memory,
+    memory_tuning,
+    network,
+    other_cards,
+    processor,
+    surroundings,
+    system,
+)
+from llmops.checks.check import Check, Judgement
 from llmops.domain.finding import Finding, Status
 from llmops.domain.host import HostFacts, Verdict
+from llmops.domain.references import References
 
 FAMILIES = {
     "SYS": "operating system",
@@ -13,18 +31,23 @@ FAMILIES = {
     "MEM": "memory",
     "DSK": "disks",
     "GPU": "cards and driver",
+    "CUD": "CUDA beside the driver",
+    "CTR": "containers and cards",
     "ENG": "engines",
     "CON": "programs that read rendered files",
-    "NET": "ports",
+    "NET": "ports, hub and proxies",
+    "EXP": "what strangers reach",
+    "DAT": "rows that checks rest on",
 }
+
+FILES = (
+    system, surroundings, processor, memory, memory_tuning, disk, driver, driver_files, gpu, health, links, other_cards,
+    containers, engines, consumers, network,
+)  # fmt: skip
 
 CHECKS: tuple[Check, ...] = tuple(
     sorted(
-        (
-            check
-            for family in (system, processor, memory, disk, driver, gpu, engines, consumers, network)
-            for check in family.CHECKS
-        ),
+        (check for family in FILES for check in family.CHECKS),
         key=lambda check: (list(FAMILIES).index(check.code[:3]), check.code),
     )
 )
@@ -40,13 +63,25 @@ def selected(*, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple
     )
 
 
-def judge(facts: HostFacts, *, select: Sequence[str] = (), ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
+def judge(
+    facts: HostFacts, references: References, *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> tuple[Finding, ...]:
     """One finding per check that applies to this host, in the order of the table."""
+    return findings_of(judgements(facts, references, select=select, ignore=ignore))
+
+
+def judgements(
+    facts: HostFacts, references: References, *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> tuple[tuple[Check, Judgement], ...]:
+    """What each check that applies says, in the order of the table."""
+    asked = [(check, check.ask(facts, references)) for check in selected(select=select, ignore=ignore)]
+    return tuple((check, judgement) for check, judgement in asked if judgement is not None)
+
+
+def findings_of(answers: Sequence[tuple[Check, Judgement]]) -> tuple[Finding, ...]:
+    """The answers for people and programs."""
     findings: list[Finding] = []
-    for check in selected(select=select, ignore=ignore):
-        judgement = check.judge(facts)
-        if judgement is None:
-            continue
+    for check, judgement in answers:
         # the general fix is for what is wrong; where nothing is known, the reason in the message says what to do
         general = check.fix if judgement.status in (Status.WARN, Status.FAIL) else None
         fix = judgement.fix or general

@@ -90,6 +90,7 @@ CHECKS = (
         why="Units, proxies and compose files are checked with the programs of Debian 12. Ubuntu and newer Debian are served by "
         "version, untested.",
         fix="read the diff of `llmops render` with care, and run the checks it prints",
+        source="each target's own checker, run on Debian 12 (tests)",
     ),
     Check(
         code="SYS002",
@@ -97,6 +98,7 @@ CHECKS = (
         judge=python_is_new_enough,
         why="llmops itself needs it.",
         fix="apt-get install python3.11 python3.11-venv",
+        source="pyproject.toml, requires-python",
     ),
     Check(
         code="SYS003",
@@ -104,6 +106,7 @@ CHECKS = (
         judge=systemd_runs_the_host,
         why="A rendered deployment is a hardened systemd unit with credentials. Without it, the compose target remains.",
         fix="apply on a host that is booted with systemd, or render with `--target compose`",
+        source="systemd NEWS: LoadCredential= since 247, encrypted since 250",
     ),
     Check(
         code="SYS004",
@@ -111,6 +114,7 @@ CHECKS = (
         judge=what_is_seen_is_the_host_itself,
         why="In a container, memory limits, cards, disks and ports are those it was given; a deployment belongs on the host.",
         fix="run `llmops doctor` on the host too, or carry its facts: `llmops doctor --json > facts.json`",
+        source="systemd, src/basic/virt.c; Linux, namespaces(7)",
     ),
     Check(
         code="SYS005",
@@ -118,6 +122,7 @@ CHECKS = (
         judge=glibc_fits_prebuilt_engines,
         why="Engine wheels and binaries are linked against glibc 2.28 or newer; with an older one, or musl, they do not start.",
         fix="run the engine from its container image, or build it here",
+        source="names of the wheels of vLLM 0.22 to 0.33 (manylinux_2_28)",
     ),
     Check(
         code="SYS006",
@@ -125,5 +130,6 @@ CHECKS = (
         judge=changes_can_be_applied,
         why="Units, users and files under /etc need root. Sizing, pulling and `render --out` do not.",
         fix="sudo llmops doctor",
+        source="systemd.unit(5), sysusers.d(5)",
     ),
 )

@@ -11,6 +11,7 @@ import typer
 
 from llmops.checks import CHECKS, Check, judge, selected, verdict
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.references import references
 from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.host import HostFacts
@@ -20,7 +21,7 @@ from llmops.views.doctor import Detail, show_doctor
 from llmops.views.screen import Screen, Tone
 
 SCOPE = (
-    "Not looked at: how fast the disks read, whether the model hub can be reached, the kernel's log (Xid errors), PCIe links, "
+    "Not looked at: whether the model hub can be reached, the kernel's log (Xid errors), PCIe links, "
     "clocks and power limits, cards of other makers than NVIDIA."
 )
 """What this depth leaves out: a good verdict says nothing of it."""
@@ -28,12 +29,18 @@ SCOPE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """As given on the command line. `disks` empty: the store and the current directory."""
+    """As given on the command line. `disks` empty: the store and the current directory. `quick`: no disk is measured.
+
+    `full`: with serial numbers.
+    """
 
     facts: str | None = None
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     disks: tuple[str, ...] = ()
+    quick: bool = False
+    quiet: bool = False
+    full: bool = False
     all_findings: bool = False
 
 
@@ -41,7 +48,8 @@ def run(options: Options, *, runner: Runner, environment: Mapping[str, str] = os
     """Facts of this host or of a document, judged."""
     _refuse_unknown_prefixes((*options.select, *options.ignore))
     facts = _facts(options, runner, environment)
-    findings = judge(facts, select=options.select, ignore=options.ignore)
+    rows = references(environment)
+    findings = judge(facts, rows, select=options.select, ignore=options.ignore)
     ready = verdict(findings)
     result: dict[str, Json] = {"verdict": ready.value, "facts": dump(facts), "scope": SCOPE}
 
@@ -93,6 +101,15 @@ def command(
             "--disk", metavar="PATH", help="Look at this path's disk; repeatable. Default: store, current directory."
         ),
     ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure no disk: that takes 4 s for each.", envvar="LLMOPS_DOCTOR_QUICK")
+    ] = False,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Read serial numbers of the cards, too: for your own inventory.", envvar="LLMOPS_DOCTOR_FULL"
+        ),
+    ] = False,
     select: Annotated[
         list[str] | None,
         typer.Option("--select", metavar="PREFIX", help="Only checks whose code begins so, such as GPU; repeatable."),
@@ -124,6 +141,9 @@ def command(
         select=_prefixes(select),
         ignore=_prefixes(ignore),
         disks=tuple(disk or ()),
+        quick=quick,
+        quiet=quiet,
+        full=full,
         all_findings=verbose,
     )
     if list_checks and explain is not None:
@@ -137,14 +157,32 @@ def command(
 
 def _facts(options: Options, runner: Runner, environment: Mapping[str, str]) -> HostFacts:
     if options.facts is None:
-        from llmops.probe import examine
-
-        return examine(runner=runner, disk_paths=_disk_paths(options, environment), environment=environment)
+        return _this_host(options, runner, environment)
     if options.disks:
         raise WrongUsage("`--disk` asks this host, `--facts` another", hint="leave out one of them")
     from llmops.cli.hardware import facts_of
 
     return facts_of(options.facts)
+
+
+def _this_host(options: Options, runner: Runner, environment: Mapping[str, str]) -> HostFacts:
+    from llmops.probe import examine
+    from llmops.probe.disk_speeds import QUICK
+    from llmops.views.measuring import show_measuring
+    from llmops.views.waiting import show_waiting
+
+    with (
+        show_measuring(sys.stderr, environment, quiet=options.quiet or options.quick) as told,
+        show_waiting(sys.stderr, environment, quiet=options.quiet) as waiting,
+    ):
+        return examine(
+            runner=runner,
+            disk_paths=_disk_paths(options, environment),
+            environment=environment,
+            speed=QUICK if options.quick else told,
+            waiting=waiting,
+            full=options.full,
+        )
 
 
 def _disk_paths(options: Options, environment: Mapping[str, str]) -> tuple[Path, ...]:

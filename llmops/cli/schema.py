@@ -9,10 +9,12 @@ import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOption, give
 from llmops.cli.app import COMMANDS
+from llmops.domain.advisories import Advisories
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.changes import Action
 from llmops.domain.drift import Drift, UnitState
 from llmops.domain.engine import EngineSettings
+from llmops.domain.engine_matrix import EngineMatrix
 from llmops.domain.errors import Exit, WrongUsage
 from llmops.domain.explained import GivenFlag
 from llmops.domain.finding import Finding, Where
@@ -26,7 +28,13 @@ from llmops.domain.records import dataclass
 from llmops.domain.wide import GpuFor, ModelFor
 from llmops.formats.profile import nearest
 
-FILES: dict[str, type[object]] = {"profile": Profile, "lock": Lock, "facts": HostFacts}
+FILES: dict[str, type[object]] = {
+    "profile": Profile,
+    "lock": Lock,
+    "facts": HostFacts,
+    "advisories": Advisories,
+    "engines": EngineMatrix,
+}
 
 Part = str | type[object] | UnionType | tuple[str, ...] | list["Part"] | dict[str, "Part"]
 """A schema in short: a JSON type's name, a domain type, the words allowed, a list of one part, or an open table."""
@@ -121,7 +129,7 @@ def run(options: Options) -> Answer:
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="profile, lock, facts, or a command's name.")],
+    name: Annotated[str, typer.Argument(help="profile, lock, facts, engines, advisories, or a command's name.")],
     *,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -10,10 +10,14 @@ from llmops.domain.forms import FormError, load
 FILE = "catalogue/engines.json"
 
 
-def engine_matrix(text: str) -> EngineMatrix:
-    """The rows of `engines.json`."""
+def engine_matrix(text: str, *, file: str = FILE) -> EngineMatrix:
+    """The rows of `engines.json`, shipped or the host's own."""
     try:
         return load(EngineMatrix, json.loads(text))
     except (ValueError, RecursionError, FormError) as error:
-        hint = "the installation is not complete: install llmops again"
-        raise WrongInput(f"not the engine matrix: {error}", hint=hint, where=Where(file=FILE)) from None
+        hint = (
+            "the installation is not complete: install llmops again"
+            if file == FILE
+            else f"move {file} away to use the shipped rows"
+        )
+        raise WrongInput(f"not the engine matrix: {error}", hint=hint, where=Where(file=file)) from None
