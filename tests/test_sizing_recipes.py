@@ -77,6 +77,28 @@ def test_the_range_of_recipes_ends_above_every_file_and_is_narrow_for_standard_n
     assert metrics["width of the range, standard names"]["median"] <= 0.1
 
 
+def held_out(*options: str) -> str:
+    argv = [sys.executable, str(ROOT / "benchmarks" / "held_out_sizes.py"), str(SIZES), *options]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120, cwd="/").stdout
+
+
+def test_the_ranges_hold_for_models_they_were_not_made_from() -> None:
+    """Each model left out once: at most one file in fourteen is above the range made from the other models."""
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in held_out().splitlines() if "model |" in line]
+    assert [row[0].partition(",")[0] for row in rows] == ["UD", "bartowski", "unsloth"]
+    for what, number, without, _, not_above, width in rows:
+        assert int(number) > 90, what
+        assert int(without) <= 1, what
+        assert float(not_above.removesuffix(" %")) > 93, what
+        assert float(width.removesuffix(" %")) <= (14 if what.startswith("UD") else 10), what
+
+
+def test_the_ranges_in_the_program_are_those_of_the_files() -> None:
+    said = [line.strip() for line in held_out("--table").splitlines()]
+    source = (ROOT / "llmops" / "sizing" / "recipe_spans.py").read_text()
+    assert said == [line.strip() for line in source.splitlines() if line.startswith('    ("')]
+
+
 def test_a_range_is_low_and_a_rule_is_calibrated() -> None:
     one = rows()["qwen3.6-27b"]
     plain = file_size(one, "Q4_K_M")
@@ -85,6 +107,6 @@ def test_a_range_is_low_and_a_rule_is_calibrated() -> None:
     assert recipe is not None
     assert plain.confidence is Confidence.CALIBRATED
     assert recipe.confidence is Confidence.LOW
-    assert recipe.low < recipe.value < recipe.high
+    assert recipe.low <= recipe.value < recipe.high
     assert file_size(one, "IQ4_KS_R4") is None
     assert file_size(rows()["olmo-hybrid-7b"], "Q4_K_M") is None

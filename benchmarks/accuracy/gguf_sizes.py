@@ -32,6 +32,28 @@ RULES = {
 }
 LONGEST_NAME = 60
 OWN = frozenset({"bartowski", "unsloth"})
+_AROUND = re.compile(
+    r"^default-|^opensourcerelease_|^THUDM_|^Models$|[-_ ]?gguf2?$|\.gguf[0-9]?$|[ -]safetensors$|[ -]bf16$|-Q8_0$",
+    re.IGNORECASE,
+)
+TUNED = {
+    "openhermes-2.5-mistral-7b": "mistral-7b-instruct-v0.2",
+    "Hermes-2-Pro-Mistral-7B": "mistral-7b-instruct-v0.2",
+    "em_german_mistral_v01": "mistral-7b-instruct-v0.2",
+    "mistral-7b-openorca.gguf2": "mistral-7b-instruct-v0.2",
+    "orca-2-7b": "llama-2-7b-chat",
+    "llama 7B Q4_0": "llama-2-7b-chat",
+    "nexusraven-v2-13b": "llama-2-13b-chat",
+    "gpt4all-13b-snoozy": "llama-2-13b-chat",
+    "deepseek2 671B Q4_K - Medium": "deepseek-r1",
+    "DeepSeek-R1-11446": "deepseek-r1",
+    "Gemma 3 27b It Qat": "gemma-3-27b-it",
+    "Phi-3.1-mini-4k-instruct": "phi-3-mini-4k-instruct",
+    "Qwen3.5-0.8B": "qwen3.5-0.8b",
+    "Qwen3.5-2B": "qwen3.5-2b",
+}
+"""Models tuned from one of the catalogue, and names of a file's own header: the same shape, a few rows of vocabulary apart."""
+
 _TUNERS = re.compile(r"autoround|^0xsero/|^sphaela/", re.IGNORECASE)
 
 
@@ -48,22 +70,23 @@ def report(file: str, rows: Sequence[Mapping[str, Any]]) -> Report:
 
 def _row(at: int, row: Mapping[str, Any], known: Sequence[ModelRow]) -> Row:
     name = str(row.get("id", at))
-    left_out = _left_out(row)
-    if left_out is not None:
-        return Row(id=name, left_out=left_out)
-    model = _model(row, known)
+    why = left_out(row)
+    if why is not None:
+        return Row(id=name, left_out=why)
+    model = model_of(row, known)
     if model is None:
         return Row(id=name, refused=Refusal.UNKNOWN_MODEL)
     found = file_size(model, str(row["quant"]), repository=row.get("repo"))
     if found is None:
         return Row(id=name, left_out=FORK)
-    measured, resolution = _measured(row)
-    if _is_mislabelled(found, measured):
+    size, resolution = measured(row)
+    if _is_mislabelled(found, size):
         return Row(id=name, left_out=LABEL)
-    return Row(id=name, figures=_figures(row, found, measured, resolution))
+    return Row(id=name, figures=_figures(row, found, size, resolution))
 
 
-def _left_out(row: Mapping[str, Any]) -> str | None:
+def left_out(row: Mapping[str, Any]) -> str | None:
+    """Why a row is not compared; None: it is."""
     if row.get("kind") == "mmproj":
         return PROJECTOR
     if len(str(row.get("model", ""))) > LONGEST_NAME:
@@ -75,8 +98,11 @@ def _left_out(row: Mapping[str, Any]) -> str | None:
     return CUSTOM if _TUNERS.search(str(row.get("repo") or "")) else None
 
 
-def _model(row: Mapping[str, Any], known: Sequence[ModelRow]) -> ModelRow | None:
-    for name in (row.get("model_id"), row.get("model")):
+def model_of(row: Mapping[str, Any], known: Sequence[ModelRow]) -> ModelRow | None:
+    """The catalogue's row: by its id, by the name that was logged, by the repository's, or the model it was tuned from."""
+    repository = str(row.get("repo") or "").partition("/")[2]
+    logged = str(row.get("model") or "")
+    for name in (row.get("model_id"), logged, TUNED.get(logged), *_cleaned(logged), *_cleaned(repository)):
         try:
             found = find_model(known, str(name)) if name else None
         except Stop:  # a name of several models
@@ -86,8 +112,14 @@ def _model(row: Mapping[str, Any], known: Sequence[ModelRow]) -> ModelRow | None
     return None
 
 
+def _cleaned(name: str) -> tuple[str, ...]:
+    """Without what converters and uploaders put around a name."""
+    short = _AROUND.sub("", name).strip()
+    return (short, _AROUND.sub("", short).strip().replace(" ", "-")) if short != name else ()
+
+
 def _is_mislabelled(found: FileSize, measured: float) -> bool:
-    return found.confidence is Confidence.CALIBRATED and not 2 / 3 < measured / found.value < 3 / 2
+    return found.confidence is Confidence.CALIBRATED and not 2 / 3 < measured / found.by_rule < 3 / 2
 
 
 def _figures(row: Mapping[str, Any], found: FileSize, measured: float, resolution: float) -> tuple[Figure, ...]:
@@ -110,7 +142,7 @@ def _figure(quantity: str, predicted: int, measured: float, resolution: float) -
     return Figure(quantity=quantity, place="file", predicted=predicted, measured=measured, resolution=resolution)
 
 
-def _measured(row: Mapping[str, Any]) -> tuple[float, float]:
+def measured(row: Mapping[str, Any]) -> tuple[float, float]:
     """Bytes, and half of what the last printed digit stands for."""
     if "bytes" in row:
         return float(row["bytes"]), 0.0

@@ -1,7 +1,7 @@
 """How large a published GGUF file will be: by the file type's rules, or a range where the publisher has recipes of its own.
 
-The ranges are what 484 files of two publishers measured against the rules (model catalogues of autumn 2026, 1 decimal of a
-GiB), with margin above; a name's class decides, never a model. Headers: vocabulary and merges of the known tokenizers.
+The ranges (`recipe_spans.py`) are what published files measured against the rules; a name's class decides, never a model.
+Headers: vocabulary and merges of the known tokenizers.
 """
 
 import re
@@ -16,12 +16,11 @@ from llmops.domain.units import padded
 from llmops.sizing.family_tensors import parts
 from llmops.sizing.file_types import DEFAULTS, NEEDS_MATRIX
 from llmops.sizing.quantized import facts, is_covered, tensors
+from llmops.sizing.recipe_spans import Span, kind_of, recipe_of, span_of
 
 ALIGNMENT = 32
 PLAIN_ERROR = 0.01
-RECIPES_SINCE = "2026"
-"""Models released before this year were published by the plain rules, also by those who have recipes now."""
-
+PLAIN_TYPES = frozenset({"F16", "BF16", "F32"})
 WITH_MATRIX = frozenset({"bartowski", "unsloth"})
 """Publishers that always use an importance matrix; mradermacher says so by `i1-` in the name."""
 
@@ -63,75 +62,24 @@ def label(text: str) -> Label | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSize:
-    """Bytes of a file, header and padding too; `weights_bytes` is its tensors alone. The file lies in `low` to `high`."""
+    """Bytes of a file, header and padding too: in `low` to `high`; `by_rule`, and `weights_bytes` of its tensors, by the rules."""
 
     low: int
     value: int
     high: int
+    by_rule: int
     weights_bytes: int
     confidence: Confidence
     basis: str
 
 
-class _Span(NamedTuple):
-    """A file's size over the rule's."""
-
-    low: float
-    high: float
-
-
-_BARTOWSKI = (
-    ("IQ1", _Span(1.02, 1.36)),
-    ("IQ2", _Span(1.08, 1.27)),
-    ("Q2", _Span(1.0, 1.16)),
-    ("IQ3", _Span(1.01, 1.17)),
-    ("Q3", _Span(1.0, 1.13)),
-    ("IQ4", _Span(1.0, 1.07)),
-    ("Q4", _Span(1.0, 1.075)),
-    ("Q5", _Span(1.0, 1.085)),
-    ("Q6", _Span(1.0, 1.08)),
-    ("Q8", _Span(1.0, 1.02)),
-)
-_BARTOWSKI_EXPERTS = (
-    ("IQ1", _Span(1.01, 1.08)),
-    ("IQ2", _Span(1.01, 1.06)),
-    ("Q2", _Span(0.97, 1.05)),
-    ("IQ3", _Span(1.04, 1.14)),
-    ("Q3", _Span(0.93, 1.05)),
-)
-"""Of a mixture nearly all is experts, which keep to the rule more closely."""
-
-_UNSLOTH = (
-    ("MXFP4", _Span(1.05, 1.15)),
-    ("Q2", _Span(0.98, 1.08)),
-    ("Q3", _Span(0.96, 1.06)),
-    ("IQ", _Span(0.975, 1.065)),
-    ("Q4", _Span(0.975, 1.05)),
-    ("Q5", _Span(0.99, 1.04)),
-    ("Q6", _Span(0.995, 1.045)),
-    ("Q8", _Span(0.995, 1.03)),
-    ("", _Span(0.99, 1.02)),
-)
-_DYNAMIC = (
-    ("TQ1", _Span(1.05, 1.25)),
-    ("IQ1", _Span(1.02, 1.46)),
-    ("IQ2_X", _Span(0.98, 1.28)),
-    ("IQ2", _Span(0.95, 1.16)),
-    ("Q2", _Span(0.91, 1.17)),
-    ("IQ3_XX", _Span(0.92, 1.15)),
-    ("IQ", _Span(0.86, 1.05)),
-    ("Q3", _Span(0.93, 1.12)),
-    ("Q4", _Span(0.93, 1.11)),
-    ("Q5", _Span(0.99, 1.15)),
-    ("Q6", _Span(0.99, 1.27)),
-    ("Q8", _Span(1.02, 1.5)),
-)
-_LAYER_EMBEDDINGS = _Span(0.79, 1.26)
+_LAYER_EMBEDDINGS = Span(0.79, 1.26)
 """Per-layer embeddings (Gemma 3n, Gemma 4 E) take a type of their own, which is a third of such a file."""
 
-_UNKNOWN_PUBLISHER = _Span(0.93, 1.1)
-_PLAIN = _Span(1 - PLAIN_ERROR, 1 + PLAIN_ERROR)
-_BEFORE_RECIPES = _Span(0.99, 1.025)
+_UNKNOWN_PUBLISHER = Span(0.93, 1.1)
+_PLAIN = Span(1 - PLAIN_ERROR, 1 + PLAIN_ERROR)
+_WHOLE = Span(0.985, 1.02)
+_BEFORE_RECIPES = Span(0.99, 1.025)
 
 
 def file_size(row: ModelRow, text: str, *, repository: str | None = None) -> FileSize | None:
@@ -154,10 +102,12 @@ def file_size(row: ModelRow, text: str, *, repository: str | None = None) -> Fil
     weights = sum(one.data_bytes() for one in found)
     file = sum(padded(one.data_bytes(), ALIGNMENT) for one in found) + header_bytes(row, tensor_count=len(found))
     span, confidence, basis = _span(row, named, publisher)
+    low, high = round(file * span.low), round(file * span.high)
     return FileSize(
-        low=round(file * span.low),
-        value=file,
-        high=round(file * span.high),
+        low=low,
+        value=min(max(file, low), high),
+        high=high,
+        by_rule=file,
         weights_bytes=weights,
         confidence=confidence,
         basis=basis,
@@ -174,28 +124,27 @@ def _lifted(found: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     )
 
 
-def _span(row: ModelRow, named: Label, publisher: str) -> tuple[_Span, Confidence, str]:
-    dynamic = named.lifted == "UD" or (named.lifted == "L" and publisher == "unsloth")
-    if row.layer_embeddings and (dynamic or publisher in WITH_MATRIX) and named.base not in ("F16", "BF16", "F32"):
+def _span(row: ModelRow, named: Label, publisher: str) -> tuple[Span, Confidence, str]:
+    recipe = recipe_of(row, named.base, lifted=named.lifted, publisher=publisher)
+    if (
+        recipe is None
+        and row.layer_embeddings
+        and (named.lifted or publisher in WITH_MATRIX)
+        and named.base not in PLAIN_TYPES
+    ):
         span = _LAYER_EMBEDDINGS
         return span, Confidence.LOW, "the publisher chooses a type of its own for the per-layer embeddings"
-    if dynamic:
-        spans = _DYNAMIC if named.lifted == "UD" else _UNSLOTH
-        return _of(spans, named.base), Confidence.LOW, "a recipe of the publisher, tensor by tensor: no rule, a range"
-    is_old = (row.released or RECIPES_SINCE) < RECIPES_SINCE
+    if recipe is not None:
+        span = span_of(recipe, named.base, kind_of(row)) or (
+            _WHOLE if named.base in PLAIN_TYPES else _UNKNOWN_PUBLISHER
+        )
+        what = "tensor by tensor" if recipe == "UD" else "under the standard name"
+        return span, Confidence.LOW, f"recipes of the publisher, {what}: a range that other models' files lie in"
     if publisher in WITH_MATRIX:
-        if is_old and not named.base.startswith("MXFP4"):
-            span = _BEFORE_RECIPES
-            return span, Confidence.CALIBRATED, "the file type's rules, with an importance matrix"
-        spans = _UNSLOTH if publisher == "unsloth" else (*(_BARTOWSKI_EXPERTS if row.moe else ()), *_BARTOWSKI)
-        return _of(spans, named.base), Confidence.LOW, "recipes of the publisher under the standard name: a range"
+        return _BEFORE_RECIPES, Confidence.CALIBRATED, "the file type's rules, with an importance matrix"
     if named.lifted:
         return _UNKNOWN_PUBLISHER, Confidence.LOW, "embeddings and output at Q8_0, the rest by the file type's rules"
     return _PLAIN, Confidence.CALIBRATED, "the file type's rules"
-
-
-def _of(spans: tuple[tuple[str, _Span], ...], base: str) -> _Span:
-    return next((span for start, span in spans if base.startswith(start)), _UNKNOWN_PUBLISHER)
 
 
 _HEADERS = {
