@@ -28,6 +28,7 @@ from llmops.probe import (
     nvidia_smi,
     pythons,
 )
+from llmops.probe.told import told
 from llmops.probe.within import answer_of, beside
 
 T = TypeVar("T")
@@ -97,10 +98,10 @@ def answers(asked: Asked, facts: HostFacts, *, waiting: Waiting) -> HostFacts:
     gpus, files, sources = answer_of(asked.others)
     facts = replace(
         facts,
-        nvidia=nvidia.with_host_memory(with_fallback(first, second, seen), facts.memory),
-        other_gpus=Known(tuple(with_host_memory(gpu, facts.memory) for gpu in gpus)),
-        gpu_sources=(nvidia_smi.of_nvml(first), second, *sources),
-        amd=files,
+        nvidia=told(nvidia.with_host_memory(with_fallback(first, second, seen), facts.memory)),
+        other_gpus=told(Known(tuple(with_host_memory(gpu, facts.memory) for gpu in gpus))),
+        gpu_sources=told((nvidia_smi.of_nvml(first), second, *sources)),
+        amd=told(files),
     )
     if asked.software is not None:
         facts = _with_software(facts, asked.software, waiting)
@@ -124,12 +125,12 @@ def _with_software(facts: HostFacts, asked: Software, waiting: Waiting) -> HostF
     waiting("Python")
     return replace(
         facts,
-        gpu_sources=(*facts.gpu_sources, bus),
+        gpu_sources=(*facts.gpu_sources, told(bus)),
         xids=kernel_log.read_xids(log),
-        driver_files=driver,
+        driver_files=told(driver),
         cuda=found_cuda,
         containers=found_containers,
-        engines=Known(found_engines),
+        engines=told(Known(found_engines)),
         pythons=Known(answer_of(asked.pythons)),
     )
 

@@ -60,13 +60,16 @@ def ask(root: Path) -> tuple[CardText, ...]:
         if text_or_none(folder / "vendor") != VENDOR or not (text_or_none(folder / "class") or "").startswith("0x03"):
             continue
         driver = folder / "driver"
+        bound = driver.readlink().name if driver.is_symlink() else None
+        if bound in ("vfio-pci", "pci-stub"):
+            continue  # it belongs to a virtual machine
         sizes = [*folder.glob("drm/card*/lmem_total_bytes"), *folder.glob("tile*/physical_vram_size_bytes")]
         texts = [text for path in sorted(sizes) if (text := text_or_none(path)) is not None]
         found.append(
             CardText(
                 address=pci.address(folder.name),
                 device=(text_or_none(folder / "device") or "").removeprefix("0x"),
-                driver=driver.readlink().name if driver.is_symlink() else None,
+                driver=bound,
                 memory=texts[0] if texts else None,
                 resource=text_or_none(folder / "resource") or "",
             )
@@ -101,7 +104,7 @@ def read_card(text: CardText, index: int) -> Gpu:
         row_remapping=no,
         address=Known(text.address) if text.address else no,
         architecture=no,
-        fault=None if text.driver in ("i915", "xe", "vfio-pci") else "no driver (i915, xe) serves the card",
+        fault=None if name is None or text.driver in ("i915", "xe") else "no driver (i915, xe) serves the card",
     )
 
 

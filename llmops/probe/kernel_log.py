@@ -15,6 +15,9 @@ REJECTED_LIMIT = 8
 TEXT_LIMIT = 200
 
 _STAMP = re.compile(r"\[\s*(\d{1,10}\.\d{1,9})\]")
+_PREFIX = re.compile(r"^(?:[^\W\d]{3}\.?\s+\d{1,2} [\d:]{8}|\d{4}-\d\d-\d\dT\S+) \S+ [\w.-]+(?:\[\d+\])?:\s*")
+"""How syslog and journalctl begin a line."""
+
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9a-fA-F:.]{5,20})\): (\d{1,4})(?:, (.*))?$")
 _SWITCH_XID = re.compile(r"\bSXid \((?:PCI:)?([0-9a-fA-F:.]{5,20})\): (\d{1,6})(?:, (.*))?$")
 _GONE = re.compile(
@@ -106,5 +109,5 @@ def _stamp(line: str) -> float | None:
 
 
 def _words(line: str) -> str:
-    """The line without its stamp."""
-    return _STAMP.sub("", line).strip()[:TEXT_LIMIT]
+    """The line without its stamp, the host's name and the process that wrote it."""
+    return _PREFIX.sub("", _STAMP.sub("", line).strip()).strip()[:TEXT_LIMIT]
