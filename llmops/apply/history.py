@@ -3,20 +3,14 @@
 from contextlib import suppress
 from pathlib import PurePosixPath
 
+from llmops.apply.audit import AUDIT
 from llmops.apply.owners import Owners
-from llmops.apply.reading import read_generation, state_of
+from llmops.apply.reading import every_generation, state_of
 from llmops.apply.root import Root
 from llmops.apply.transaction import digest, locked
 from llmops.domain.changes import GENERATIONS, FileState, Generation, GenerationFile
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
-
-
-def generations(root: Root) -> tuple[Generation, ...]:
-    """Every record, oldest first."""
-    numbers = sorted(int(name) for name in root.names(GENERATIONS) if name.isdecimal())
-    found = (read_generation(root, GENERATIONS / str(number)) for number in numbers)
-    return tuple(one for one in found if one is not None)
 
 
 def earlier_state(root: Root, number: int, file: GenerationFile) -> FileState | None:
@@ -61,12 +55,14 @@ def forget(root: Root) -> None:
     if not root.has_directory(GENERATIONS):
         return
     with locked(root):
-        records = generations(root)
+        records = every_generation(root)
         _remove_directories(root, {path for record in records for path in record.directories})
         _clear(root)
         for record in reversed(records):
             root.rename(GENERATIONS / str(record.number), GONE)
             _clear(root)
+        root.unstage(AUDIT)
+        root.remove(AUDIT)
     _remove_directories(root, {GENERATIONS, *GENERATIONS.parents})
 
 

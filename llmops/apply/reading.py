@@ -42,6 +42,13 @@ def last_generation(root: Root) -> Generation | None:
     return read_generation(root, GENERATIONS / str(max(numbers))) if numbers else None
 
 
+def every_generation(root: Root) -> tuple[Generation, ...]:
+    """Every record, oldest first."""
+    numbers = sorted(int(name) for name in root.names(GENERATIONS) if name.isdecimal())
+    found = (read_generation(root, GENERATIONS / str(number)) for number in numbers)
+    return tuple(one for one in found if one is not None)
+
+
 def read_generation(root: Root, directory: PurePosixPath) -> Generation | None:
     """The record in one generation's directory; None when there is no record in it."""
     path = directory / RECEIPT

@@ -18,13 +18,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from llmops.apply.audit import complete
 from llmops.apply.owners import Owners, owners_of
-from llmops.apply.reading import PENDING, RECEIPT, last_generation, read_generation, state_of
+from llmops.apply.reading import PENDING, RECEIPT, every_generation, last_generation, read_generation, state_of
 from llmops.apply.root import Found, Root
 from llmops.domain.changes import (
+    APPLY,
     GENERATIONS,
     Action,
     Backup,
+    By,
     Change,
     ChangeSet,
     Generation,
@@ -36,7 +39,7 @@ from llmops.domain.finding import Where
 from llmops.domain.forms import dump
 
 
-def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, what: str = "apply") -> Receipt:
+def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, by: By = APPLY) -> Receipt:
     """Make `changes` true below `root`. Raises `OutsideWorld` before and `ApplyFailed` after anything was in place."""
     conflicts = changes.conflicts()
     if conflicts:
@@ -55,9 +58,11 @@ def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, what: 
             raise ApplyFailed(
                 "an interrupted apply was found and taken back", hint="`llmops render` shows the new diff"
             )
-        generation = _record(changes, place, owners, made_by=made_by, now=now, made=made, what=what)
+        generation = _record(changes, place, owners, made_by=made_by, now=now, made=made, by=by)
         _prepare(changes, generation, place, owners)
         _switch(changes, generation, place, owners)
+        with suppress(OSError):  # the apply is done; the next one adds the line
+            complete(place, every_generation(place))
     return Receipt(generation=generation.number, changes=changes.changes, warnings=generation.warnings)
 
 
@@ -117,7 +122,7 @@ def _record(
     made_by: str,
     now: datetime,
     made: tuple[PurePosixPath, ...],
-    what: str,
+    by: By,
 ) -> Generation:
     """The record of what will be done. Raises `ApplyFailed` when a file is no longer as the change set saw it."""
     last = last_generation(root)
@@ -139,7 +144,9 @@ def _record(
         files=(*files, *_still_ours(last, changes)),
         directories=(*made, *missing),
         warnings=_warnings(changes, owners),
-        what=what,
+        what=by.what,
+        who=by.who,
+        reason=by.reason,
     )
 
 

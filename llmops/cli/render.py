@@ -9,18 +9,18 @@ from typing import Annotated
 
 import typer
 
-from llmops import __version__
 from llmops.apply.certificate import look
 from llmops.apply.consumers import check as ask_consumers
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files, last_generation
 from llmops.apply.root import Root
 from llmops.apply.secrets import API_KEY_FILE, CA_CERTIFICATE, CA_KEY, secret_files
-from llmops.apply.transaction import apply, has_pending, recover, refused
+from llmops.apply.transaction import has_pending, recover, refused
 from llmops.apply.tree import tree_changes, write_tree
 from llmops.changes import change_set
 from llmops.changes.diff import diff_text
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.applying import Applied, Applying, apply_changes
 from llmops.domain.changes import Action, Change, ChangeSet, Generation, WantedFile
 from llmops.domain.consumers import Consumed
 from llmops.domain.deployment import RenderedFile, Site, Target
@@ -30,7 +30,6 @@ from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.forms import Json
 from llmops.domain.lock import Lock
 from llmops.domain.places import STORE
-from llmops.domain.profile import Gateway
 from llmops.domain.programs import Runner
 from llmops.domain.reading import Known
 from llmops.domain.records import dataclass
@@ -43,6 +42,7 @@ from llmops.library import files, shipped
 from llmops.probe.programs import Programs
 from llmops.probe.system import read_systemd_version
 from llmops.render import render
+from llmops.render.findings import findings
 from llmops.views.render import Call, Rendering, show_render
 
 LOCK = "llmops.lock"
@@ -67,6 +67,8 @@ class Options:
     images: tuple[str, ...] = ()
     overwrite: bool = False
     renew_certificate: bool = False
+    restarts: bool = True
+    override_freeze: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ def run(options: Options, *, runner: Runner, now: datetime | None = None) -> Ans
             f"{refusals[0].program} refuses the {refusals[0].target} files, nothing was written: {refusals[0].said}",
             hint="`llmops render` shows the files and every refusal",
         )
-    return _to_tree(options, wanted) if options.out is not None else _to_root(options, wanted, now)
+    return _to_tree(options, wanted) if options.out is not None else _to_root(options, wanted, now, runner)
 
 
 def wanted_changes(options: Options, *, runner: Runner, now: datetime | None = None) -> ChangeSet:
@@ -204,51 +206,12 @@ def _is_there(options: Options, path: str) -> bool:
     return os.path.lexists(Path(options.root) / path.lstrip("/"))
 
 
-def _site_findings(options: Options, lock: Lock, site: Site, targets: tuple[str, ...]) -> list[Finding]:
-    found: list[Finding] = []
-
-    def add(code: str, message: str, fix: str | None = None, key: str | None = None) -> None:
-        where = Where(file=options.lock, key=key) if key is not None else None
-        found.append(Finding(code=code, status=Status.WARN, message=message, fix=fix, where=where))
-
-    if "systemd" in targets and "compose" in targets:
-        ports = ", ".join(str(one.port) for one in site.deployments)
-        add(
-            "RND001",
-            f"unit and compose file of one deployment take the same port ({ports}): start one of the two, never both",
-        )
-    if "compose" in targets and any(one.container.image is None for one in site.deployments):
-        fix = "`--image ENGINE=NAME@sha256:DIGEST`, or LLMOPS_IMAGE in `.env` beside the compose file"
-        add("RND002", "the compose file asks for the image's digest: it cannot be known without a registry", fix)
-    for name, locked in lock.deployments.items():
-        if not locked.ledger.fits():
-            text = f"`{name}` was locked although its plan does not fit: the engine may not start"
-            add("RND010", text, "`llmops plan` says what would fit", f"deployments.{name}.ledger.fits")
-    for one in site.deployments:
-        if options.out is None and not _is_there(options, str(one.model_directory)):
-            place = Path(options.root) / str(STORE).lstrip("/")
-            fix = f"llmops pull --lock {options.lock} --store {place}"
-            add("RND005", f"the model of {one.name} is not at {one.model_directory}, where its unit looks for it", fix)
-    return [*found, *_gateway_findings(options, lock, site)]
-
-
-def _gateway_findings(options: Options, lock: Lock, site: Site) -> list[Finding]:
-    """What was asked of the gateway and is not rendered."""
-    asked, found = lock.serve.gateway, list[tuple[str, str, str, str]]()
-    if asked is not Gateway.NONE and site.gateway is None:
-        fix = "add `haproxy` to `targets`" if asked is Gateway.HAPROXY else "`serve.gateway: haproxy`"
-        text = f"the gateway {asked.value} is not rendered: nginx goes to the engine, without a queue"
-        found.append(("RND003", text, f"{fix} in the profile, and plan again", "serve.gateway"))
-    if site.gateway is None and any(one.fallback for one in lock.deployments.values()):
-        text = "no gateway, no fallback: a client gets 503 when its engine is down"
-        found.append(("RND004", text, "add `haproxy` to `targets` in the profile, and plan again", "serve.gateway"))
-    if lock.serve.fallback_api is not None:
-        text = "a hosted API as fallback is not rendered by this version: a client gets 503 when no engine is up"
-        found.append(("RND004", text, "name another deployment in `fallback`", "serve.fallback_api"))
-    return [
-        Finding(code=code, status=Status.WARN, message=text, fix=fix, where=Where(file=options.lock, key=key))
-        for code, text, fix, key in found
-    ]
+def _site_findings(options: Options, lock: Lock, site: Site, targets: tuple[str, ...]) -> tuple[Finding, ...]:
+    missing = tuple(
+        one.name for one in site.deployments if options.out is None and not _is_there(options, str(one.model_directory))
+    )
+    store = Path(options.root) / str(STORE).lstrip("/")
+    return findings(lock, site, targets=targets, file=options.lock, missing_models=missing, store=str(store))
 
 
 def _to_tree(options: Options, wanted: Wanted) -> Answer:
@@ -264,13 +227,14 @@ def _to_tree(options: Options, wanted: Wanted) -> Answer:
         only_checked=False,
         consumed=wanted.consumed,
         findings=wanted.findings,
+        commands=(),
         next_commands=(),
         call=None,
     )
     return _answer(rendering, applied=False)
 
 
-def _to_root(options: Options, wanted: Wanted, now: datetime) -> Answer:
+def _to_root(options: Options, wanted: Wanted, now: datetime, runner: Runner) -> Answer:
     place = Path(options.root)
     recovered = recover(place) if options.apply else None
     try:
@@ -279,10 +243,12 @@ def _to_root(options: Options, wanted: Wanted, now: datetime) -> Answer:
         raise refused(error, Root(place)) from None
     findings = [*wanted.findings, *_recovery_findings(options, recovered)]
     generation: int | None = None
+    applied: Applied | None = None
     if options.apply:
-        receipt = apply(current, root=place, made_by=__version__, now=now)
-        generation = receipt.generation
-        findings += [Finding(code="RND006", status=Status.WARN, message=text) for text in receipt.warnings]
+        how = Applying(root=place, now=now, restarts=options.restarts, reason=options.override_freeze)
+        applied = apply_changes(current, how, lock=wanted.lock, file=options.lock, site=wanted.site, runner=runner)
+        generation = applied.generation
+        findings += applied.findings
     findings += _certificate_findings(options, wanted.site, now) if "nginx" in wanted.targets else []
     has_changed = options.apply and generation is not None
     rendering = Rendering(
@@ -294,7 +260,8 @@ def _to_root(options: Options, wanted: Wanted, now: datetime) -> Answer:
         only_checked=options.check,
         consumed=wanted.consumed,
         findings=tuple(findings),
-        next_commands=_next_commands(wanted, current) if has_changed and options.root == "/" else (),
+        commands=applied.commands if applied is not None else (),
+        next_commands=_next_commands(wanted, current, applied) if has_changed and options.root == "/" else (),
         call=_call(options, wanted.site) if "nginx" in wanted.targets else None,
     )
     differs = current.has_work() or bool(current.conflicts())
@@ -367,25 +334,21 @@ def _certificate_findings(options: Options, site: Site, now: datetime) -> list[F
     return findings
 
 
-def _next_commands(wanted: Wanted, current: ChangeSet) -> tuple[str, ...]:
-    """What makes the applied files live; at this depth nothing is started or reloaded by us."""
+def _next_commands(wanted: Wanted, current: ChangeSet, applied: Applied | None) -> tuple[str, ...]:
+    """What is left to type: nothing that was done, and nothing for what runs already."""
+    active = applied.active if applied is not None and applied.commands else frozenset[str]()
     touched = {change.target for change in current.changes if change.action.writes()}
-    commands: list[str] = []
-    if "systemd" in touched or "env" in touched:
-        units = " ".join(f"{one.unit}.service" for one in wanted.site.deployments)
-        commands += [
-            "systemd-sysusers && systemd-tmpfiles --create /etc/tmpfiles.d/llmops.conf",
-            "systemctl daemon-reload",
-            f"systemctl enable {units} && systemctl restart {units}",
-        ]
     gateway = wanted.site.gateway
-    if gateway is not None and "haproxy" in touched:
-        commands += [
-            "systemd-sysusers && systemctl daemon-reload",
-            f"systemctl enable --now {gateway.unit} && systemctl reload {gateway.unit}",
-        ]
-    if "nginx" in touched:
-        commands.append("nginx -t && systemctl reload nginx")
+    units = [f"{one.unit}.service" for one in wanted.site.deployments] if touched & {"systemd", "env"} else []
+    units += [f"{gateway.unit}.service"] if gateway is not None and "haproxy" in touched else []
+    commands: list[str] = []
+    if units and not active:
+        commands.append("systemd-sysusers && systemd-tmpfiles --create /etc/tmpfiles.d/llmops.conf")
+        commands.append("systemctl daemon-reload")
+    idle = " ".join(unit for unit in units if unit not in active)
+    commands += [f"systemctl enable {idle} && systemctl restart {idle}"] if idle else []
+    if "nginx" in touched and "nginx.service" not in active:
+        commands.append("nginx -t && systemctl reload-or-restart nginx")
     return tuple(commands)
 
 
@@ -414,6 +377,7 @@ def _answer(rendering: Rendering, *, applied: bool, ok: bool = True) -> Answer:
         "applied": applied,
         "generation": rendering.generation,
         "checked": {"asked": asked, "of": len(rendering.consumed), "consumers": consumers},
+        "done": list[Json](rendering.commands),
         "next": list[Json](rendering.next_commands),
         "call": rendering.call.form() if rendering.call is not None else None,
     }
@@ -469,6 +433,13 @@ def command(
     renew_certificate: Annotated[
         bool, typer.Option("--renew-certificate", help="With --apply: have the internal CA sign a new certificate.")
     ] = False,
+    restart: Annotated[
+        bool,
+        typer.Option("--restart/--no-restart", help="With --apply: reload and restart what runs and changed."),
+    ] = True,
+    override_freeze: Annotated[
+        str | None, typer.Option("--override-freeze", metavar="REASON", help="Apply within a change freeze; recorded.")
+    ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -487,6 +458,8 @@ def command(
         images=tuple(image or ()),
         overwrite=overwrite,
         renew_certificate=renew_certificate,
+        restarts=restart,
+        override_freeze=override_freeze,
     )
     answer = run(options, runner=Programs(os.environ))
     return give("render", answer, Style(json=json, quiet=quiet, verbose=verbose, strict=strict))

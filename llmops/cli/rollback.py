@@ -9,15 +9,17 @@ from typing import Annotated
 import typer
 
 from llmops import __version__
-from llmops.apply.history import earlier_state, generations, present
+from llmops.apply.audit import who
+from llmops.apply.history import earlier_state, present
 from llmops.apply.owners import owners_of
+from llmops.apply.reading import every_generation
 from llmops.apply.root import Root
 from llmops.apply.secrets import KEYS_MAP
 from llmops.apply.transaction import apply, recover, refused
 from llmops.changes.back import backups, way_back
 from llmops.changes.diff import diff_text
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
-from llmops.domain.changes import Change, ChangeSet, Generation
+from llmops.domain.changes import By, Change, ChangeSet, Generation
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.forms import Json
@@ -71,8 +73,8 @@ def run(options: Options, *, now: datetime | None = None) -> Answer:
     changes = changes_back_to(past, number, overwrite=options.overwrite)
     generation: int | None = None
     if not options.dry_run and (changes.has_work() or changes.conflicts()):
-        what = f"rollback to {number}"
-        receipt = apply(changes, root=past.root.path, made_by=__version__, now=now or datetime.now(UTC), what=what)
+        by = By(what=f"rollback to {number}", who=who(os.environ))
+        receipt = apply(changes, root=past.root.path, made_by=__version__, now=now or datetime.now(UTC), by=by)
         generation = receipt.generation
     taken = TakenBack(
         goal=f"generation {number}",
@@ -93,7 +95,7 @@ def read_past(root: str, *, finish: bool) -> Past:
     place = Root(Path(root))
     try:
         left = recover(place.path) if finish else None
-        records = generations(place)
+        records = every_generation(place)
     except PermissionError as error:
         raise refused(error, place) from None
     if not records:

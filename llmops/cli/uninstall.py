@@ -1,5 +1,6 @@
 """`llmops uninstall`: the way back to before the first apply, and the records with it."""
 
+import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,9 @@ from typing import Annotated
 import typer
 
 from llmops import __version__
-from llmops.apply.history import forget, generations
+from llmops.apply.audit import who
+from llmops.apply.history import forget
+from llmops.apply.reading import every_generation
 from llmops.apply.root import Root
 from llmops.apply.transaction import apply, has_pending
 from llmops.changes.diff import diff_text
@@ -23,7 +26,7 @@ from llmops.cli.rollback import (
     next_commands,
     read_past,
 )
-from llmops.domain.changes import GENERATIONS, ChangeSet
+from llmops.domain.changes import GENERATIONS, By, ChangeSet
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding, Status
 from llmops.views.history import TakenBack
@@ -56,7 +59,8 @@ def run(options: Options, *, now: datetime | None = None) -> Answer:
     changes = changes_back_to(past, 0, overwrite=options.overwrite)
     if not options.dry_run:
         _agree(options, changes)
-        apply(changes, root=past.root.path, made_by=__version__, now=now or datetime.now(UTC), what="uninstall")
+        by = By(what="uninstall", who=who(os.environ))
+        apply(changes, root=past.root.path, made_by=__version__, now=now or datetime.now(UTC), by=by)
         forget(past.root)
     units = [one.path.name for one in changes.changes if one.path.suffix == ".service" and one.after is None]
     stopping = (f"systemctl disable --now {' '.join(units)}",) if units and past.root.is_host else ()
@@ -83,7 +87,7 @@ def run(options: Options, *, now: datetime | None = None) -> Answer:
 def _finish(options: Options) -> bool:
     """Whether an earlier uninstall ended when all but its last empty directories was gone: they go now."""
     root = Root(Path(options.root))
-    if options.dry_run or not root.has_directory(GENERATIONS) or has_pending(root.path) or generations(root):
+    if options.dry_run or not root.has_directory(GENERATIONS) or has_pending(root.path) or every_generation(root):
         return False
     forget(root)
     return True

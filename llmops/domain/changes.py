@@ -98,10 +98,22 @@ class GenerationFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Which command changed a host, run by whom, and why within a change freeze."""
+
+    what: str
+    who: str = ""
+    reason: str = ""
+
+
+APPLY = By(what="apply")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """The record of one apply: every path that is ours since, so that the newest record alone says what is managed.
 
-    `what`: the command that did it, `apply`, `rollback to 3`.
+    `what`: the command that did it, `apply`, `rollback to 3`; `who` ran it; `reason`: why a change freeze did not hold it.
     """
 
     schema: str = GENERATION_SCHEMA
@@ -112,6 +124,8 @@ class Generation:
     directories: tuple[PurePosixPath, ...] = ()
     warnings: tuple[str, ...] = ()
     what: str = "apply"
+    who: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

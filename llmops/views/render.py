@@ -80,6 +80,7 @@ class Rendering:
     only_checked: bool
     consumed: tuple[Consumed, ...]
     findings: tuple[Finding, ...]
+    commands: tuple[str, ...]
     next_commands: tuple[str, ...]
     call: Call | None
 
@@ -104,9 +105,14 @@ def show_render(rendering: Rendering, to: Screen) -> None:
         for one in rendering.consumed:
             to.line(f"  {one.status.value:<5} {one.program}", tone=TONES[one.status])
     show_findings(to, rendering.findings)
+    if rendering.commands:
+        to.line()
+        to.line("Done for it:", tone=Tone.TITLE)
+        to.verbatim("".join(f"  {command}\n" for command in rendering.commands))
     if rendering.next_commands:
         to.line()
-        to.line("Nothing was started or reloaded. Next, as root:", tone=Tone.TITLE)
+        words = "Left to do" if rendering.commands else "Nothing was started or reloaded. Next"
+        to.line(f"{words}, as root:", tone=Tone.TITLE)
         to.verbatim("".join(f"  {command}\n" for command in rendering.next_commands))
     if rendering.call is not None:
         to.line()

@@ -1,0 +1,57 @@
+"""What a person should know of rendered files before using them."""
+
+from collections.abc import Sequence
+
+from llmops.domain.deployment import Site
+from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.lock import Lock
+from llmops.domain.profile import Gateway
+
+
+def findings(
+    lock: Lock, site: Site, *, targets: Sequence[str], file: str, missing_models: Sequence[str], store: str
+) -> tuple[Finding, ...]:
+    """What a person should know of what is rendered. `missing_models`: deployments whose files are not where a unit looks."""
+    found: list[Finding] = []
+
+    def add(code: str, message: str, fix: str | None = None, key: str | None = None) -> None:
+        where = Where(file=file, key=key) if key is not None else None
+        found.append(Finding(code=code, status=Status.WARN, message=message, fix=fix, where=where))
+
+    if "systemd" in targets and "compose" in targets:
+        ports = ", ".join(str(one.port) for one in site.deployments)
+        add(
+            "RND001",
+            f"unit and compose file of one deployment take the same port ({ports}): start one of the two, never both",
+        )
+    if "compose" in targets and any(one.container.image is None for one in site.deployments):
+        fix = "`--image ENGINE=NAME@sha256:DIGEST`, or LLMOPS_IMAGE in `.env` beside the compose file"
+        add("RND002", "the compose file asks for the image's digest: it cannot be known without a registry", fix)
+    for name, locked in lock.deployments.items():
+        if not locked.ledger.fits():
+            text = f"`{name}` was locked although its plan does not fit: the engine may not start"
+            add("RND010", text, "`llmops plan` says what would fit", f"deployments.{name}.ledger.fits")
+    for name in missing_models:
+        fix = f"llmops pull --lock {file} --store {store}"
+        place = site.deployment(name).model_directory
+        add("RND005", f"the model of {name} is not at {place}, where its unit looks for it", fix)
+    return (*found, *_gateway_findings(lock, site, file))
+
+
+def _gateway_findings(lock: Lock, site: Site, file: str) -> list[Finding]:
+    """What was asked of the gateway and is not rendered."""
+    asked, found = lock.serve.gateway, list[tuple[str, str, str, str]]()
+    if asked is not Gateway.NONE and site.gateway is None:
+        fix = "add `haproxy` to `targets`" if asked is Gateway.HAPROXY else "`serve.gateway: haproxy`"
+        text = f"the gateway {asked.value} is not rendered: nginx goes to the engine, without a queue"
+        found.append(("RND003", text, f"{fix} in the profile, and plan again", "serve.gateway"))
+    if site.gateway is None and any(one.fallback for one in lock.deployments.values()):
+        text = "no gateway, no fallback: a client gets 503 when its engine is down"
+        found.append(("RND004", text, "add `haproxy` to `targets` in the profile, and plan again", "serve.gateway"))
+    if lock.serve.fallback_api is not None:
+        text = "a hosted API as fallback is not rendered by this version: a client gets 503 when no engine is up"
+        found.append(("RND004", text, "name another deployment in `fallback`", "serve.fallback_api"))
+    return [
+        Finding(code=code, status=Status.WARN, message=text, fix=fix, where=Where(file=file, key=key))
+        for code, text, fix, key in found
+    ]

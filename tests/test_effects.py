@@ -1,0 +1,242 @@
+"""What an apply does on a host beyond files: only what runs and changed, in order, and the way back when it fails."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+
+import locks
+import pytest
+from rendering import rendered, site_of, with_number
+
+from llmops.apply.audit import audit_line
+from llmops.apply.root import Root
+from llmops.changes.effects import effects
+from llmops.cli import render
+from llmops.cli.applying import Applying, apply_changes
+from llmops.domain.changes import Action, Change, ChangeSet, FileState
+from llmops.domain.errors import ApplyFailed
+from llmops.domain.lock import Lock
+from llmops.domain.profile import ChangePolicy
+from llmops.domain.programs import Ran, Running
+from llmops.domain.reading import Known, Unknown
+from llmops.formats.lock import dump_lock
+from llmops.probe.programs import Programs
+
+NOW = datetime(2026, 12, 24, 12, 0, tzinfo=UTC)
+LOCK = locks.lock({"chat": locks.llama_cpu()}, targets=("systemd", "env", "nginx", "haproxy"))
+EVERY = ("llmops-chat.service", "llmops-gateway.service", "nginx.service")
+
+
+def _changed(*paths: str, action: Action = Action.UPDATE) -> ChangeSet:
+    """A change of these paths of the rendered tree, and everything else kept."""
+    state = FileState(content=b"", mode=0o644, owner="root:root")
+    files = {str(file.path): file.target for file in rendered(LOCK)}
+    return ChangeSet(
+        changes=tuple(
+            Change(
+                path=Path(path),  # type: ignore[arg-type]
+                target=target,
+                action=action if path in paths else Action.KEEP,
+                before=state,
+                after=state,
+            )
+            for path, target in files.items()
+        )
+    )
+
+
+CASES = {
+    "a unit": (
+        "/etc/systemd/system/llmops-chat.service",
+        ["systemctl daemon-reload", "systemctl restart llmops-chat.service"],
+    ),
+    "its variables": ("/etc/llmops/chat.env", ["systemctl restart llmops-chat.service"]),
+    "the edge": ("/etc/nginx/conf.d/llmops.conf", ["nginx -t -q", "systemctl reload nginx.service"]),
+    "the queue": ("/etc/llmops/haproxy.cfg", ["systemctl reload llmops-gateway.service"]),
+    "how the queue starts": ("/usr/lib/llmops/start-gateway", ["systemctl restart llmops-gateway.service"]),
+    "users": ("/etc/sysusers.d/llmops.conf", ["systemd-sysusers /etc/sysusers.d/llmops.conf"]),
+    "directories": ("/etc/tmpfiles.d/llmops.conf", ["systemd-tmpfiles --create /etc/tmpfiles.d/llmops.conf"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_only_what_reads_a_changed_file_is_touched(case: str) -> None:
+    path, commands = CASES[case]
+    assert [one.text() for one in effects(_changed(path), site_of(LOCK), active=EVERY)] == commands
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_does_not_run_is_neither_reloaded_nor_restarted(case: str) -> None:
+    made = effects(_changed(CASES[case][0]), site_of(LOCK), active=())
+    assert not any(one.argv[1] in ("reload", "restart") for one in made)
+
+
+def test_nothing_changed_is_nothing_to_do() -> None:
+    assert effects(_changed(), site_of(LOCK), active=EVERY) == ()
+
+
+def test_a_start_may_take_as_long_as_planned() -> None:
+    lock = locks.lock({"chat": with_number(locks.llama_cpu(), "start_timeout_seconds", 777)}, targets=LOCK.targets)
+    [_, restart] = effects(_changed("/etc/systemd/system/llmops-chat.service"), site_of(lock), active=EVERY)
+    assert restart.timeout_seconds > 777
+
+
+class Host:
+    """A host on which everything runs; commands that begin so fail."""
+
+    def __init__(self, *failing: str) -> None:
+        self.failing = failing
+        self.commands: list[str] = []
+
+    def find(self, program: str) -> str | None:
+        return f"/usr/bin/{program}"
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_seconds: float = 10.0,
+        environment: Mapping[str, str] | None = None,
+        directory: PurePath | None = None,
+    ) -> Known[Ran] | Unknown:
+        text = " ".join(argv)
+        if argv[:2] == ["systemctl", "show"]:
+            blocks = [f"Id={name}\nActiveState=active\n" for name in EVERY]
+            return Known(Ran(argv=tuple(argv), exit_code=0, stdout="\n".join(blocks), stderr=""))
+        self.commands.append(text)
+        fails = text.startswith(self.failing) if self.failing else False
+        self.failing = () if fails else self.failing
+        return Known(Ran(argv=tuple(argv), exit_code=int(fails), stdout="", stderr="it broke" if fails else ""))
+
+    def serve(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        directory: PurePath | None = None,
+    ) -> AbstractContextManager[Running]:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tree that counts as the host itself."""
+    place = tmp_path / "root"
+    place.mkdir()
+    original = Root.__init__
+
+    def as_host(self: Root, path: Path) -> None:
+        original(self, path)
+        self.is_host = True
+
+    monkeypatch.setattr(Root, "__init__", as_host)
+    return place
+
+
+def _changes(root: Path, lock: Lock) -> ChangeSet:
+    file = root.parent / "llmops.lock"
+    file.write_text(dump_lock(lock))
+    options = render.Options(lock=str(file), root=str(root), apply=False)
+    made = render.wanted_changes(options, runner=Programs(os.environ), now=NOW)
+    # secrets are made by the command itself
+    return ChangeSet(changes=tuple(one for one in made.changes if one.after is None or not one.after.secret))
+
+
+def _apply(root: Path, lock: Lock, host: Host, *, reason: str | None = None, restarts: bool = True) -> list[str]:
+    how = Applying(root=root, now=NOW, restarts=restarts, reason=reason)
+    apply_changes(_changes(root, lock), how, lock=lock, file="llmops.lock", site=site_of(lock), runner=host)
+    commands = [one for one in host.commands if not one.startswith("logger")]
+    host.commands.clear()
+    return commands
+
+
+def _later(seconds: int) -> Lock:
+    deployment = with_number(locks.llama_cpu(), "start_timeout_seconds", seconds)
+    return locks.lock({"chat": deployment}, targets=LOCK.targets)
+
+
+def _files(root: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and "generations" not in path.parts
+    }
+
+
+def test_a_change_of_the_plan_restarts_the_engine_it_is_of(root: Path) -> None:
+    host = Host()
+    _apply(root, LOCK, host)
+    assert _apply(root, _later(240), host) == ["systemctl daemon-reload", "systemctl restart llmops-chat.service"]
+    assert _apply(root, _later(240), host) == []
+
+
+def test_without_restart_only_files_are_written(root: Path) -> None:
+    assert _apply(root, LOCK, Host(), restarts=False) == []
+    assert (root / "etc/llmops/haproxy.cfg").exists()
+
+
+@pytest.mark.parametrize("failing", ["nginx -t", "systemctl daemon-reload", "systemctl restart llmops-chat"])
+def test_a_restart_that_fails_puts_files_and_units_back(root: Path, failing: str) -> None:
+    _apply(root, LOCK, Host())
+    before = _files(root)
+    host = Host(failing)
+    lock = _later(240)
+    lock = replace(lock, serve=replace(lock.serve, listen="127.0.0.1:9443"))
+    with pytest.raises(ApplyFailed, match="it broke"):
+        _apply(root, lock, host)
+    assert _files(root) == before
+    again = host.commands[[one.startswith(failing) for one in host.commands].index(True) + 1 :]
+    assert "systemctl daemon-reload" in again
+    assert any(one.startswith("systemctl restart llmops-chat") for one in again)
+
+
+def test_a_first_apply_that_fails_leaves_no_file(root: Path) -> None:
+    with pytest.raises(ApplyFailed):
+        _apply(root, LOCK, Host("systemctl daemon-reload"))
+    assert _files(root) == {}
+
+
+def test_a_user_that_cannot_be_made_is_a_warning(root: Path) -> None:
+    how = Applying(root=root, now=NOW)
+    done = apply_changes(
+        _changes(root, LOCK), how, lock=LOCK, file="x", site=site_of(LOCK), runner=Host("systemd-sysusers")
+    )
+    assert [one.code for one in done.findings if "systemd-sysusers" in one.message] == ["RND014"]
+
+
+FROZEN = replace(LOCK, change=ChangePolicy(freeze=("2026-12-20/2027-01-03",)))
+
+
+def test_a_freeze_holds_an_apply(root: Path) -> None:
+    with pytest.raises(ApplyFailed, match="frozen from 2026-12-20 to 2027-01-03"):
+        _apply(root, FROZEN, Host())
+    assert list(root.rglob("*")) == []
+
+
+def test_a_reason_overrides_a_freeze_and_is_recorded_with_who(root: Path) -> None:
+    host = Host()
+    _apply(root, FROZEN, host, reason="CVE-2026-1: upgrade the engine")
+    line = (root / "var/lib/llmops/generations/audit.jsonl").read_text()
+    assert '"reason": "CVE-2026-1: upgrade the engine"' in line
+    assert '"who": ""' not in line
+    assert '"generation": 1' in line
+
+
+def test_a_freeze_does_not_hold_what_changes_nothing(root: Path) -> None:
+    _apply(root, FROZEN, Host(), reason="first")
+    assert _apply(root, FROZEN, Host()) == []
+
+
+def test_each_apply_that_changed_something_has_one_line_also_when_its_run_was_killed(root: Path) -> None:
+    from llmops.apply.reading import every_generation
+
+    _apply(root, LOCK, Host())
+    audit = root / "var/lib/llmops/generations/audit.jsonl"
+    _apply(root, _later(240), Host())
+    audit.write_text("".join(audit.read_text().splitlines(keepends=True)[:1]))
+    _apply(root, _later(300), Host())
+    assert audit.read_text().splitlines() == [audit_line(one) for one in every_generation(Root(root))]
+    assert len(audit.read_text().splitlines()) == 3
