@@ -33,7 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["PATH"] = consumers.search_path(os.environ)
-    os.environ.setdefault("LLMOPS_DOCTOR_QUICK", "1")  # a test that measures a disk says so
+    os.environ.setdefault("LLMOPS_DOCTOR_QUICK", "1")  # a test that measures a disk says so,
+    os.environ.setdefault("LLMOPS_DOCTOR_OFFLINE", "1")  # and one that asks a hub
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

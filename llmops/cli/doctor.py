@@ -21,8 +21,8 @@ from llmops.views.doctor import Detail, show_doctor
 from llmops.views.screen import Screen, Tone
 
 SCOPE = (
-    "Not looked at: whether the model hub can be reached, the kernel's log (Xid errors), PCIe links, "
-    "clocks and power limits, cards of other makers than NVIDIA."
+    "Not looked at: cooling and power supplies, switches and links between hosts, what a hypervisor or a cloud keeps to itself, "
+    "how fast an engine answers."
 )
 """What this depth leaves out: a good verdict says nothing of it."""
 
@@ -31,7 +31,7 @@ SCOPE = (
 class Options:
     """As given on the command line. `disks` empty: the store and the current directory. `quick`: no disk is measured.
 
-    `full`: with serial numbers.
+    `offline`: the model hub is not asked. `full`: with serial numbers.
     """
 
     facts: str | None = None
@@ -39,6 +39,7 @@ class Options:
     ignore: tuple[str, ...] = ()
     disks: tuple[str, ...] = ()
     quick: bool = False
+    offline: bool = False
     quiet: bool = False
     full: bool = False
     all_findings: bool = False
@@ -104,6 +105,10 @@ def command(
     quick: Annotated[
         bool, typer.Option("--quick", help="Measure no disk: that takes 4 s for each.", envvar="LLMOPS_DOCTOR_QUICK")
     ] = False,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Do not ask whether the model hub answers.", envvar="LLMOPS_DOCTOR_OFFLINE"),
+    ] = False,
     full: Annotated[
         bool,
         typer.Option(
@@ -142,6 +147,7 @@ def command(
         ignore=_prefixes(ignore),
         disks=tuple(disk or ()),
         quick=quick,
+        offline=offline,
         quiet=quiet,
         full=full,
         all_findings=verbose,
@@ -168,6 +174,7 @@ def _facts(options: Options, runner: Runner, environment: Mapping[str, str]) -> 
 def _this_host(options: Options, runner: Runner, environment: Mapping[str, str]) -> HostFacts:
     from llmops.probe import examine
     from llmops.probe.disk_speeds import QUICK
+    from llmops.probe.network import OFFLINE
     from llmops.views.measuring import show_measuring
     from llmops.views.waiting import show_waiting
 
@@ -182,6 +189,7 @@ def _this_host(options: Options, runner: Runner, environment: Mapping[str, str])
             speed=QUICK if options.quick else told,
             waiting=waiting,
             full=options.full,
+            hub=OFFLINE if options.offline else None,
         )
 
 

@@ -101,7 +101,9 @@ def _loop(scratch: Path, engine: str | None, runner: Runner) -> Answer:
     store = root / STORE.relative_to("/")
     story = Story()
 
-    examined = story.tell("doctor", lambda: doctor.run(doctor.Options(), runner=runner), _told_by_doctor)
+    examined = story.tell(
+        "doctor", lambda: doctor.run(doctor.Options(quick=True, offline=True), runner=runner), _told_by_doctor
+    )
     facts = scratch / "facts.json"
     files.write_atomically(facts, _facts_text(examined.result))
     known = _known_model(story, str(facts), runner)

@@ -7,8 +7,23 @@ from pathlib import Path
 
 from llmops.domain.host import HostFacts
 from llmops.domain.programs import Runner
-from llmops.domain.reading import Unknown
-from llmops.probe import cpu, disk_speeds, disks, graphics, kernel_side, listeners, memory, nvidia, system, tools
+from llmops.domain.reading import NOT_ASKED, Unknown
+from llmops.probe import (
+    cpu,
+    disk_speeds,
+    disks,
+    exposure,
+    graphics,
+    kernel_log,
+    kernel_side,
+    listeners,
+    memory,
+    network,
+    nvidia,
+    surroundings,
+    system,
+    tools,
+)
 from llmops.probe.plain import plain
 from llmops.probe.within import answer_of, beside
 
@@ -24,13 +39,15 @@ def examine(
     waiting: graphics.Waiting = lambda _: None,
     full: bool = False,
     software: bool = True,
+    hub: Unknown | None = network.NOT_WANTED,
 ) -> HostFacts:
     """What is known of this host; whatever cannot be read is an `Unknown` with its reason.
 
     `root` is where /proc, /sys, /etc and /run are looked for; cards, programs and Python are those of this process.
     `speed` is told how far the measurement of the disks is, or says why there is none.
     `waiting` is told which source holds the answer up. `full` reads serial numbers, too. Without `software` only what a plan
-    needs is asked: no engines, containers, CUDA, driver's files, kernel's log.
+    needs is asked: no engines, containers, CUDA, driver's files, kernel's log, nothing of exposure and surroundings. `hub`
+    None asks the model hub, else it says why not.
     """
     cards = graphics.ask(
         root=root, runner=runner, environment=environment, seconds=nvml_seconds, full=full, software=software
@@ -39,10 +56,14 @@ def examine(
     filesystems = beside(lambda: disks.disks(root, disk_paths))
     sockets = beside(lambda: listeners.read(listeners.ask(root)))
     operating = beside(lambda: system.read(system.ask(root, runner=runner, environment=environment)))
-    host_memory = memory.read(memory.ask(root))
+    log = beside(lambda: kernel_log.ask(runner)) if software else None
+    beside_it = (
+        beside(lambda: surroundings.ask(root, runner=runner, environment=environment, hub=hub)) if software else None
+    )
     known_disks, unread_disks = answer_of(filesystems)
     if isinstance(speed, Unknown):
         known_disks = disk_speeds.without(known_disks, speed)
+    host_memory = memory.read(memory.ask(root, answer_of(log) if log is not None else NOT_ASKED))
     facts = HostFacts(
         system=answer_of(operating),
         cpu=cpu.read(cpu.ask(root, machine=platform.machine())),
@@ -54,6 +75,8 @@ def examine(
         unread_disks=unread_disks,
         kernel_side=kernel_side.read(kernel_side.ask(root)),
     )
+    if beside_it is not None:
+        facts = replace(facts, exposure=exposure.ask(root, facts.listeners), surroundings=answer_of(beside_it))
     facts = graphics.answers(cards, facts, waiting=waiting)
     if not isinstance(speed, Unknown):
         # last and alone: everything else that runs here takes from what is measured

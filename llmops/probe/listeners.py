@@ -7,6 +7,7 @@ the host's byte order, little-endian on every processor that is served here.
 import ipaddress
 import re
 from collections.abc import Mapping
+from dataclasses import field
 from pathlib import Path
 
 from llmops.domain.host import Listener
@@ -15,19 +16,23 @@ from llmops.domain.records import dataclass
 from llmops.probe.text import read_text, text_or_none
 
 _LISTEN = re.compile(
-    r"\s*\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A(?: \S+){3}\s+\d+\s+\d+\s+(\d+)",
+    r"\s*\d+: ([0-9A-F]{8}|[0-9A-F]{32}):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A(?: \S+){3}\s+(\d+)\s+\d+\s+(\d+)",
     re.ASCII,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenersText:
-    """The files as read; `programs` maps a socket's inode to a program's name; `all_seen` when every process could be read."""
+    """The files as read; `programs` maps a socket's inode to a program's name; `all_seen` when every process could be read.
+
+    `users` maps numbers to names (passwd(5)).
+    """
 
     tcp: Known[str] | Unknown
     tcp6: Known[str] | Unknown
     programs: Mapping[str, str]
     all_seen: bool
+    users: Mapping[str, str] = field(default_factory=dict)
 
 
 def ask(root: Path) -> ListenersText:
@@ -51,7 +56,14 @@ def ask(root: Path) -> ListenersText:
         tcp6=read_text(root / "proc/net/tcp6"),
         programs=programs,
         all_seen=all_seen,
+        users=read_users(text_or_none(root / "etc/passwd") or ""),
     )
+
+
+def read_users(passwd: str) -> dict[str, str]:
+    """Names by their numbers, of passwd(5)."""
+    rows = [line.split(":") for line in passwd.split("\n")]
+    return {row[2]: row[0] for row in rows if len(row) > 3}
 
 
 def read(text: ListenersText) -> Known[tuple[Listener, ...]] | Unknown:
@@ -65,7 +77,8 @@ def read(text: ListenersText) -> Known[tuple[Listener, ...]] | Unknown:
         if match is None:
             continue
         address, port = _address(match[1]), int(match[2], 16)
-        listener = Listener(address=address, port=port, program=_program(match[3], text))
+        user = text.users.get(match[3], match[3])
+        listener = Listener(address=address, port=port, program=_program(match[4], text), user=user)
         if (port, address) not in found or isinstance(listener.program, Known):
             found[port, address] = listener
     return Known(tuple(found[key] for key in sorted(found)))

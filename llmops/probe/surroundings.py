@@ -1,0 +1,30 @@
+"""What a deployment meets beside the hardware: every source at the same time."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from llmops.domain.programs import Runner
+from llmops.domain.reading import Known, Unknown
+from llmops.domain.surroundings import Hub, Surroundings
+from llmops.probe import accounts, cgroup, clock, firewall, network, web_servers
+from llmops.probe.within import answer_of, beside
+
+
+def ask(
+    root: Path, *, runner: Runner, environment: Mapping[str, str], hub: Unknown | None = network.NOT_WANTED
+) -> Surroundings:
+    """All of it; `hub` None asks the model hub, else it says why not."""
+    walls = beside(lambda: firewall.ask(runner))
+    servers = beside(lambda: web_servers.ask(root, runner))
+    reached: Known[Hub] | Unknown = hub if hub is not None else network.ask_hub(environment)
+    return Surroundings(
+        cgroup_version=cgroup.version(root),
+        clock=clock.read(clock.ask(root)),
+        hub=reached,
+        proxies=Known(network.proxies(environment)),
+        firewalls=answer_of(walls),
+        accounts=accounts.ask_accounts(root),
+        groups=accounts.ask_groups(root),
+        files=accounts.ask_files(root),
+        web_servers=answer_of(servers),
+    )
