@@ -12,9 +12,10 @@ from llmops.domain.errors import WrongInput
 from llmops.domain.explained import EngineProcess, Meaning
 from llmops.domain.finding import Finding
 from llmops.domain.ledger import Ledger
-from llmops.domain.model import ModelShape
+from llmops.domain.model import ModelShape, ParserHints
 from llmops.domain.units import GIB
 from llmops.engines import vllm_explained
+from llmops.engines.parser_words import parser_words
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.vllm_arguments import read
 from llmops.engines.vllm_flags import FLAGS, JSON, NUMBERS
@@ -279,3 +280,29 @@ def test_a_configuration_file_that_is_no_table_is_a_wrong_input(tmp_path: Path) 
     process = EngineProcess(engine=EngineName.VLLM, argv=("m", "--config", str(tmp_path / "vllm.yaml")))
     with pytest.raises(WrongInput, match="table of options"):
         with_config_file(process)
+
+
+def test_a_model_that_calls_tools_or_thinks_wants_its_parsers() -> None:
+    """What a plan writes is what explain asks for; a line that has the words is left alone."""
+    thinking = replace(
+        shape(), has_chat_template=True, parsers=ParserHints(vllm_tools="hermes", vllm_reasoning="qwen3")
+    )
+    words, why = parser_words(EngineName.VLLM, thinking, tools=None)
+    assert words == ("--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3")
+    assert len(why) == 2
+    assert "EXP074" in advice(of=thinking)
+    assert "EXP074" in advice("--tool-call-parser", "hermes", "--reasoning-parser", "qwen3", of=thinking)
+    assert "EXP074" not in advice(*words, of=thinking)
+    assert "EXP074" not in advice(of=replace(thinking, parsers=None))
+    assert parser_words(EngineName.VLLM, thinking, tools=False)[0] == ("--reasoning-parser", "qwen3")
+    assert parser_words(EngineName.LLAMA_CPP, thinking, tools=True) == ((), ())
+    unknown = replace(thinking, parsers=ParserHints(vllm_tools="nemotron_json"))
+    words, why = parser_words(EngineName.VLLM, unknown, tools=True)
+    assert words == ()
+    assert "plugin" in why[0]
+    assert parser_words(EngineName.SGLANG, replace(thinking, parsers=ParserHints(sglang_tools="qwen25")), tools=None)[
+        0
+    ] == (
+        "--tool-call-parser",
+        "qwen25",
+    )

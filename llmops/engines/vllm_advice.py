@@ -12,6 +12,7 @@ from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import GIB, size_text
 from llmops.engines.llama_cpp_advice import is_loopback
+from llmops.engines.parser_words import parser_advice
 from llmops.engines.vllm_arguments import PROGRAM
 from llmops.engines.vllm_memory import CENTRAL
 
@@ -48,6 +49,7 @@ def line_advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence
     yield from _length(meaning, shape)
     yield from _cards(meaning, devices)
     if shape is not None:
+    yield from parser_advice(meaning, shape, file=PROGRAM)
         yield from _quantization(meaning, shape, devices)
         yield from _cut(meaning, shape)
         yield from _costs(meaning, shape, devices)
