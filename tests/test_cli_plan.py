@@ -199,7 +199,6 @@ def test_a_wrong_file_is_named_with_what_it_is_and_a_hint(
         (("qwen3-8bb",), "no model `qwen3-8bb`"),
         (("qwen3-8b", "--gpu", "RTX 40900"), "RTX 40900"),
         (("qwen3-8b", "--gpu", "24"), "24"),
-        (("qwen3-8b", "--engine", "sglang", "--gpu", "24GB"), "sglang"),
         (("qwen3-8b", "--context", "0"), "context"),
         (("qwen3-8b", "--gpu", "24GB", "--gpu-memory-reserve", "1G"), "1G"),
         ((), "no MODEL"),

@@ -41,7 +41,7 @@ def said(
     [
         (EngineName.VLLM, V100, ("awq",), "does not run on `V100`, compute capability 7.0", "not with AWQ weights"),
         (EngineName.VLLM, V100, ("gptq",), "its builds begin at 7.5", "pip install vllm==0.19.1"),
-        (EngineName.VLLM, A100, ("kv-fp8",), "FP8 KV caches need compute capability 8.9", "16 bit"),
+        (EngineName.VLLM, A100, ("kv-fp8",), "FP8 KV caches need compute capability 8.9", "16-bit KV cache"),
         (EngineName.VLLM, T4, ("bf16",), "bfloat16 numbers", "float16"),
         (EngineName.VLLM, T4, ("mxfp4",), "MXFP4 weights need compute capability 8.0", "--engine llama.cpp"),
         (EngineName.VLLM, H100, ("gguf",), "does not serve GGUF files: 0.23 was the last", "--engine llama.cpp"),

@@ -15,13 +15,17 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape, ParserHints
 from llmops.domain.units import GIB
 from llmops.engines import vllm_explained
+from llmops.engines.kernels import line_findings
 from llmops.engines.parser_words import parser_words
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.vllm_arguments import read
 from llmops.engines.vllm_flags import FLAGS, JSON, NUMBERS
 from llmops.engines.vllm_memory import CENTRAL, taken
 from llmops.formats.config_json import model_shape
+from llmops.formats.engine_matrix import engine_matrix
+from llmops.library import shipped
 
+MATRIX = engine_matrix(shipped.text("catalogue", "engines.json"))
 CONFIGS = Path(__file__).parent / "recorded" / "config_json"
 H100 = Device(
     name="H100",
@@ -51,8 +55,10 @@ def ledger(one: Meaning, *devices: Device, of: ModelShape | None = None) -> Ledg
 
 
 def advice(*words: str, of: ModelShape | None = None, on: tuple[Device, ...] = (H100,)) -> dict[str, Finding]:
-    found = vllm_explained.advice(meaning(*words, "--host", "127.0.0.1"), shape=of or shape(), devices=on)
-    return {one.code: one for one in found}
+    line, one = meaning(*words, "--host", "127.0.0.1"), of or shape()
+    found = vllm_explained.advice(line, shape=one, devices=on)
+    kernels = line_findings(MATRIX, line, "0.33.0", scheme=one.scheme, driver=None, devices=on)
+    return {one.code: one for one in (*found, *kernels)}
 
 
 def test_every_option_is_read_in_every_spelling_and_every_removed_one_refused() -> None:
@@ -168,7 +174,7 @@ def test_graphs_come_out_of_the_rest_where_the_environment_says_so() -> None:
         (("-tp", "3"), "EXP050", "fail", "needs 3 cards"),
         (("--kv-cache-dtype", "fp8", "--max-model-len", "200k"), "EXP042", "fail", "more than the 131072"),
         (("--max-num-seqs", "512", "--max-num-batched-tokens", "256"), "EXP056", "fail", "for 512 requests"),
-        (("--quantization", "bitsandbytes"), "EXP057", "fail", "left vLLM in 0.28"),
+        (("--quantization", "bitsandbytes"), "EXP057", "fail", "0.27 was the last"),
         (
             (
                 "--max-num-seqs",
@@ -196,7 +202,8 @@ def card(capability: str, kind: DeviceKind = DeviceKind.CUDA) -> Device:
     [
         ("7.0", (), "EXP051", "fail"),
         ("7.5", ("--kv-cache-dtype", "fp8"), "EXP052", "fail"),
-        ("8.6", ("--kv-cache-dtype", "fp8"), "EXP052", "warn"),
+        ("8.6", ("--kv-cache-dtype", "fp8"), "EXP052", "fail"),
+        ("8.6", ("--kv-cache-dtype", "fp8", "--attention-backend", "FLASHINFER"), "EXP052", "warn"),
         ("7.5", ("--quantization", "mxfp4"), "EXP057", "fail"),
     ],
 )

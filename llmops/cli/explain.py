@@ -14,6 +14,7 @@ from llmops.cli.explaining import Question, assumed, locked, open_named, proposa
 from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
 from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
+from llmops.cli.possible import of_line
 from llmops.cli.starting import from_file, is_file_name, typed
 from llmops.cli.vllm_config import with_config_file
 from llmops.domain.errors import WrongInput, WrongUsage
@@ -67,6 +68,7 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
     if shape is not None:
         meaning = explainer.settled(meaning, shape=shape, devices=place.cards)
     found += [*meaning.findings, *explainer.advice(meaning, shape=shape, devices=place.cards), *beside]
+    found += of_line(meaning, shape, place)
     if options.words and not is_file_name(options.words):
         found += _from_this_shell(meaning, environment)
     if opened is not None and weighed is not None:

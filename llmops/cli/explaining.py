@@ -80,7 +80,7 @@ def _opened(question: Question, text: str, quantization: str) -> Opened:
     """A catalogue's name stands for the files of the line's engine; a path or a repository says itself what it is."""
     engine, choice = question.meaning.engine, EngineChoice.AUTO
     is_name = "/" not in text and ":" not in text and not Path(text).exists()
-    if engine is EngineName.OLLAMA or (engine is EngineName.VLLM and is_name and quantization == "auto"):
+    if engine is EngineName.OLLAMA or (engine.takes_pool() and is_name and _is_format(quantization)):
         choice = EngineChoice(engine.value)
     return open_model(
         text,
@@ -90,6 +90,13 @@ def _opened(question: Question, text: str, quantization: str) -> Opened:
         pinned=False,
         sources=question.sources,
     )
+
+
+def _is_format(quantization: str) -> bool:
+    """Whether it is one that safetensors come in, or any."""
+    from llmops.formats.row_formats import BY_NAME
+
+    return quantization == "auto" or quantization.upper() in BY_NAME
 
 
 def _label(file: str | None) -> str | None:
@@ -198,7 +205,9 @@ def assumed(opened: Opened, shape: ModelShape, meaning: Meaning) -> list[Finding
         found.append(Finding(code="EXP013", status=Status.WARN, message=message, fix="`--quantization TYPE`"))
     file = meaning.model.file
     is_here = file is not None and Path(file).expanduser().exists()
-    if opened.engine is not meaning.engine and not (opened.engine.runs_llama_cpp() and meaning.engine.runs_llama_cpp()):
+    both = (opened.engine, meaning.engine)
+    is_served = all(one.runs_llama_cpp() for one in both) or all(one.takes_pool() for one in both)
+    if opened.engine is not meaning.engine and not is_served:
         message = f"`{opened.name}` is a model for {opened.engine.value}, the line is {meaning.engine.value}'s"
         status, fix = (
             (Status.FAIL, "serve what this engine reads")

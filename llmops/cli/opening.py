@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmops.domain.companions import Projector
 from llmops.domain.engine import EngineName
-from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.errors import Impossible, WrongInput, WrongUsage
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Where
 from llmops.domain.model import ModelFile, ModelRef, ModelShape, SourceKind
@@ -135,9 +135,9 @@ def engine_for(choice: EngineChoice, natural: EngineName, *, what: str) -> Engin
         return natural
     if choice is EngineChoice.OLLAMA and natural is EngineName.LLAMA_CPP:
         return EngineName.OLLAMA  # the same files
-    if choice in (EngineChoice.LLAMA_CPP, EngineChoice.VLLM):
-        raise WrongUsage(f"{choice.value} is not planned for {what}", hint=f"`--engine {natural.value}` serves it")
-    raise WrongUsage(f"{choice.value} cannot be planned by this version", hint=f"`--engine {natural.value}` can")
+    if choice in (EngineChoice.SGLANG, EngineChoice.TGI) and natural is EngineName.VLLM:
+        return EngineName(choice.value)  # the same files
+    raise Impossible(f"{choice.value} is not planned for {what}", hint=f"`--engine {natural.value}` serves it")
 
 
 def gguf_shape(readers: Sequence[tuple[str, Reader]], *, name: str) -> ModelShape:

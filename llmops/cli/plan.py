@@ -21,8 +21,9 @@ from llmops.cli.planning import (
     read_profile,
     said_by_profile,
 )
+from llmops.cli.possible import IMPOSSIBLE, of_plan
 from llmops.domain.engine import FlashAttention
-from llmops.domain.finding import Finding
+from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json
 from llmops.domain.profile import EngineChoice
 from llmops.domain.programs import Runner
@@ -41,8 +42,11 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
     planned = plan_all(profile, place, options, sources)
     # What is true of the whole profile is found once for each deployment.
     findings = list(dict.fromkeys(finding for one in planned for finding in findings_of(one, profile)))
+    for one in planned:
+        findings += of_plan(one.shape, one.plan.settings, place, one.plan.cards)
     fits = all(one.plan.ledger.fits() for one in planned)
-    locks = options.out is not None and (fits or options.forces_a_setting())
+    possible = not any(one.code == IMPOSSIBLE and one.status is Status.FAIL for one in findings)
+    locks = options.out is not None and possible and (fits or options.forces_a_setting())
     if options.out is not None and locks:
         from llmops.cli.locking import lock_of
         from llmops.formats.lock import dump_lock
@@ -52,7 +56,7 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
         result=result_of(planned),
         show=lambda to: _show(to, planned, findings, out=options.out, locks=locks),
         findings=tuple(findings),
-        ok=fits,
+        ok=fits and possible,
         elsewhere=said_by_profile(options, profile),
     )
 
@@ -76,7 +80,10 @@ def _show(to: Screen, planned: Sequence[Planned], findings: Sequence[Finding], *
         show_findings(to, beside)
     to.line()
     fits = all(one.plan.ledger.fits() for one in planned)
-    if out is not None and fits:
+    impossible = next((one for one in findings if one.code == IMPOSSIBLE and one.status is Status.FAIL), None)
+    if impossible is not None:
+        to.line("nothing was written: this engine cannot run it here", tone=Tone.WARN)
+    elif out is not None and fits:
         to.line(f"wrote {out}; next: `llmops pull --lock {out}`", tone=Tone.GOOD)
     elif locks:
         to.line(f"wrote {out}, of a plan that does not fit", tone=Tone.WARN)

@@ -11,21 +11,7 @@ from llmops.domain.errors import Stop
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Plan, QuantizationFit
 from llmops.engines import ENGINES
-from llmops.sizing import shares
 from llmops.sizing.wide_pool import longest_request
-
-
-def possible(opened: Opened, cards: Sequence[Device]) -> Opened:
-    """Without the formats that vLLM has no kernels for on these cards; one that is asked for stays."""
-    from llmops.formats.row_formats import BY_NAME
-
-    if len(opened.shapes) < 2:
-        return opened
-    known = [found for one in cards if (found := shares.capability(one)) is not None]
-    shapes = tuple(
-        one for one in opened.shapes if all(found >= BY_NAME[one.quantization or "BF16"].capability for found in known)
-    )
-    return replace(opened, shapes=shapes or opened.shapes)
 
 
 def with_quantizations(plan: Plan, opened: Opened, row: ModelRow, place: Hardware, *, reserve_bytes: int) -> Plan:

@@ -166,9 +166,9 @@ def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sourc
 
             opened = with_projector(opened, model, wanted=intent.features.mmproj)
         if opened.row is not None and opened.engine.takes_pool():
-            from llmops.cli.plan_quantizations import possible
+            from llmops.cli.possible import able
 
-            opened = possible(opened, place.cards)
+            opened = replace(opened, shapes=able(opened.shapes, opened.engine, place))
         engine = ENGINES[opened.engine]
         plan = search(
             opened.shapes,

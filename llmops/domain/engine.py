@@ -23,6 +23,10 @@ class EngineName(StrEnum):
         """Whether its models run in llama.cpp: GGUF files, its slots, its layers on cards and in RAM."""
         return self in (EngineName.LLAMA_CPP, EngineName.OLLAMA)
 
+    def takes_pool(self) -> bool:
+        """Whether it takes a share of every card before it serves, for a pool that all requests share."""
+        return self in (EngineName.VLLM, EngineName.SGLANG, EngineName.TGI)
+
 
 class FlashAttention(StrEnum):
     """As llama.cpp spells it; a locked plan says `on`."""
@@ -75,13 +79,16 @@ class HostDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolSettings:
-    """What an engine is told that takes its cache as one pool of blocks before it serves (vLLM).
+    """What an engine is told that takes its cache as one pool of blocks before it serves (vLLM, SGLang, TGI).
 
     None: the engine's own choice. `block_tokens` is one block of an attention layer; `pool_bytes` the pool in place of
     what the utilization leaves, `blocks` its blocks. `window_groups` False: layers with a window keep every token.
     `eager`: no CUDA graphs; `graphs_in_budget` False: they come out of what the utilization leaves. `parallel_given`,
     `batch_given` False: the engine takes its default for the card. `chunked_prefill` False: a whole prompt is one step.
     `drafted_tokens` a step are guessed by `drafter` (`ngram`, `mtp`, `eagle3`, …).
+    `pool_tokens` is the most tokens of the pool; `window_share` the tokens a layer with a window keeps of a full layer's,
+    `state_share` the states' memory to the cache's, `state_slots` the states themselves; `graph_requests` the largest batch
+    whose decoding is captured, `prefill_graphs` whether prompts are; `snapshots`: a prefix keeps states of its own (SGLang).
     """
 
     block_tokens: int | None = None
@@ -106,6 +113,13 @@ class PoolSettings:
     text_only: bool = False
     async_scheduling: bool = True
     chunked_prefill: bool = True
+    pool_tokens: int | None = None
+    window_share: float | None = None
+    state_share: float | None = None
+    state_slots: int | None = None
+    graph_requests: int | None = None
+    prefill_graphs: bool = True
+    snapshots: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +189,7 @@ class EngineSettings:
 
     def request_tokens(self) -> int:
         """The limit of one request: the whole pool when it is shared or single, else one slot's part of it."""
-        if self.engine is EngineName.VLLM or self.kv_unified:
+        if self.engine.takes_pool() or self.kv_unified:
             return self.context_size
         return self.context_size // self.parallel
 

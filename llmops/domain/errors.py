@@ -61,6 +61,12 @@ class WrongUsage(Stop):
     exit_code = Exit.USAGE
 
 
+class Impossible(Stop):
+    """What is asked is understood and cannot be: this engine with these files or cards (the hint says what can)."""
+
+    exit_code = Exit.HONEST_NO
+
+
 class WrongInput(Stop):
     """A file is missing, truncated, hostile, not what its name says, or newer than this program."""
 

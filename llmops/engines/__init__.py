@@ -24,13 +24,23 @@ class _Modules(Mapping[EngineName, Engine]):
 
 
 if TYPE_CHECKING:  # here each module is held against `Engine`
-    from llmops.engines import llama_cpp, ollama, vllm
+    from llmops.engines import llama_cpp, ollama, sglang, tgi, vllm
 
     ENGINES: Mapping[EngineName, Engine] = {
         EngineName.LLAMA_CPP: llama_cpp,
         EngineName.VLLM: vllm,
         EngineName.OLLAMA: ollama,
+        EngineName.SGLANG: sglang,
+        EngineName.TGI: tgi,
     }
 else:
-    ENGINES = _Modules({EngineName.LLAMA_CPP: "llama_cpp", EngineName.VLLM: "vllm", EngineName.OLLAMA: "ollama"})
+    ENGINES = _Modules(
+        {
+            EngineName.LLAMA_CPP: "llama_cpp",
+            EngineName.VLLM: "vllm",
+            EngineName.OLLAMA: "ollama",
+            EngineName.SGLANG: "sglang",
+            EngineName.TGI: "tgi",
+        }
+    )
 """The engines that can be planned."""

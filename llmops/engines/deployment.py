@@ -109,10 +109,12 @@ def _refuse_unrendered(lock: Lock) -> None:
         if one.engine.name not in PROGRAMS:
             engine = one.engine.name.value
             message = f"`{name}` is planned for {engine}, and this version has no template of its unit and its model store yet"
-            hint = (
-                "`--engine llama.cpp` plans the same file for llama-server, which is rendered; or put the variables of the "
-                "lock's `argv` into a unit of your own"
+            other = (
+                "vllm` plans the same files for vLLM"
+                if one.engine.name.takes_pool()
+                else "llama.cpp` plans the same file"
             )
+            hint = f"`--engine {other}, which is rendered; or put the lock's `argv` into a unit of your own"
             raise WrongUsage(message, hint=hint)
 
 

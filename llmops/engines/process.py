@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import WrongInput
 from llmops.domain.explained import HIDDEN, EngineProcess, Started
-from llmops.engines import llama_cpp_flags, vllm_flags
+from llmops.engines import llama_cpp_flags, sglang_flags, tgi_flags, vllm_flags
 
 _LLAMA = re.compile(r"llama-server(?:[-_.][A-Za-z0-9_.-]*)?(?:\.exe)?", re.ASCII)
 _PYTHON = re.compile(r"python(?:3(?:\.[0-9]+)?)?", re.ASCII)
@@ -21,9 +21,14 @@ _IMAGES = (
     (re.compile(r"(?:^|/)llama\.cpp:(?:server|full)?|llama-server|llama-cpp-server"), EngineName.LLAMA_CPP),
     (re.compile(r"(?:^|/)vllm(?:-openai)?(?::|@|$|-)|vllm-openai"), EngineName.VLLM),
     (re.compile(r"(?:^|/)ollama(?::|@|$)"), EngineName.OLLAMA),
+    (re.compile(r"(?:^|/)sglang(?::|@|$|-)"), EngineName.SGLANG),
+    (re.compile(r"(?:^|/)text-generation-inference(?::|@|$)"), EngineName.TGI),
 )
-SERVED = {"vllm": EngineName.VLLM, "ollama": EngineName.OLLAMA}
+SERVED = {"vllm": EngineName.VLLM, "ollama": EngineName.OLLAMA, "sglang": EngineName.SGLANG}
 """Programs that are a server with the word `serve` behind them."""
+
+LAUNCHERS = ("text-generation-launcher",)
+"""Programs that are TGI."""
 
 SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh")
 CONTAINERS = ("docker", "podman", "nerdctl")
@@ -79,6 +84,8 @@ def _in_image(started: Started) -> EngineProcess | None:
         return None
     takes_command = engine in (EngineName.VLLM, EngineName.OLLAMA)
     words = argv[1:] if takes_command and argv[:1] == ("serve",) else argv
+    if engine is EngineName.SGLANG and not argv:
+        return None  # its image starts no server by itself
     return _made(engine, words, dict(started.environment), (note,), started)
 
 
@@ -88,7 +95,10 @@ def _by_options(argv: Sequence[str]) -> EngineName | None:
         return None
     if all(word in llama_cpp_flags.FLAGS for word in options):
         return EngineName.LLAMA_CPP
-    return EngineName.VLLM if all(word in vllm_flags.FLAGS for word in options) else None
+    if all(word in vllm_flags.FLAGS for word in options):
+        return EngineName.VLLM
+    tables = ((EngineName.TGI, tgi_flags.OPTIONS), (EngineName.SGLANG, sglang_flags.OPTIONS))
+    return next((name for name, table in tables if all(word in table for word in options)), None)
 
 
 def _made(
@@ -109,8 +119,12 @@ def _find(
         return _made(EngineName.LLAMA_CPP, words[1:], environment, notes, started)
     if name in SERVED and words[1:2] == ["serve"]:
         return _made(SERVED[name], words[2:], environment, notes, started)
+    if name in LAUNCHERS:
+        return _made(EngineName.TGI, words[1:], environment, notes, started)
     if _PYTHON.fullmatch(name) and any("vllm" in word for word in words[1:4]):
         return _python(words, environment, notes, started)
+    if _PYTHON.fullmatch(name) and any("sglang" in word for word in words[1:4]):
+        return _python_sglang(words, environment, notes, started)
     if name in SHELLS:
         return _shell(words, environment, notes, started, depth)
     if name in CONTAINERS and "run" in words[1:3]:
@@ -132,6 +146,17 @@ def _python(
     if rest[:1] == ["serve"]:
         return _made(EngineName.VLLM, rest[1:], environment, notes, started)
     return None
+
+
+def _python_sglang(
+    words: list[str], environment: dict[str, str], notes: tuple[str, ...], started: Started
+) -> EngineProcess | None:
+    """`python -m sglang.launch_server …`, `python -m sglang serve …`, `python /usr/bin/sglang serve …`."""
+    at = next(at for at, word in enumerate(words) if "sglang" in word and at)
+    rest = words[at + 1 :]
+    if words[at].endswith(("launch_server", "launch_server.py", "http_server")):
+        return _made(EngineName.SGLANG, rest, environment, notes, started)
+    return _made(EngineName.SGLANG, rest[1:], environment, notes, started) if rest[:1] == ["serve"] else None
 
 
 def _behind(name: str, words: list[str], environment: dict[str, str]) -> list[str]:
@@ -244,7 +269,8 @@ def _taken_at_its_word(
     """A program that is not known, with an engine's program among its arguments."""
     for at, word in enumerate(words):
         name = word.rsplit("/", 1)[-1]
-        is_engine = _LLAMA.fullmatch(name) or (name in SERVED and words[at + 1 : at + 2] == ["serve"])
+        is_served = name in SERVED and words[at + 1 : at + 2] == ["serve"]
+        is_engine = _LLAMA.fullmatch(name) or is_served or name in LAUNCHERS
         if at and is_engine:
             if words[0].endswith("/with-key") and at > 2:  # ours: NAME and FILE, whose first line is its value
                 environment[words[1]] = HIDDEN

@@ -23,21 +23,6 @@ DANGEROUS = {
     "--allowed-local-media-path": "lets a request read files of the host",
     "--middleware": "runs a class of your own on every request",
 }
-LEAST_CAPABILITY = (7, 5)
-FP8_CAPABILITY, FP8_LEAST = (8, 9), (8, 0)
-GONE_METHODS = {
-    "gguf": "GGUF files left vLLM in 0.24",
-    "bitsandbytes": "bitsandbytes left vLLM in 0.28",
-}
-METHOD_CAPABILITY = {
-    "mxfp4": (8, 0),
-    "gpt_oss_mxfp4": (8, 0),
-    "modelopt": (8, 0),
-    "experts_int8": (8, 0),
-    "fp_quant": (10, 0),
-}
-"""Of quantization methods that need more than the wheel does (`get_min_capability`)."""
-
 COSTLY_SEQUENCES = 512
 COSTLY_PART = 16
 """A dummy run that takes more than one part in 16 of the card is worth a word."""
@@ -47,10 +32,9 @@ def line_advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence
     """Everything that the words, the model and the cards in use give rise to."""
     yield from _doors(meaning)
     yield from _length(meaning, shape)
-    yield from _cards(meaning, devices)
+    yield from _cards(devices)
     if shape is not None:
     yield from parser_advice(meaning, shape, file=PROGRAM)
-        yield from _quantization(meaning, shape, devices)
         yield from _cut(meaning, shape)
         yield from _costs(meaning, shape, devices)
 
@@ -92,63 +76,11 @@ def _trained(shape: ModelShape) -> int:
     return max(shape.context_length, shape.rope.effective_length if shape.rope is not None else 0)
 
 
-def _cards(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
-    kind = meaning.settings.kv_cache_type_k
-    for device in devices:
-        if device.kind is DeviceKind.METAL:
-            message = f"`{device.name}`: vLLM has no wheel for Metal"
-            yield said("EXP051", Status.FAIL, "", message, "llama.cpp runs there")
-            return
-        capability = _capability(device)
-        if capability is None:
-            continue
-        if capability < LEAST_CAPABILITY:
-            message = f"`{device.name}` has compute capability {device.compute_capability}: vLLM from 0.20 on needs 7.5"
-            yield said("EXP051", Status.FAIL, "", message, "vLLM 0.19.1 or llama.cpp")
-        elif kind.startswith("fp8") and capability < FP8_LEAST:
-            message = f"`--kv-cache-dtype {kind}` does not run on `{device.name}` ({device.compute_capability})"
-            yield said("EXP052", Status.FAIL, "--kv-cache-dtype", message, "leave it out: 16 bit")
-        elif kind.startswith("fp8") and capability < FP8_CAPABILITY:
-            message = (
-                f"`--kv-cache-dtype {kind}` has slow kernels at best on `{device.name}` ({device.compute_capability})"
-            )
-            yield said("EXP052", Status.WARN, "--kv-cache-dtype", message, "leave it out: 16 bit")
-        else:
-            continue
-        return
-
-
-def _capability(device: Device) -> tuple[int, int] | None:
-    major, _, minor = (device.compute_capability or "").partition(".")
-    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
-
-
-def _quantization(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -> Iterator[Finding]:
-    """Methods that this vLLM no longer has, or that these cards cannot run, or only to save memory."""
-    asked = meaning.value("--quantization")
-    scheme = shape.scheme
-    method = asked or (scheme.method if scheme is not None else "")
-    if method in GONE_METHODS:
-        message = f"{GONE_METHODS[method]}: it would not start"
-        yield said(
-            "EXP057", Status.FAIL, "--quantization", message, "an AWQ, GPTQ, FP8 or compressed-tensors repository"
-        )
-        return
-    known = [(one, device) for device in devices if (one := _capability(device)) is not None]
-    if not known:
-        return
-    capability, device = min(known, key=lambda pair: pair[0])
-    least = METHOD_CAPABILITY.get(method, LEAST_CAPABILITY)
-    if LEAST_CAPABILITY <= capability < least:
-        message = (
-            f"{method} needs compute capability {least[0]}.{least[1]}, `{device.name}` has {device.compute_capability}"
-        )
-        yield said(
-            "EXP057", Status.FAIL, "--quantization", message, "AWQ or GPTQ weights, or llama.cpp with a GGUF file"
-        )
-    elif scheme is not None and scheme.stored == "fp8" and LEAST_CAPABILITY <= capability < FP8_CAPABILITY:
-        message = f"8-bit float weights only save memory on `{device.name}` ({device.compute_capability}): it computes in 16 bit"
-        yield said("EXP057", Status.WARN, "--quantization", message, "AWQ or GPTQ weights are smaller still")
+def _cards(devices: Sequence[Device]) -> Iterator[Finding]:
+    metal = next((one for one in devices if one.kind is DeviceKind.METAL), None)
+    if metal is not None:
+        message = f"`{metal.name}`: vLLM has no wheel for Metal"
+        yield said("EXP051", Status.FAIL, "", message, "llama.cpp runs there")
 
 
 def _cut(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:

@@ -149,7 +149,7 @@ def taken(shape: ModelShape, settings: EngineSettings, *, stage: int, constants:
     is_last = stage == told.pipeline_parallel - 1
     parallel = settings.tensor_parallel * told.pipeline_parallel > 1
     return Taken(
-        weights=own.text + _unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
+        weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
         draft=own.draft if is_drafted else 0,
         tower=0 if told.text_only else own.tower,
         peak=_peak(shape, settings, told, constants, is_last=is_last),
@@ -158,7 +158,7 @@ def taken(shape: ModelShape, settings: EngineSettings, *, stage: int, constants:
     )
 
 
-def _unpacked_bytes(shape: ModelShape, layers: tuple[int, int], ranks: int) -> int:
+def unpacked_bytes(shape: ModelShape, layers: tuple[int, int], ranks: int) -> int:
     """A quantized `kv_b_proj` is kept in 16 bit as well, for decoding (mla_attention.py, `split_kv_b_proj`)."""
     latent = shape.latent
     is_quantized = any(tensor.type not in WIDE_TYPES for tensor in shape.tensors if _DECOMPRESSING.search(tensor.name))

@@ -2,7 +2,7 @@
 
 import math
 
-from llmops.domain.engine import EngineName, EngineSettings
+from llmops.domain.engine import EngineSettings
 from llmops.domain.ledger import Ledger
 from llmops.domain.numbers import Number, Numbers
 from llmops.domain.plan import Speed
@@ -125,7 +125,7 @@ def _memory_max(ledger: Ledger) -> Number:
 
 
 def _tasks_max(settings: EngineSettings) -> Number:
-    if settings.engine is EngineName.VLLM:
+    if settings.engine.takes_pool():
         return Number(value=VLLM_TASKS, rule="Python, CUDA and NCCL threads of every rank: a generous fixed bound")
     value = HTTP_THREADS_ON_DEMAND + OTHER_THREADS + settings.parallel
     rule = f"{HTTP_THREADS_ON_DEMAND} HTTP threads on demand + {OTHER_THREADS} for computing and the driver + slots"

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
-from llmops.domain.engine import EngineName
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Alternative, Candidate
@@ -110,7 +109,7 @@ def _why_quantization(question: Question, shapes: Sequence[ModelShape], choice: 
 def _least_slots(question: Question) -> int:
     if question.wishes.parallel is not None:
         return question.wishes.parallel
-    return shares.SEQUENCES[-1] if question.engine.NAME is EngineName.VLLM else 1
+    return shares.SEQUENCES[-1] if question.engine.NAME.takes_pool() else 1
 
 
 def _why_context(question: Question, choice: Choice) -> str:
@@ -129,7 +128,7 @@ def _why_slots(question: Question, choice: Choice) -> str:
     plural = "request" if slots == 1 else "requests"
     if question.wishes.parallel is not None:
         return f"{slots} {plural} at a time as asked"
-    if question.engine.NAME is EngineName.VLLM:
+    if question.engine.NAME.takes_pool():
         return f"at most {slots} requests at a time share the pool"
     if choice.outcome is Outcome.NOTHING_FITS:
         return ""
@@ -202,7 +201,7 @@ def _what_would_fit(question: Question, choice: Choice) -> Iterator[tuple[Draft,
     limit = min(_context_limit(choice.draft.shape), max(choice.draft.context_tokens, 1))
     for kind in dict.fromkeys((choice.draft.kv_cache_type, *question.wishes.kv_cache_types, "q8_0")):
         if kind == "q8_0" and (
-            question.engine.NAME is EngineName.VLLM or obstacle(kind, question.wishes, choice.draft.shape)
+            question.engine.NAME.takes_pool() or obstacle(kind, question.wishes, choice.draft.shape)
         ):
             continue
         for parallel in dict.fromkeys((choice.draft.parallel, 1)):

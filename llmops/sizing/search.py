@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from llmops.domain.engine import Device, DeviceKind, Engine, EngineName, EngineSettings, HostDevice, Wishes
+from llmops.domain.engine import Device, DeviceKind, Engine, EngineSettings, HostDevice, Wishes
 from llmops.domain.errors import WrongInput
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate, Plan, Speed
@@ -81,7 +81,7 @@ def _environment(question: Question, choice: Choice) -> tuple[tuple[str, str], .
 
 def _cache_types(wishes: Wishes, shape: ModelShape, engine: Engine, devices: Sequence[Device]) -> tuple[str, ...]:
     kinds = cache_types(wishes, shape, engine=engine.NAME)
-    return shares.types_possible(kinds, devices) if engine.NAME is EngineName.VLLM else kinds
+    return shares.types_possible(kinds, devices) if engine.NAME.takes_pool() else kinds
 
 
 def _gpu_layers(choice: Choice) -> int | None:
@@ -119,7 +119,7 @@ def slot_goals(question: Question) -> tuple[int, ...]:
     """Slots to try, most first: the wish alone, else 4 down to 1."""
     if question.wishes.parallel is not None:
         return (question.wishes.parallel,)
-    if question.engine.NAME is EngineName.VLLM:
+    if question.engine.NAME.takes_pool():
         return shares.SEQUENCES
     return tuple(range(DEFAULT_PARALLEL, 0, -1))
 

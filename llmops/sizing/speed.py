@@ -7,7 +7,7 @@ docs/speed.md, made by scripts/speed. Partial offload and CPUs were not part of 
 
 from collections.abc import Callable, Sequence
 
-from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
+from llmops.domain.engine import Device, DeviceKind, EngineSettings, HostDevice
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Estimate, Speed
@@ -93,7 +93,7 @@ def _used(devices: Sequence[Device], settings: EngineSettings) -> tuple[Device, 
     """The first of the cards when one is enough, the slowest of all deciding where several are used."""
     if not settings.use_gpu:
         return ()
-    if settings.engine is EngineName.VLLM:
+    if settings.engine.takes_pool():
         return tuple(devices[: settings.tensor_parallel])
     count = 1 if settings.split_mode == "none" else len(settings.tensor_split) or len(devices)
     return tuple(devices[:count])
@@ -150,7 +150,7 @@ def _card_milliseconds(
     device = devices[0]
     layers = len(shape.layers)
     rate = bandwidth_gb_s * 1e6  # bytes a millisecond
-    if settings.engine is EngineName.VLLM:
+    if settings.engine.takes_pool():
         read = (cost.weights_bytes / VLLM_WEIGHTS_SHARE + cache) / (rate * len(devices))
         return read + layers * VLLM_LAYER_MILLISECONDS
     share = WEIGHTS_SHARE[device.kind] * (HBM_FACTOR if _has_hbm(device) else 1)
@@ -170,7 +170,7 @@ def _prefill(
     if not devices:
         return None
     cost = traffic(shape, settings, on_cards=True)
-    if settings.engine is EngineName.VLLM:
+    if settings.engine.takes_pool():
         return _vllm_prefill(shape, settings, devices, cost)
     milliseconds = prefill.milliseconds(shape, settings, devices, cost, prompt_tokens=prompt_tokens, depth_tokens=0)
     if milliseconds is None:
@@ -203,7 +203,7 @@ def _vllm_prefill(
 
 def _load(shape: ModelShape, settings: EngineSettings, read_bytes_per_second: float | None) -> Estimate:
     size = shape.weights_bytes()
-    fixed = VLLM_START_SECONDS if settings.engine is EngineName.VLLM else LLAMA_CPP_START_SECONDS
+    fixed = VLLM_START_SECONDS if settings.engine.takes_pool() else LLAMA_CPP_START_SECONDS
     if read_bytes_per_second:
         seconds = size / read_bytes_per_second + fixed
         basis = f"weights at the measured {read_bytes_per_second / 1e6:.0f} MB/s, {fixed:.0f} s to start"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 
-from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Images, Wishes
+from llmops.domain.engine import Device, Engine, EngineSettings, HostDevice, Images, Wishes
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
@@ -78,7 +78,7 @@ def _tries(question: Question, draft: Draft) -> Iterator[Candidate]:
     """Ever better candidates of a draft: several where layers are moved between cards, else one."""
     if len(draft.cards) > 1 and not draft.tensor_split and question.engine.NAME.runs_llama_cpp():
         return _balanced(question, draft)
-    if question.engine.NAME is EngineName.VLLM and draft.cards and question.wishes.gpu_memory_utilization is None:
+    if question.engine.NAME.takes_pool() and draft.cards and question.wishes.gpu_memory_utilization is None:
         return _shared(question, draft)
     return iter((_weigh(question, draft),))
 
@@ -156,8 +156,8 @@ def shared_out(total: int, room: Sequence[int]) -> list[int]:
 
 
 def _settings(question: Question, draft: Draft) -> EngineSettings:
-    if question.engine.NAME is EngineName.VLLM:
-        return _vllm_settings(question, draft)
+    if question.engine.NAME.takes_pool():
+        return _pool_settings(question, draft)
     wishes = question.wishes
     defaults = EngineSettings(engine=question.engine.NAME, context_size=0, parallel=1)
     gpu = bool(draft.cards)
@@ -195,11 +195,11 @@ def _cache_ram_mib(host: HostDevice, shape: ModelShape) -> int:
     return min(host.memory_bytes // CACHE_RAM_SHARE // MIB, enough, CACHE_RAM_LIMIT_MIB)
 
 
-def _vllm_settings(question: Question, draft: Draft) -> EngineSettings:
+def _pool_settings(question: Question, draft: Draft) -> EngineSettings:
     wishes = question.wishes
     cards = [question.devices[at] for at in draft.cards]
     return EngineSettings(
-        engine=EngineName.VLLM,
+        engine=question.engine.NAME,
         context_size=draft.context_tokens,
         parallel=draft.parallel,
         kv_cache_type_k=draft.kv_cache_type,

@@ -10,7 +10,12 @@ from llmops.domain.tensor_types import TENSOR_TYPES
 LARGEST_TOKENS = 1 << 27
 """A context no model has; larger ones are a slip of the finger."""
 
-VLLM_CACHE_TYPES = {"f16": "auto", "bf16": "auto", "q8_0": "fp8"}
+POOL_CACHE_TYPES = {
+    EngineName.VLLM: {"f16": "auto", "bf16": "auto", "q8_0": "fp8"},
+    EngineName.SGLANG: {"f16": "auto", "bf16": "auto", "q8_0": "fp8_e4m3", "fp8": "fp8_e4m3"},
+    EngineName.TGI: {"f16": "auto", "bf16": "auto", "q8_0": "fp8_e4m3fn", "fp8": "fp8_e4m3fn"},
+}
+"""What llama.cpp's words for a cache are called elsewhere."""
 
 
 def refuse_impossible(wishes: Wishes) -> None:
@@ -61,8 +66,9 @@ def cache_types(wishes: Wishes, shape: ModelShape, *, engine: EngineName) -> tup
 
     llama.cpp: a quantized cache needs flash attention, and heads that are whole blocks (src/llama-context.cpp).
     """
-    if engine is EngineName.VLLM:
-        return tuple(dict.fromkeys(VLLM_CACHE_TYPES.get(kind, kind) for kind in wishes.kv_cache_types))
+    if engine in POOL_CACHE_TYPES:
+        names = POOL_CACHE_TYPES[engine]
+        return tuple(dict.fromkeys(names.get(kind, kind) for kind in wishes.kv_cache_types))
     possible = tuple(kind for kind in wishes.kv_cache_types if obstacle(kind, wishes, shape) is None)
     if not possible:
         reasons = dict.fromkeys(str(obstacle(kind, wishes, shape)) for kind in wishes.kv_cache_types)

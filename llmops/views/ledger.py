@@ -21,6 +21,8 @@ CARD_OVERHEAD = "CUDA context"
 HOST_OVERHEAD = {
     EngineName.LLAMA_CPP.value: "process and prompt cache",
     EngineName.VLLM.value: "processes",
+    EngineName.SGLANG.value: "processes",
+    EngineName.TGI.value: "processes",
     EngineName.OLLAMA.value: "process and prompt cache",
 }
 

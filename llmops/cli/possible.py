@@ -1,0 +1,66 @@
+"""Whether an engine's build can run here at all: the engine matrix on this driver, these cards and this model."""
+
+from collections.abc import Sequence
+
+from llmops.cli.hardware import Hardware
+from llmops.domain.engine import EngineName, EngineSettings
+from llmops.domain.engine_matrix import EngineMatrix
+from llmops.domain.explained import Meaning
+from llmops.domain.finding import Finding, Status
+from llmops.domain.model import ModelShape
+from llmops.domain.reading import known
+from llmops.engines import ENGINES, kernels
+from llmops.formats.engine_matrix import engine_matrix
+from llmops.library import shipped
+
+IMPOSSIBLE = "PLN006"
+
+
+def matrix() -> EngineMatrix:
+    """The shipped rows."""
+    return engine_matrix(shipped.text("catalogue", "engines.json"))
+
+
+def driver_of(place: Hardware) -> str | None:
+    """The version of the driver, where the host is known."""
+    driver = known(place.facts.nvidia.driver) if place.facts is not None else None
+    return driver.version if driver is not None else None
+
+
+def of_plan(shape: ModelShape, settings: EngineSettings, place: Hardware, cards: Sequence[int]) -> list[Finding]:
+    """What the planned engine's build cannot do on the cards of the plan, or only slowly."""
+    devices = [place.cards[at] for at in cards]
+    if not devices:
+        return []
+    features = kernels.needed(scheme=shape.scheme, method="", cache_type=settings.kv_cache_type_k)
+    build = ENGINES[settings.engine].BUILD
+    found = kernels.verdicts(
+        matrix(), settings.engine, build, driver=driver_of(place), devices=devices, features=features
+    )  # fmt: skip
+    return [Finding(code=IMPOSSIBLE, status=one.status, message=one.message, fix=one.fix) for one in found]
+
+
+def able(shapes: Sequence[ModelShape], engine: EngineName, place: Hardware) -> tuple[ModelShape, ...]:
+    """The quantizations that the engine has kernels for on these cards; all of them where it has for none."""
+    if len(shapes) < 2 or not place.cards:
+        return tuple(shapes)
+    rows, version = matrix(), ENGINES[engine].BUILD
+
+    def is_able(shape: ModelShape) -> bool:
+        features = kernels.needed(scheme=shape.scheme, method="", cache_type="auto")
+        found = kernels.verdicts(rows, engine, version, driver=None, devices=place.cards, features=features)
+        return not any(one.status is Status.FAIL for one in found)
+
+    return tuple(one for one in shapes if one.scheme is None or is_able(one)) or tuple(shapes)
+
+
+def of_line(meaning: Meaning, shape: ModelShape | None, place: Hardware) -> list[Finding]:
+    """What the engine of a command line would refuse on these cards."""
+    if not place.cards or not meaning.settings.use_gpu:
+        return []
+    scheme = shape.scheme if shape is not None else None
+    version = ENGINES[meaning.engine].BUILD
+    found = kernels.line_findings(
+        matrix(), meaning, version, scheme=scheme, driver=driver_of(place), devices=place.cards
+    )  # fmt: skip
+    return list(found)

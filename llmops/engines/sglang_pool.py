@@ -1,0 +1,144 @@
+"""SGLang's pool: bytes of a token, states beside the cache, requests at a time.
+
+Source: SGLang 0.5.23, model_executor/pool_configurator.py (`DefaultPoolConfigurator`, `HybridSWAPoolConfigurator`),
+mem_cache/kv_cache_configurator.py (`_handle_max_mamba_cache`, `resolve_max_num_reqs`, `calculate_mla_kv_cache_dim`),
+configs/model_config.py (`is_hybrid_swa_model`), configs/mamba_utils.py.
+"""
+
+from dataclasses import dataclass
+
+from llmops.domain.engine import EngineSettings, PoolSettings
+from llmops.domain.model import Attention, Layer, ModelShape
+from llmops.engines.cache_width import index_bytes, state_bytes, state_kind, token_bytes, type_bytes
+
+WINDOW_FAMILIES = frozenset({"gpt-oss", "llama4", "gemma4", "mimo2", "step35", "granite-swa", "laguna", "mellum"})
+"""GGUF architectures whose layers with a window get a pool of their own; in all others they keep every token."""
+
+SNAPSHOT_FAMILIES = frozenset(
+    {"kimi-linear", "qwen35", "qwen35moe", "qwen3next", "falcon-h1", "granitehybrid", "nemotron_h", "nemotron_h_moe"}
+)
+"""Whose prefixes keep states of their own (`extra_buffer`): five states a request instead of three."""
+
+WINDOW_SHARE, STATE_SHARE = 0.8, 0.9
+STATES, STATES_WITH_SNAPSHOTS, STATES_WITHOUT_PREFIXES = 3, 5, 1
+FEWEST_REQUESTS, MOST_REQUESTS, TOKENS_OF_ESTIMATE = 2048, 4096, 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """Bytes on one rank: of a token in layers that keep all, in layers with a pool for windows, and of one request's states.
+
+    `window_share`: tokens of the windows' pool to those of the full one.
+    """
+
+    full: int
+    window: int
+    window_share: float
+    state: int
+
+    def token(self) -> float:
+        """Of one token of the full pool, and its share of the windows' (all of it where there is no full layer)."""
+        return self.full + self.window_share * self.window if self.full else float(self.window)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sized:
+    """What a budget gives."""
+
+    tokens: int
+    window_tokens: int
+    cache_bytes: int
+    states: int
+    state_bytes: int
+    requests: int
+
+
+def cells(shape: ModelShape, settings: EngineSettings, layers: tuple[int, int]) -> Cells:
+    """Of the layers of one stage."""
+    told = settings.pool or PoolSettings()
+    own = shape.layers[slice(*layers)]
+    has_pool = shape.architecture in WINDOW_FAMILIES and told.window_groups
+    windows = [one for one in own if has_pool and one.attention in (Attention.SLIDING, Attention.CHUNKED)]
+    full = [one for one in own if one.attention is not Attention.NONE and one not in windows]
+    return Cells(
+        full=sum(_token_bytes(one, settings) for one in full),
+        window=sum(_token_bytes(one, settings) for one in windows),
+        window_share=told.window_share or WINDOW_SHARE,
+        state=sum(_state_bytes(one, shape, settings) for one in own if one.recurrent is not None),
+    )
+
+
+def _token_bytes(layer: Layer, settings: EngineSettings) -> int:
+    kind = {"bf16": "bfloat16", "mxfp8": "fp8"}.get(settings.kv_cache_type_k, settings.kv_cache_type_k)
+    size = token_bytes(layer, ranks=settings.tensor_parallel, kind=kind) + index_bytes(layer)
+    return size + size // 32 if settings.kv_cache_type_k == "mxfp8" else size
+
+
+def _state_bytes(layer: Layer, shape: ModelShape, settings: EngineSettings) -> int:
+    """Windows in 16 bit, states in 32 unless config.json or `--mamba-ssm-dtype` say otherwise."""
+    if layer.recurrent is None:
+        return 0
+    told = settings.pool or PoolSettings()
+    wanted = told.state_type if told.state_type != "auto" else shape.recurrent_dtype or "float32"
+    return state_bytes(
+        layer.recurrent,
+        kind=state_kind(layer.recurrent, shape.architecture),
+        ranks=settings.tensor_parallel,
+        conv_bytes=2,
+        element_width=type_bytes(wanted, 4),
+    )
+
+
+def states_a_request(shape: ModelShape, told: PoolSettings) -> int:
+    """Slots of states that one request may hold, prefixes included."""
+    if not told.prefix_caching:
+        return STATES_WITHOUT_PREFIXES
+    has_snapshots = told.snapshots == "extra_buffer" or (
+        told.snapshots == "auto" and told.async_scheduling and shape.architecture in SNAPSHOT_FAMILIES
+    )
+    lazy = told.snapshots == "extra_buffer_lazy"
+    return STATES + 1 if lazy else STATES_WITH_SNAPSHOTS if has_snapshots else STATES
+
+
+def sized(shape: ModelShape, settings: EngineSettings, cell: Cells, budget_bytes: int) -> Sized:
+    """States first where there are any, then whole pages of tokens, then how many requests both can hold."""
+    told = settings.pool or PoolSettings()
+    page = told.block_tokens or 1
+    slots = _slots(settings, cell, budget_bytes) if cell.state else 0
+    state = (slots + 1) * cell.state if cell.state else 0
+    left = max(budget_bytes - state, 0)
+    width = cell.token()
+    tokens = int(left // width) if width else settings.context_size
+    tokens = min(tokens, told.pool_tokens) if told.pool_tokens else tokens
+    tokens = tokens // page * page
+    window = int(tokens * cell.window_share) // page * page if cell.window and cell.full else 0
+    cache = tokens * cell.full + window * cell.window if cell.full else tokens * cell.window
+    requests = min(_requests(settings, tokens), tokens // 2)
+    if cell.state:
+        requests = min(requests, slots // states_a_request(shape, told))
+    return Sized(
+        tokens=tokens,
+        window_tokens=window,
+        cache_bytes=cache,
+        states=slots,
+        state_bytes=state,
+        requests=max(requests, 0),
+    )
+
+
+def _slots(settings: EngineSettings, cell: Cells, budget_bytes: int) -> int:
+    told = settings.pool or PoolSettings()
+    if told.state_slots is not None:
+        return told.state_slots
+    if not told.prefix_caching and told.parallel_given:
+        return settings.parallel
+    share = told.state_share or STATE_SHARE
+    return max(int((budget_bytes * share / (1 + share) - cell.state) // cell.state), 0)
+
+
+def _requests(settings: EngineSettings, tokens: int) -> int:
+    told = settings.pool or PoolSettings()
+    if told.parallel_given:
+        return settings.parallel
+    estimate = int(tokens / max(settings.context_size, 1) * TOKENS_OF_ESTIMATE)
+    return max(min(estimate, MOST_REQUESTS), FEWEST_REQUESTS)
