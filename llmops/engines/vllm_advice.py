@@ -33,8 +33,8 @@ def line_advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence
     yield from _doors(meaning)
     yield from _length(meaning, shape)
     yield from _cards(devices)
-    if shape is not None:
     yield from parser_advice(meaning, shape, file=PROGRAM)
+    if shape is not None:
         yield from _cut(meaning, shape)
         yield from _costs(meaning, shape, devices)
 
