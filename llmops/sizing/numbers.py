@@ -99,8 +99,10 @@ def _request_timeout(settings: EngineSettings, speed: Speed) -> Number:
 
 def _start_timeout(ledger: Ledger, speed: Speed) -> Number:
     if speed.load_seconds is not None:
+        loading = speed.load_seconds
         return Number(
-            value=max(math.ceil(3 * speed.load_seconds.value) + 60, 120), rule="3 x loading + 60 s, at least 120 s"
+            value=max(math.ceil(3 * loading.value) + 60, 120),
+            rule=f"3 x loading + 60 s, at least 120 s; loading: {loading.basis}",
         )
     weights = ledger.host.causes.weights_bytes + sum(device.causes.weights_bytes for device in ledger.devices)
     value = max(math.ceil(weights / SLOWEST_READ_BYTES_PER_SECOND) + 60, 120)
