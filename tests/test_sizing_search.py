@@ -14,7 +14,7 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Alternative, Plan, Speed
 from llmops.domain.units import GIB, MIB
-from llmops.engines import ENGINES, llama_cpp
+from llmops.engines import ENGINES, llama_cpp, llama_cpp_known
 from llmops.formats.catalogue import models
 from llmops.library import shipped
 from llmops.sizing.quantized import quantized
@@ -295,19 +295,29 @@ def test_a_plan_that_fits_leaves_the_reserve_on_every_device(size: int, memory: 
     assert made.ledger.missing_bytes() == 0 or not made.ledger.fits()
 
 
-@pytest.mark.parametrize(("cards", "most"), [(1, 10), (4, 24)])
-def test_a_plan_weighs_few_settings_and_none_of_them_twice(
-    cards: int, most: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("cards", "most", "graphs"), [(1, 8, 8), (4, 20, 10)])
+def test_a_plan_weighs_few_settings_and_builds_no_graph_twice(
+    cards: int, most: int, graphs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A ledger takes milliseconds: the longest context is looked for where a line through two of them says."""
+    """A ledger takes milliseconds: the longest context is looked for where a line through two of them says.
+
+    Most of it is the graph, and layers that move between cards leave that as it is.
+    """
     asked: list[object] = []
-    ledger = llama_cpp.ledger
+    built: list[object] = []
+    ledger, simulated = llama_cpp.ledger, llama_cpp_known.without_repeats
 
     def counted(**question: Any) -> Ledger:  # noqa: ANN401 - as the engine is asked
         asked.append((question["settings"], question["devices"]))
         return ledger(**question)
 
+    def seen(*question: Any, **more: Any) -> Any:  # noqa: ANN401 - as the simulation is asked
+        built.append(question)
+        return simulated(*question, **more)
+
     monkeypatch.setattr(llama_cpp, "ledger", counted)
+    monkeypatch.setattr(llama_cpp_known, "without_repeats", seen)
     made = plan("llama-3.1-8b-instruct", *[card(24000 // cards)] * cards, quantizations=("Q8_0",))
     assert made.ledger.fits()
     assert len(asked) == len(set(asked)) <= most
+    assert 0 < len(built) <= graphs

@@ -83,6 +83,8 @@ def test_a_plan_of_a_local_file_reads_no_catalogue_and_loads_nothing_of_the_hub_
     assert {name for name in modules if name.startswith(("llmops.hub.", "llmops.probe."))} <= {
         "llmops.hub.account", "llmops.hub.headers", "llmops.hub.reader",
     }  # fmt: skip
-    unneeded = ("catalogue", "config_json", "facts", "lock", "profile", "safetensors", "yaml_text")
+    unneeded = ("catalogue", "config_json", "facts", "lock", "profile", "projector", "safetensors", "yaml_text")
     assert not modules & {f"llmops.formats.{name}" for name in unneeded}
     assert not modules & {"llmops.domain.catalogue", "llmops.domain.host", "llmops.domain.lock"}
+    assert not modules & {"fractions", "decimal", "hashlib", "llmops.domain.transfer"}
+    assert "llmops.engines.llama_cpp_projector" not in modules

@@ -1,8 +1,8 @@
 """A model with fewer of its equal layers: the allocator's buffers are the same, its graph is built in a tenth of the time.
 
 Equal layers in a row take and give back the same blocks each time; three of a row and its last show
-all the states there are. Layers with a recurrent state or an indexer are built in full: there it did not hold. Held to the
-full graph by `tests/test_llama_cpp_cases.py`.
+all the states there are. Where every layer has a recurrent state, or one has an indexer, the graph is built in full:
+there it hardly ever holds. Held to the full graph by `tests/test_llama_cpp_cases.py`.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelSha
     adapted = shape.companions is not None and shape.companions.adapters
     if shape.architecture in BY_NUMBER or adapted:
         return same
-    if any(layer.recurrent is not None or layer.indexer is not None for layer in shape.layers):
+    if any(layer.indexer is not None for layer in shape.layers) or all(layer.recurrent for layer in shape.layers):
         return same
     blocks = blocks_of(shape).by_layer
     kinds = _kinds(shape, blocks, placement)

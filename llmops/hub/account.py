@@ -5,7 +5,6 @@ Also the mirrors of a hub, a token in a file of its own, and a certificate autho
 
 import os
 import re
-import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -81,6 +80,8 @@ def trust(authority: str | None) -> None:
     if Path(given).is_dir() and authority is None:
         os.environ.setdefault("SSL_CERT_DIR", given)
         return
+    import ssl  # a file of this disk needs none
+
     try:
         ssl.create_default_context(cafile=given)
     except FileNotFoundError as error:

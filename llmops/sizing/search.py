@@ -1,9 +1,10 @@
 """Which quantization, context, KV cache, slots and cards: the largest wish that fits, and what stood in the way of more."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from llmops.domain.engine import Device, DeviceKind, Engine, EngineSettings, HostDevice, Wishes
+from llmops.domain.engine import Device, DeviceKind, Engine, EngineName, EngineSettings, HostDevice, Wishes
 from llmops.domain.errors import WrongInput
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate, Plan, Speed
@@ -153,18 +154,30 @@ def _whole(question: Question, shape: ModelShape) -> Choice | None:
 def _slots_and_cards(question: Question, base: Draft) -> Iterator[Draft]:
     """Most slots first, then fewest cards; sets of cards too small for the fewest slots are not tried again."""
     goals = slot_goals(question)
-    sets = [cards for cards in _sets(question, base.shape) if _may_hold(question, base, cards)]
+    least = _least_bytes(question, base)
+    free = {cards: sum(question.devices[at].free_bytes for at in cards) for cards in _sets(question, base.shape)}
+    sets = [cards for cards in free if not cards or free[cards] >= least]
     for parallel in goals:
         for cards in sets:
-            if fits(question, replace(base, parallel=goals[-1], cards=cards)):
+            if parallel == goals[0] or fits(question, replace(base, parallel=goals[-1], cards=cards)):
                 yield replace(base, parallel=parallel, cards=cards)
 
 
-def _may_hold(question: Question, base: Draft, cards: tuple[int, ...]) -> bool:
-    """Whether it is worth weighing at all: half of the weights must fit (embeddings may stay in RAM)."""
-    if not cards or base.gpu_layers is not None:
-        return True
-    return sum(question.devices[at].free_bytes for at in cards) >= base.shape.weights_bytes() // 2
+_BLOCK = re.compile(r"blk\.(\d+)\.", re.ASCII)
+
+
+def _least_bytes(question: Question, base: Draft) -> int:
+    """Free memory without which cards are not worth weighing: half of the weights; for llama.cpp all weights of its layers.
+
+    Embeddings may stay in RAM, and blocks beyond the layers are not loaded.
+    """
+    if base.gpu_layers is not None:
+        return 0
+    shape = base.shape
+    if question.engine.NAME is not EngineName.LLAMA_CPP:
+        return shape.weights_bytes() // 2
+    blocks = ((_BLOCK.match(tensor.name), tensor) for tensor in shape.tensors)
+    return sum(tensor.data_bytes() for block, tensor in blocks if block and int(block[1]) < len(shape.layers))
 
 
 def _first_fitting(question: Question, drafts: Iterable[Draft], outcome: Outcome) -> Choice | None:
