@@ -52,6 +52,7 @@ CONSUMERS: dict[str, Consumer] = {
         Consumer("curl", "curl", ("curl", "ca-certificates")),
         Consumer("cc", "cc", ("gcc", "libc6-dev")),
         Consumer("git", "git", ("git",)),
+        Consumer("faketime", "faketime", ("faketime",)),
         Consumer("shellcheck", "shellcheck", ("shellcheck",)),
         Consumer("docker-compose", "docker-compose", how="scripts/get-docker-compose .cache/tools"),
         Consumer("llama-server", "llama-server", how="scripts/get-llama-server .cache/tools"),

@@ -136,6 +136,7 @@ class FakeHub:
 
 class _Handler(BaseHTTPRequestHandler):
     server_hub: FakeHub
+    disable_nagle_algorithm = True  # headers and body are two writes; on a kept line the second would wait 40 ms
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *args: object) -> None:

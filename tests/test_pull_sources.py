@@ -61,7 +61,7 @@ def test_a_file_that_one_server_spoils_comes_from_the_next(tmp_path: Path, hub: 
 
 
 def test_a_file_half_fetched_from_one_server_is_completed_by_the_next(tmp_path: Path, hub: FakeHub) -> None:
-    hub.faults = {"*.gguf": "truncate:100000*1,cdn-status:404"}
+    hub.faults = {"*.gguf": "truncate:100000*1,truncate:0"}
     with FakeHub(tmp_path / "hub") as mirror:
         told = pulled(tmp_path, MODEL, "--mirror", mirror.url, hub_url=hub.url)
     assert told["result"]["bytes_transferred"] == SIZE
