@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from llmops.domain.finding import Finding, Status
-from llmops.domain.host import Cpu, Disk, Gpu, HostFacts, Memory, System, Tool, Verdict
+from llmops.domain.gpu_software import Found
+from llmops.domain.host import Cpu, Disk, Gpu, HostFacts, Memory, NvidiaState, System, Tool, Verdict
 from llmops.domain.reading import NOT_ASKED, Known, Unknown, known
 from llmops.domain.records import dataclass
 from llmops.domain.storage import StorageKind
@@ -82,9 +83,69 @@ def host_rows(facts: HostFacts) -> tuple[tuple[str, str], ...]:
         driver = facts.nvidia.driver.value
         cuda = f", CUDA up to {driver.cuda.value}" if isinstance(driver.cuda, Known) else ""
         rows.append(("driver", f"NVIDIA {driver.version}{cuda}"))
-    engines = [_tool(tool) for tool in facts.tools if tool.name in ENGINES and tool.path]
-    rows.append(("engines", ", ".join(engines) or "none found"))
+    rows += [("links", text) for text in links(facts)]
+    rows += [("cuda", text) for text in _toolkits(facts)]
+    rows += [("docker", text) for text in _containers(facts)]
+    rows.append(("engines", "; ".join(_engines(facts)) or "none found"))
     return tuple(rows)
+
+
+def links(facts: HostFacts) -> list[str]:
+    """How several cards are joined: the same between every two in one line, else the pairs with the fewest NVLinks."""
+    pairs = known(facts.nvidia.pairs) or ()
+    counts = [known(pair.nvlinks) or 0 for pair in pairs]
+    if not pairs or not any(counts):
+        return []
+    if min(counts) == max(counts):
+        return [f"{_plural(counts[0], 'NVLink')} between {'the two cards' if len(pairs) == 1 else 'every two cards'}"]
+    least = [
+        f"#{pair.first} and #{pair.second}" for pair, count in zip(pairs, counts, strict=True) if count == min(counts)
+    ]
+    more = f" and {len(least) - 3} more pairs" if len(least) > 3 else ""
+    return [
+        f"up to {_plural(max(counts), 'NVLink')} between two cards; {min(counts)} between {', '.join(least[:3])}{more}"
+    ]
+
+
+def _toolkits(facts: HostFacts) -> list[str]:
+    words: list[str] = []
+    for toolkit in known(facts.cuda.toolkits) or ():
+        version = known(toolkit.version)
+        words.append(f"toolkit {version or ''} in {toolkit.path}{'' if toolkit.nvcc else ' without nvcc'}")
+    if not words:
+        return []
+    for library in known(facts.cuda.libraries) or ():
+        version = known(library.version)
+        words += [f"{library.name} {version}"] if version else []
+    return [", ".join(words)]
+
+
+def _containers(facts: HostFacts) -> list[str]:
+    """Docker and Podman, and what gives a container a card."""
+    words = []
+    for one in known(facts.containers.engines) or ():
+        version = known(one.version)
+        silent = " (its daemon does not answer)" if known(one.answers) is False else ""
+        words.append(f"{one.name}{' ' + version if version else ''}{silent}")
+    if not words:
+        return []
+    toolkit = known(facts.containers.toolkit_version)
+    words += [f"NVIDIA container toolkit {toolkit}"] if toolkit else []
+    words += [f"CDI: {', '.join(dict.fromkeys(spec.kind for spec in known(facts.containers.cdi_specs) or ()))}"]
+    return [", ".join(word for word in words if word != "CDI: ")]
+
+
+def _engines(facts: HostFacts) -> list[str]:
+    """Engines found, each place once; of older facts those on the PATH."""
+    if isinstance(facts.engines, Unknown):
+        return [_tool(tool) for tool in facts.tools if tool.name in ENGINES and tool.path]
+    words = []
+    for one in facts.engines.value:
+        version, build = known(one.version), known(one.build)
+        inside = ", ".join([*([build] if build else []), *(known(one.backends) or ())])
+        where = "running" if one.found is Found.PROCESS else one.where
+        words.append(f"{one.name}{' ' + version if version else ''}{f' ({inside})' if inside else ''}, {where}")
+    return list(dict.fromkeys(words))
 
 
 def _counts(findings: Sequence[Finding]) -> str:
@@ -194,13 +255,20 @@ def _disk(disk: Disk) -> str:
 
 def _cards(facts: HostFacts) -> list[str]:
     """Equal cards in one line; what is on the bus and was not examined behind them."""
-    lines = [_card(gpu) for gpu in facts.nvidia.gpus]
+    others = known(facts.other_gpus)
+    lines = [_card(gpu) for gpu in (*facts.nvidia.gpus, *(others or ()))]
     rows = [f"{lines.count(line)} × {line}" if lines.count(line) > 1 else line for line in dict.fromkeys(lines)]
     if not rows:
         rows = [f"none: {facts.nvidia.detail or facts.nvidia.state.value}"]
+    elif facts.nvidia.gpus and facts.nvidia.state is not NvidiaState.READY:
+        rows.append(f"by nvidia-smi; NVML: {facts.nvidia.detail or facts.nvidia.state.value}")
     side = known(facts.kernel_side)
-    others = [card for card in side.cards if not card.is_nvidia()] if side is not None else []
-    rows += [f"{one.vendor_id}:{one.device_id} ({one.kernel_driver or 'no driver'}), not examined" for one in others]
+    if side is not None:
+        seen = {known(gpu.address) for gpu in others or ()}
+        unseen = [card for card in side.cards if not card.is_nvidia() and card.address not in seen]
+        rows += [
+            f"{one.vendor_id}:{one.device_id} ({one.kernel_driver or 'no driver'}), not examined" for one in unseen
+        ]
     return rows
 
 
@@ -209,6 +277,7 @@ def _card(gpu: Gpu) -> str:
         return f"{_name(gpu)}: {gpu.fault}"
     parts = [_name(gpu)]
     parts += [f"compute {gpu.compute_capability.value}"] if isinstance(gpu.compute_capability, Known) else []
+    parts += [gpu.architecture.value] if gpu.vendor == "amd" and isinstance(gpu.architecture, Known) else []
     if isinstance(gpu.memory_bytes, Unknown):
         return ", ".join([*parts, _not_known(gpu.memory_bytes)])
     shared = " shared with the host" if gpu.unified_memory else ""
