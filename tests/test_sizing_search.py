@@ -14,7 +14,7 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Alternative, Plan, Speed
 from llmops.domain.units import GIB, MIB
-from llmops.engines import ENGINES, llama_cpp, llama_cpp_known
+from llmops.engines import ENGINES, llama_cpp, llama_cpp_known, llama_cpp_simulation
 from llmops.formats.catalogue import models
 from llmops.library import shipped
 from llmops.sizing.quantized import quantized
@@ -305,7 +305,7 @@ def test_a_plan_weighs_few_settings_and_builds_no_graph_twice(
     """
     asked: list[object] = []
     built: list[object] = []
-    ledger, simulated = llama_cpp.ledger, llama_cpp_known.without_repeats
+    ledger, simulated = llama_cpp.ledger, llama_cpp_simulation.without_repeats
 
     def counted(**question: Any) -> Ledger:  # noqa: ANN401 - as the engine is asked
         asked.append((question["settings"], question["devices"]))

@@ -16,9 +16,9 @@ from llmops.library import shipped
 IMPOSSIBLE = "PLN006"
 
 
-def matrix() -> EngineMatrix:
-    """The shipped rows."""
-    return engine_matrix(shipped.text("catalogue", "engines.json"))
+def matrix(engine: EngineName) -> EngineMatrix:
+    """The shipped rows of an engine."""
+    return engine_matrix(shipped.text("catalogue", "engines.json"), engine=engine)
 
 
 def driver_of(place: Hardware) -> str | None:
@@ -35,7 +35,7 @@ def of_plan(shape: ModelShape, settings: EngineSettings, place: Hardware, cards:
     features = kernels.needed(scheme=shape.scheme, method="", cache_type=settings.kv_cache_type_k)
     build = ENGINES[settings.engine].BUILD
     found = kernels.verdicts(
-        matrix(), settings.engine, build, driver=driver_of(place), devices=devices, features=features
+        matrix(settings.engine), settings.engine, build, driver=driver_of(place), devices=devices, features=features
     )  # fmt: skip
     return [Finding(code=IMPOSSIBLE, status=one.status, message=one.message, fix=one.fix) for one in found]
 
@@ -44,7 +44,7 @@ def able(shapes: Sequence[ModelShape], engine: EngineName, place: Hardware) -> t
     """The quantizations that the engine has kernels for on these cards; all of them where it has for none."""
     if len(shapes) < 2 or not place.cards:
         return tuple(shapes)
-    rows, version = matrix(), ENGINES[engine].BUILD
+    rows, version = matrix(engine), ENGINES[engine].BUILD
 
     def is_able(shape: ModelShape) -> bool:
         features = kernels.needed(scheme=shape.scheme, method="", cache_type="auto")
@@ -61,6 +61,6 @@ def of_line(meaning: Meaning, shape: ModelShape | None, place: Hardware) -> list
     scheme = shape.scheme if shape is not None else None
     version = ENGINES[meaning.engine].BUILD
     found = kernels.line_findings(
-        matrix(), meaning, version, scheme=scheme, driver=driver_of(place), devices=place.cards
+        matrix(meaning.engine), meaning, version, scheme=scheme, driver=driver_of(place), devices=place.cards
     )  # fmt: skip
     return list(found)

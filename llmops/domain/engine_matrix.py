@@ -4,10 +4,10 @@ Everything here is a function of the rows and of what is asked: `plan`, `explain
 """
 
 import re
-from dataclasses import dataclass
 
 from llmops.domain.engine import EngineName
 from llmops.domain.finding import Status
+from llmops.domain.records import dataclass
 
 Numbers = tuple[int, ...]
 

@@ -2,6 +2,7 @@
 
 import json
 
+from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import EngineMatrix
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
@@ -10,11 +11,15 @@ from llmops.domain.forms import FormError, load
 FILE = "catalogue/engines.json"
 
 
-def engine_matrix(text: str, *, file: str = FILE) -> EngineMatrix:
-    """The rows of `engines.json`, shipped or the host's own."""
+def engine_matrix(text: str, *, file: str = FILE, engine: EngineName | None = None) -> EngineMatrix:
+    """The rows of `engines.json`, shipped or the host's own; of one `engine` alone where the others' are not asked for."""
     try:
-        return load(EngineMatrix, json.loads(text))
-    except (ValueError, RecursionError, FormError) as error:
+        found = json.loads(text)
+        if engine is not None:
+            for rows in ("builds", "features"):
+                found[rows] = [one for one in found[rows] if one["engine"] == engine.value]
+        return load(EngineMatrix, found)
+    except (ValueError, RecursionError, FormError, LookupError, TypeError) as error:
         hint = (
             "the installation is not complete: install llmops again"
             if file == FILE

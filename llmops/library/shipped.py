@@ -1,20 +1,27 @@
 """Files that come with the program: templates, profiles, the catalogue."""
 
 from collections.abc import Iterator
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
 KINDS = ("templates", "profiles", "catalogue")
 
 
-def shipped(kind: str) -> Traversable:
+def shipped(kind: str) -> "Traversable":
     """The shipped directory `kind`: in the wheel, else at the top of the checkout (an editable install has no copy)."""
-    packaged = files("llmops").joinpath(kind)
-    return packaged if packaged.is_dir() else Path(__file__).parents[2] / kind
+    here = Path(__file__)
+    for folder in (here.parents[1] / kind, here.parents[2] / kind):
+        if folder.is_dir():
+            return folder
+    from importlib.resources import files  # a program in an archive: the import takes longer than a plan's ledger
+
+    return files("llmops").joinpath(kind)
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -39,7 +46,7 @@ def tree(kind: str) -> dict[str, str]:
     }
 
 
-def _walk(directory: Traversable, above: str) -> Iterator[tuple[str, Traversable]]:
+def _walk(directory: "Traversable", above: str) -> "Iterator[tuple[str, Traversable]]":
     if not directory.is_dir():
         return
     for entry in directory.iterdir():
