@@ -49,9 +49,9 @@ def test_a_share_of_the_card_is_kept_away_from_the_pool() -> None:
 
 CASES = {
     "dense": ("qwen3-8b", "--gpu", "24GiB"),
-    "two cards": ("qwen3-32b", "--gpu", "h100:2", "--tensor-parallel", "2"),
+    "two cards": ("qwen3-8b", "--gpu", "h100:2", "--tensor-parallel", "2"),
     "8-bit cache": ("qwen3-8b", "--gpu", "24GiB", "--kv-cache-type", "fp8"),
-    "does not fit": ("qwen3-32b", "--gpu", "24GiB"),
+    "does not fit": ("qwen3-8b", "--gpu", "12GiB", "--quantization", "BF16"),
 }
 
 

@@ -1,6 +1,7 @@
 """SGLang's pool: bytes of a token, states beside the cache, requests at a time.
 
-Source: SGLang 0.5.23, model_executor/pool_configurator.py (`DefaultPoolConfigurator`, `HybridSWAPoolConfigurator`),
+Source: SGLang 0.5.23, model_executor/pool_configurator.py (`DefaultPoolConfigurator`, `HybridSWAPoolConfigurator`,
+`SWARequestCapPoolConfigurator`),
 mem_cache/kv_cache_configurator.py (`_handle_max_mamba_cache`, `resolve_max_num_reqs`, `calculate_mla_kv_cache_dim`),
 configs/model_config.py (`is_hybrid_swa_model`), configs/mamba_utils.py.
 """
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 from llmops.domain.engine import EngineSettings, PoolSettings
 from llmops.domain.model import Attention, Layer, ModelShape
+from llmops.domain.units import padded
 from llmops.engines.cache_width import index_bytes, state_bytes, state_kind, token_bytes, type_bytes
 
 WINDOW_FAMILIES = frozenset({"gpt-oss", "llama4", "gemma4", "mimo2", "step35", "granite-swa", "laguna", "mellum"})
@@ -21,6 +23,9 @@ SNAPSHOT_FAMILIES = frozenset(
 
 WINDOW_SHARE, STATE_SHARE = 0.8, 0.9
 STATES, STATES_WITH_SNAPSHOTS, STATES_WITHOUT_PREFIXES = 3, 5, 1
+EVICTION_TOKENS = 128
+"""Tokens behind a window before they are evicted (SGLANG_SWA_EVICTION_INTERVAL)."""
+
 FEWEST_REQUESTS, MOST_REQUESTS, TOKENS_OF_ESTIMATE = 2048, 4096, 512
 
 
@@ -107,11 +112,14 @@ def sized(shape: ModelShape, settings: EngineSettings, cell: Cells, budget_bytes
     slots = _slots(settings, cell, budget_bytes) if cell.state else 0
     state = (slots + 1) * cell.state if cell.state else 0
     left = max(budget_bytes - state, 0)
-    width = cell.token()
-    tokens = int(left // width) if width else settings.context_size
+    fixed = _window_tokens(shape, settings, page) if cell.window and cell.full else None
+    width = cell.token() if fixed is None else float(cell.full)
+    left -= fixed * cell.window if fixed is not None else 0
+    tokens = int(max(left, 0) // width) if width else settings.context_size
     tokens = min(tokens, told.pool_tokens) if told.pool_tokens else tokens
     tokens = tokens // page * page
     window = int(tokens * cell.window_share) // page * page if cell.window and cell.full else 0
+    window = window if fixed is None else min(fixed, tokens)
     cache = tokens * cell.full + window * cell.window if cell.full else tokens * cell.window
     requests = min(_requests(settings, tokens), tokens // 2)
     if cell.state:
@@ -124,6 +132,19 @@ def sized(shape: ModelShape, settings: EngineSettings, cell: Cells, budget_bytes
         state_bytes=state,
         requests=max(requests, 0),
     )
+
+
+def _window_tokens(shape: ModelShape, settings: EngineSettings, page: int) -> int | None:
+    """Without prefixes and with a number of requests the windows' pool holds just what they need at worst; else None.
+
+    Of each request a window, what is not yet evicted, a page of padding and one to decode into; two steps of prompts.
+    """
+    told = settings.pool or PoolSettings()
+    if told.prefix_caching or not told.parallel_given or not told.chunked_prefill or shape.window_tokens is None:
+        return None
+    each = shape.window_tokens + EVICTION_TOKENS + 2 * page
+    steps = 2 if told.async_scheduling else 1
+    return padded(each * settings.parallel + steps * settings.batch_tokens + page, page)
 
 
 def _slots(settings: EngineSettings, cell: Cells, budget_bytes: int) -> int:
