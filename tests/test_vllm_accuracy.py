@@ -13,6 +13,7 @@ from llmops.domain.units import GIB
 ROOT = Path(__file__).parents[1]
 BLOCKS = Path(__file__).parent / "measured" / "vllm" / "kv_blocks.json"
 LOGS = Path(__file__).parent / "measured" / "llama.cpp" / "memory_logs.json"
+PLANNER = Path(__file__).parent / "measured" / "vllm" / "llm_d_planner.json"
 
 
 def report(path: Path) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def test_blocks_of_every_measured_row_are_exact() -> None:
 
 
 def test_pools_of_logged_starts_are_near_and_the_safe_one_never_promises_more() -> None:
-    """Within 0.4 GiB at the median and 1 GiB at worst; the safe figure too is within 1 GiB, and below what was there."""
+    """Within 0.4 GiB at the median and 1 GiB at worst; the safe figure is below what was there, on several cards by up to 2.3."""
     found = report(LOGS)
     rows = [one for one in found["rows_detail"] if "card KV pool" in one["predicted"]]
     assert len(rows) >= 8
@@ -40,8 +41,22 @@ def test_pools_of_logged_starts_are_near_and_the_safe_one_never_promises_more() 
     assert off[-1] <= 0.4
     short = [(one["measured"]["card KV pool, safe"] - one["predicted"]["card KV pool, safe"]) / GIB for one in rows]
     assert min(short) > 0
-    assert max(short) <= 1
+    assert sorted(short)[len(short) // 2] <= 1
+    assert max(short) <= 2.3
     assert found["metrics"]["all but the pool, safe"]["under"] == 0
+
+
+def test_safe_pools_hold_on_starts_that_no_constant_was_fitted_on() -> None:
+    """llm-d-planner's table of 0.19 on H100: tensor and pipeline parallel too. The safe pool is never more than there was."""
+    found = report(PLANNER)
+    assert (found["kind"], found["answered"]) == ("llm_d_planner", 19)
+    ours, theirs = (found["metrics"][f"weights of a rank, {who}"] for who in ("llmops", "llm-d-planner"))
+    assert ours["median"] <= theirs["median"]
+    assert abs(ours["worst"]) <= 0.02 < abs(theirs["worst"])
+    assert found["metrics"]["KV pool, llmops"]["median"] < found["metrics"]["KV pool, llm-d-planner"]["median"]
+    for row in found["rows_detail"]:
+        over = row["predicted"]["card KV pool, llmops, safe"] - row["measured"]["card KV pool, llmops, safe"]
+        assert over <= 0.01 * GIB, row["id"]
 
 
 def test_most_rows_that_name_model_card_and_share_are_answered() -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from accuracy import allocations, gguf_sizes, memory_logs, page, vllm_blocks
+from accuracy import allocations, gguf_sizes, llm_d_planner, memory_logs, page, vllm_blocks
 from accuracy.cases import Report
 from accuracy.metrics import document
 
@@ -54,6 +54,8 @@ def read(path: Path) -> Report:
         if isinstance(content, dict) and "models" in content:
             return allocations.report(str(path), content)
         rows = content["rows"] if isinstance(content, dict) else content
+        if isinstance(content, dict) and "planner" in content:
+            return llm_d_planner.report(str(path), content["planner"], rows)
         if isinstance(rows, list) and rows and all("bytes_per_block" in one and "groups" in one for one in rows):
             return vllm_blocks.report(str(path), rows)
         if isinstance(rows, list) and rows and gguf_sizes.is_kind(rows):

@@ -69,11 +69,23 @@ def page(
     return text
 
 
+NOTES = {
+    "llm_d_planner": (
+        "llm-d-planner's own table (its repository, docs/accuracy/vllm-v0.19.0-accuracy-report.md, commit 2d557dc): 19 starts of "
+        "vLLM 0.19 on H100 at 0.95 of the card whose models the catalogue has, 7 of them on several cards. Its figures are its "
+        "published ones, what was measured follows from them; ours are from the same settings. No constant of ours was fitted on "
+        "them but the safe one for tensor parallel."
+    )
+}
+"""What a reader must know of a file, by its kind."""
+
+
 def _file(one: Mapping[str, Any]) -> str:
     share = f"{100 * one['answered'] / one['eligible']:.1f} %" if one["eligible"] else "–"
     parts = [
         f"## {one['kind']}",
         f"`{one['file']}`: {one['rows']} rows, {one['eligible']} that say enough, {one['answered']} answered ({share}).",
+        *([NOTES[one["kind"]]] if one["kind"] in NOTES else []),
         _metrics(one["metrics"]),
     ]
     counts = [("refused", one["refused"]), ("left out", one["left_out"]), ("in part not compared", one["not_compared"])]

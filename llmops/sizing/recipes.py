@@ -62,7 +62,7 @@ def label(text: str) -> Label | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSize:
-    """Bytes of a file, header and padding too: in `low` to `high`; `by_rule`, and `weights_bytes` of its tensors, by the rules."""
+    """Bytes of a file, header and padding too: in `low` to `high`; `by_rule`, and of its tensors `weights_bytes`, by the rule."""
 
     low: int
     value: int
