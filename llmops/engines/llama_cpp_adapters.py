@@ -65,9 +65,3 @@ def adapter_bytes(shape: ModelShape, placement: Placement) -> dict[int, int]:
             where = placement.layers[at]
             total[where] += padded(row, HOST_ALIGNMENT if where == HOST else CUDA_ALIGNMENT)
     return total
-
-
-def has_adapted_embedding(shape: ModelShape) -> bool:
-    """Whether an adapter changes the token embedding."""
-    adapters = shape.companions.adapters if shape.companions is not None else ()
-    return any(tensor.name.startswith("token_embd.weight.lora_") for one in adapters for tensor in one.tensors)

@@ -3,7 +3,6 @@
 from llmops.domain.ledger import Confidence
 from llmops.domain.records import dataclass
 from llmops.domain.units import padded
-from llmops.engines.llama_cpp_adapters import has_adapted_embedding
 from llmops.engines.llama_cpp_caches import states_a_slot
 from llmops.engines.llama_cpp_compute import (
     EXACT_ARCHITECTURES,
@@ -52,10 +51,6 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
         certain = simulated_confidence(placement)
         if placement.is_mixed() and states_a_slot(case) > 1:
             certain, ram = Confidence.CALIBRATED, ram + _taken_back_bytes(case)
-        if has_adapted_embedding(case.shape):  # seen under by one row of the embedding: a bound
-            certain = Confidence.CALIBRATED
-            more = 8 * case.rows() * case.shape.embedding_length
-            cards, ram = tuple(one + more for one in cards), ram + more
         return Compute(cards=cards, host=ram, confidence=certain, host_confidence=certain)
     sure = closed_form_confidence(case)
     if not placement.cards:

@@ -87,7 +87,8 @@ class Network:
         return self.weights[key]
 
     def _half(self, tensor: Tensor, place: int) -> Node:
-        return stored(tensor.type, *tensor.dims, home=self.device(place), name=tensor.name)
+        """An adapter's buffers are not marked as weights: what multiplies with them runs where its neighbours do."""
+        return stored(tensor.type, *tensor.dims, home=self.device(place), is_weight=False, name=tensor.name)
 
     def layer(self, at: int, name: str) -> Node:
         """A weight of one block."""

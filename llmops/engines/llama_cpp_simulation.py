@@ -125,6 +125,9 @@ def simulate(case: Case, placement: Placement, *, copies: int) -> Sizes:
 
 def without_repeats(case: Case, placement: Placement, *, copies: int) -> Sizes | None:
     """From some of the equal layers; None where that would not be what all of them take."""
+    beside = case.shape.companions
+    if beside is not None and beside.adapters:
+        return None
     shape, shorter, seams = with_fewer_layers(case.shape, placement)
     try:
         return _with_margin(case, placement, _largest(replace(case, shape=shape), shorter, copies=copies, seams=seams))
@@ -133,8 +136,13 @@ def without_repeats(case: Case, placement: Placement, *, copies: int) -> Sizes |
 
 
 def with_every_layer(case: Case, placement: Placement, *, copies: int) -> Sizes:
-    """From the whole graph."""
-    return _with_margin(case, placement, _largest(case, placement, copies=copies))
+    """From the whole graph; with adapters, what is reserved before they are there counts as well."""
+    sizes = _largest(case, placement, copies=copies)
+    beside = case.shape.companions
+    if beside is not None and beside.adapters:
+        bare = replace(case, shape=replace(case.shape, companions=replace(beside, adapters=())))
+        sizes = tuple(max(pair) for pair in zip(sizes, _largest(bare, placement, copies=copies), strict=True))
+    return _with_margin(case, placement, sizes)
 
 
 def _with_margin(case: Case, placement: Placement, sizes: Sequence[int]) -> Sizes:
