@@ -11,7 +11,7 @@ from llmops.domain.host import Gpu, HostFacts
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.units import GIB, MIB
 from llmops.formats import catalogue
-from llmops.formats.devices import from_facts, from_options
+from llmops.formats.devices import from_facts, from_options, left_out
 from llmops.library import shipped
 
 ROWS = catalogue.gpus(shipped.text("catalogue", "gpus.json"))
@@ -163,3 +163,86 @@ def test_the_hosts_memory_is_what_is_available_within_the_limit(facts: HostFacts
 
 def test_unknown_cores_stay_unknown() -> None:
     assert from_facts(replace(FACTS, cpu=Unknown("no /proc")), ROWS)[1].physical_cores is None
+
+
+def other(vendor: str, **changes: object) -> Gpu:
+    """A card as the probes of other makers read it: no CUDA, no NVML."""
+    no = Unknown("not told")
+    sound = replace(
+        GPU,
+        vendor=vendor,
+        name=Known("AMD Radeon RX 7900 XTX"),
+        uuid=no,
+        memory_bytes=Known(25753026560),
+        free_bytes=Known(25000000000),
+        compute_capability=no,
+        mig_enabled=Known(False),
+        architecture=Known("gfx1100"),
+        unified_memory=False,
+    )
+    return replace(sound, **changes)  # type: ignore[arg-type]
+
+
+def with_others(*gpus: Gpu, nvidia: tuple[Gpu, ...] = ()) -> HostFacts:
+    return replace(with_gpus(*nvidia), other_gpus=Known(gpus))
+
+
+def test_cards_of_amd_are_planned_for_where_nvidia_has_none() -> None:
+    (device,), _host = from_facts(with_others(other("amd")), ROWS)
+
+    assert (device.kind, device.name) == (DeviceKind.ROCM, "AMD Radeon RX 7900 XTX")
+    assert (device.capacity_bytes, device.free_bytes) == (25753026560, 25000000000)
+    assert (device.compute_capability, device.bandwidth_gb_s) == (None, 960)
+
+
+def test_a_form_in_the_name_of_a_board_is_no_other_card() -> None:
+    facts = with_others(other("amd", name=Known("AMD Instinct MI300X OAM"), memory_bytes=Known(206141652992)))
+
+    assert from_facts(facts, ROWS)[0][0].bandwidth_gb_s == 5300
+
+
+def test_no_engine_joins_cards_of_two_makers() -> None:
+    facts = with_others(other("amd"), nvidia=(GPU,))
+
+    assert [card.kind for card in from_facts(facts, ROWS)[0]] == [DeviceKind.CUDA]
+    assert left_out(facts) == ("`AMD Radeon RX 7900 XTX` is not planned for",)
+
+
+@pytest.mark.parametrize(
+    "gpu",
+    [
+        other("amd", unified_memory=True, architecture=Known("gfx1036")),
+        other("intel", unified_memory=True, memory_bytes=Unknown("shared")),
+        other("intel", memory_bytes=Unknown("neither tells")),
+        other("amd", fault="no amdgpu driver serves the card"),
+    ],
+)
+def test_graphics_that_only_drives_a_display_is_left_out(gpu: Gpu) -> None:
+    facts = with_others(gpu)
+
+    assert from_facts(facts, ROWS)[0] == ()
+    assert left_out(facts) == ("`AMD Radeon RX 7900 XTX` is not planned for",)
+
+
+def test_a_processor_with_much_memory_for_its_graphics_is_planned_for() -> None:
+    size = 120 * GIB
+    halo = other(
+        "amd", unified_memory=True, architecture=Known("gfx1151"), memory_bytes=Known(size), free_bytes=Known(size)
+    )
+
+    assert [card.capacity_bytes for card in from_facts(with_others(halo), ROWS)[0]] == [size]
+
+
+def test_where_nobody_tells_what_is_free_all_of_it_is() -> None:
+    arc = other("intel", name=Known("Intel Arc B580"), free_bytes=Unknown("not told"), memory_bytes=Known(12 * GIB))
+    mac = other("apple", name=Known("Apple M3 Max"), unified_memory=True, memory_bytes=Known(48 * GIB))
+
+    assert [(card.kind, card.free_bytes) for card in from_facts(with_others(arc), ROWS)[0]] == [
+        (DeviceKind.OTHER, 12 * GIB)
+    ]
+    assert [card.kind for card in from_facts(with_others(mac), ROWS)[0]] == [DeviceKind.METAL]
+
+
+def test_a_card_of_amd_whose_memory_is_not_known_is_not_passed_over() -> None:
+    with pytest.raises(WrongInput, match="cannot be planned for"):
+        from_facts(with_others(other("amd", memory_bytes=Unknown("no permission"))), ROWS)

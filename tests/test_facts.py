@@ -1,7 +1,7 @@
 """Facts files: read from both documents that hold them; the digest is over what stays."""
 
 import json
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 
 import pytest
 import strategies
@@ -10,8 +10,8 @@ from workstation import FACTS, GPU, MEMORY
 
 from llmops.domain.errors import Exit, Stop, WrongInput
 from llmops.domain.forms import Json, dump
-from llmops.domain.host import Driver, HostFacts
-from llmops.domain.reading import Known, Unknown
+from llmops.domain.host import Driver, Gpu, HostFacts
+from llmops.domain.reading import NOT_ASKED, Known, Unknown
 from llmops.domain.units import GIB
 from llmops.formats.facts import facts_digest, parse_facts
 
@@ -131,3 +131,29 @@ def test_a_wrong_fact_has_its_key(old: str, new: str, message: str, key: str) ->
     assert message in stop.message
     assert stop.where is not None
     assert stop.where.key == key
+
+
+def test_facts_made_before_cards_and_software_were_looked_at_are_read() -> None:
+    """A document of the first release: none of the later fields, of the host, its cards or its driver."""
+    later = {
+        field.name
+        for field in fields(HostFacts)
+        if field.default is not MISSING or field.default_factory is not MISSING
+    }
+    form = dump(FACTS)
+    assert isinstance(form, dict)
+    old = {key: value for key, value in form.items() if key not in later or key == "schema"}
+    nvidia = old["nvidia"]
+    assert isinstance(nvidia, dict)
+    cards = nvidia["gpus"]
+    assert isinstance(cards, list)
+    first = {field.name for field in fields(Gpu) if field.default is MISSING and field.default_factory is MISSING}
+    old["nvidia"] = {key: nvidia[key] for key in ("state", "detail", "driver")} | {
+        "gpus": [{key: card[key] for key in first} for card in cards if isinstance(card, dict)]
+    }
+
+    facts = parse_facts(json.dumps(old), file="facts.json")
+
+    assert facts.other_gpus == NOT_ASKED
+    assert facts.nvidia.gpus[0].pcie.width == NOT_ASKED
+    assert facts_digest(facts) == facts_digest(FACTS)

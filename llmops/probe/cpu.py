@@ -51,7 +51,8 @@ def ask(root: Path, *, machine: str) -> CpuText:
         cores += [(package, core)] if package is not None and core is not None else []
     nodes = root / "sys/devices/system/node"
     with_cpu = read_text(nodes / "has_cpu")
-    usable = len(os.sched_getaffinity(0)) if root == Path("/") else None
+    can_tell = root == Path("/") and hasattr(os, "sched_getaffinity")  # macOS does not bind threads to processors
+    usable = len(os.sched_getaffinity(0)) if can_tell else None
     return CpuText(
         machine=machine,
         cpuinfo=read_text(root / "proc/cpuinfo"),

@@ -170,7 +170,9 @@ _STEP_SECONDS = 0.05
 
 
 def _memory_file() -> IO[bytes]:
-    """A file in memory: a host whose disks are full or read-only is examined, too."""
+    """A file in memory: a host whose disks are full or read-only is examined, too. macOS has none: there it is on a disk."""
+    if not hasattr(os, "memfd_create"):
+        return tempfile.TemporaryFile()
     return os.fdopen(os.memfd_create("output"), "w+b")
 
 
