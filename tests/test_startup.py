@@ -86,5 +86,5 @@ def test_a_plan_of_a_local_file_reads_no_catalogue_and_loads_nothing_of_the_hub_
     unneeded = ("catalogue", "config_json", "facts", "lock", "profile", "projector", "safetensors", "yaml_text")
     assert not modules & {f"llmops.formats.{name}" for name in unneeded}
     assert not modules & {"llmops.domain.catalogue", "llmops.domain.host", "llmops.domain.lock"}
-    assert not modules & {"fractions", "decimal", "hashlib", "llmops.domain.transfer"}
+    assert not modules & {"fractions", "decimal", "hashlib", "importlib.resources", "llmops.domain.transfer"}
     assert "llmops.engines.llama_cpp_projector" not in modules
