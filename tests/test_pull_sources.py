@@ -321,3 +321,16 @@ def test_an_authority_of_ones_own_is_trusted_when_it_is_named_and_only_then(
         assert told["result"]["bytes_transferred"] == SIZE
     (tmp_path / "none.pem").write_text("no certificate")
     assert "PEM" in pulled(tmp_path, MODEL, "--ca", "none.pem", hub_url=url, code=3)["error"]["message"]
+
+
+def test_the_hubs_own_client_may_carry_and_what_it_brings_is_hashed(tmp_path: Path, hub: FakeHub) -> None:
+    env = environment(hub.url, tmp_path / "store", HF_HUB_DISABLE_XET="1")
+    ran = run(["pull", MODEL, "--xet"], env=env, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "untested" in ran.stderr
+    assert (tmp_path / "store/models/model-gguf/current" / GGUF).read_bytes() == content(SIZE)
+    assert list((tmp_path / "store/incoming").iterdir()) == []
+    hub.faults = {"*.gguf": "wrong:1000"}
+    ran = run(["pull", MODEL, "--xet", "--store", "other"], env=env, cwd=tmp_path)
+    assert (ran.returncode, "wrong bytes were served" in ran.stderr) == (4, True)
+    assert list((tmp_path / "other/blobs/sha256").iterdir()) == []

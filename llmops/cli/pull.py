@@ -52,6 +52,7 @@ class Options:
     token_file: str | None = None
     authority: str | None = None
     allow_pickle: bool = False
+    xet: bool = False
 
 
 Watch = Callable[[Sequence[ModelRef]], AbstractContextManager[Progress]]
@@ -157,6 +158,13 @@ def _pull(
             hint="`llmops pull --from PATH`: the file, or the folder it lies in",
         )
     is_hub = ref.kind is SourceKind.HUB
+    if is_hub and options.xet:
+        from llmops.hub.xet import fetch_by_client
+
+        return fetch_by_client(
+            ref, store=store, name=name, endpoint=hub.endpoint(), token=hub.token(), progress=progress, jobs=options.jobs,
+            notice=hub.notice,
+        )  # fmt: skip
     return fetch(
         ref,
         store=store,
@@ -271,6 +279,9 @@ def command(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Fetch .bin and .pt, too: they run code when loaded.")
     ] = False,
+    xet: Annotated[
+        bool, typer.Option("--xet", help="Through the hub's own client and Xet storage (untested); hashed afterwards.")
+    ] = False,
     progress: Annotated[
         ProgressStyle, typer.Option(help="On stderr: bar or lines, JSON lines, nothing.", envvar="LLMOPS_PROGRESS")
     ] = ProgressStyle.AUTO,
@@ -290,7 +301,7 @@ def command(
 
     options = Options(
         model=model, lock=lock, store=store, origin=origin, jobs=jobs, mirrors=tuple(mirror or ()), sha256=sha256,
-        token_file=token_file, authority=ca, allow_pickle=allow_pickle,
+        token_file=token_file, authority=ca, allow_pickle=allow_pickle, xet=xet,
     )  # fmt: skip
     with saying(style, sys.stderr) as notice:
         answer = run(options, watch=watch, notice=notice)

@@ -11,10 +11,10 @@ from llmops.domain.finding import Where
 from llmops.domain.model import Digest, ModelFile, ModelRef
 from llmops.domain.transfer import Fetched, Moved, Progress, silent
 from llmops.hub.crew import Halt
-from llmops.hub.disk import disk_errors
+from llmops.hub.disk import clone, disk_errors
 from llmops.hub.fetch import JOBS, Arrived, bytes_to_bring, land, missing_files
 from llmops.hub.hashing import BLOCK_BYTES
-from llmops.hub.partial import Partial, clone
+from llmops.hub.partial import Partial
 from llmops.hub.reader import unreadable
 from llmops.hub.repository import check_names
 from llmops.hub.store import Store
@@ -36,7 +36,7 @@ def adopt(
     is_free = not missing or _can_clone(folder / missing[0].name, store.incoming)
 
     def bring(file: ModelFile, digest: Digest, halt: Halt) -> Arrived:
-        return _bring(folder / file.name, file, digest, store, progress, halt)
+        return bring_from(folder / file.name, file, digest, store, progress, halt)
 
     needed = 0 if is_free else bytes_to_bring(ref, store=store, name=name)
     return land(ref, store=store, name=name, bring=bring, needed_bytes=needed, progress=progress, jobs=jobs)
@@ -58,7 +58,8 @@ def _check_there(path: Path, file: ModelFile) -> None:
         )
 
 
-def _bring(path: Path, file: ModelFile, digest: Digest, store: Store, progress: Progress, halt: Halt) -> Arrived:
+def bring_from(path: Path, file: ModelFile, digest: Digest, store: Store, progress: Progress, halt: Halt) -> Arrived:
+    """One file of this machine into the store, verified on the way. The caller holds its key."""
     with Partial(store.incoming, file, digest) as partial:
         partial.start_over()
         if not _clone(path, partial):

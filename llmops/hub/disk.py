@@ -1,6 +1,7 @@
 """The disk under the store: durable renames, free space, and its errors as messages."""
 
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from llmops.hub.transport import AGAIN
 
 RESERVE_BYTES = 1 * GIB
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+FICLONE = 0x40049409
+"""The ioctl's number (linux/fs.h): the target shares the source's blocks until one of the two is written to."""
+
 NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
 
 
@@ -87,3 +91,14 @@ def check_space(path: Path, *, needed_bytes: int, new_files: int) -> None:
     if usage.f_files and usage.f_favail < new_files:
         text = f"not enough inodes: {new_files} files to make, {usage.f_favail} are free"
         raise DiskTrouble(text, hint="`df -i`; `--store DIR` on another disk", where=Where(file=str(path)))
+
+
+def clone(source: int, target: int) -> bool:
+    """Share the blocks of one open file with another (btrfs, XFS, bcachefs …); False where that is not possible."""
+    try:
+        fcntl.ioctl(target, FICLONE, source)
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        return False
+    return True

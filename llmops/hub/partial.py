@@ -5,7 +5,6 @@ from. What was written is read back once for the digest, right behind the connec
 """
 
 import errno
-import fcntl
 import os
 import stat
 from pathlib import Path
@@ -15,7 +14,7 @@ from llmops.domain.errors import OutsideWorld
 from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile
 from llmops.domain.units import MIB
-from llmops.hub.disk import FULL, disk_errors
+from llmops.hub.disk import clone, disk_errors
 from llmops.hub.hashing import Hash, new_hash
 from llmops.hub.journal import Journal, journaled_bytes
 
@@ -23,8 +22,6 @@ CHUNK_BYTES = 32 * MIB
 """What one connection takes at a time. Chunks are taken in order, so what was written is still in memory when it is hashed."""
 
 HASH_BYTES = 2 * MIB
-FICLONE = 0x40049409
-"""The ioctl's number (linux/fs.h): the target shares the source's blocks until one of the two is written to."""
 
 
 def partial_key(digest: Digest) -> str:
@@ -288,14 +285,3 @@ class Partial:
 
     def _hashes(self) -> tuple[Hash, ...]:
         return (self._sha256,) if self._sha1 is None else (self._sha256, self._sha1)
-
-
-def clone(source: int, target: int) -> bool:
-    """Share the blocks of one open file with another (btrfs, XFS, bcachefs …); False where that is not possible."""
-    try:
-        fcntl.ioctl(target, FICLONE, source)
-    except OSError as error:
-        if error.errno in FULL:
-            raise
-        return False
-    return True

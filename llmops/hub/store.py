@@ -1,7 +1,8 @@
 """The store: verified bytes under their sha256, models as names for them, and the link a unit points through.
 
-`blobs/sha256/<hex>` is verified before it gets that name. `models/<name>/<version>/<file>` is a hard link to a blob (a
-relative symbolic link where the file system has none), so that a container can be given one model's folder alone.
+`blobs/sha256/<hex>` is verified before it gets that name. `models/<name>/<version>/<file>` is a hard link to a blob (where
+there are none a file that shares its blocks, else a relative symbolic link), so that a container can be given one model's
+folder alone.
 `incoming` holds what is on its way. Every step is a rename that is synced, so that at any moment what is visible is whole.
 """
 
@@ -18,7 +19,7 @@ from llmops.domain.finding import Where
 from llmops.domain.model import DigestAlgorithm
 from llmops.domain.places import STORE, blob_file, current_directory, incoming_directory, model_directory
 from llmops.hub.crew import Halt
-from llmops.hub.disk import disk_errors, sync_directory
+from llmops.hub.disk import clone, disk_errors, sync_directory
 from llmops.hub.hashing import file_digests
 from llmops.hub.holding import WAIT_SECONDS, held
 
@@ -185,7 +186,8 @@ class Store:
             try:
                 new.hardlink_to(blob)
             except OSError:  # no hard links here, too many, or not ours (fs.protected_hardlinks)
-                new.symlink_to(os.path.relpath(blob, target.parent))
+                if not _reflink(blob, new):
+                    new.symlink_to(os.path.relpath(blob, target.parent))
             new.replace(target)
 
     def _drop_others(self, folder: Path, keep: set[str]) -> tuple[str, ...]:
@@ -236,6 +238,24 @@ def files_below(folder: Path) -> tuple[str, ...]:
         prefix = Path(inside).relative_to(folder)
         found += [(prefix / one).as_posix() for one in (*files, *links)]
     return tuple(sorted(found))
+
+
+def _reflink(blob: Path, new: Path) -> bool:
+    """A file of its own that shares the blob's blocks; False where the file system has no such thing."""
+    descriptor = os.open(blob, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    target = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+    try:
+        is_shared = clone(descriptor, target)
+        if is_shared:
+            os.fchmod(target, FILE_MODE)
+            os.utime(target, ns=(STAMP_NS, STAMP_NS))
+            os.fsync(target)
+    finally:
+        os.close(target)
+        os.close(descriptor)
+    if not is_shared:
+        new.unlink()
+    return is_shared
 
 
 def _is_same_file(path: Path, blob: Path) -> bool:
