@@ -13,7 +13,7 @@ from llmops.domain.host import HostFacts
 from llmops.domain.reading import Known, Unknown, known
 from llmops.formats import catalogue, devices
 from llmops.library import shipped
-from llmops.probe import examine, nvidia_smi
+from llmops.probe import engines, examine, graphics, nvidia_smi
 from llmops.probe.programs import Programs
 
 HERE = Path(__file__).parent
@@ -102,6 +102,14 @@ def test_a_program_that_never_answers_is_given_up_on(tmp_path: Path, monkeypatch
     facts = host("hang", tmp_path)
     assert time.monotonic() - start < 10
     assert source(facts, "nvidia-smi") == Unknown("`nvidia-smi` did not answer within 0.5 s")
+
+
+def test_a_search_that_hangs_is_given_up_on_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home directory on a network disk whose server is gone."""
+    monkeypatch.setattr(graphics, "LIMIT_SECONDS", 0.3)
+    monkeypatch.setattr(engines, "ask", lambda *_: time.sleep(60))
+    facts = host("none", tmp_path)
+    assert facts.engines == Unknown("the search for engines did not answer in time")
 
 
 def test_nothing_here_says_it_was_never_looked_at(tmp_path: Path) -> None:

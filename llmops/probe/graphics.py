@@ -1,6 +1,7 @@
 """Cards and what serves them: every source asked at the same time, NVML waited for longest."""
 
 import platform
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -9,10 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from llmops.domain.gpu import GpuSource
-from llmops.domain.gpu_software import AmdFiles, Containers, Cuda, FoundEngine, Python
+from llmops.domain.gpu_software import AmdFiles, Containers, Cuda, DriverFiles, FoundEngine, Python
 from llmops.domain.host import Gpu, HostFacts, Memory, Nvidia
 from llmops.domain.programs import Ran, Runner
-from llmops.domain.reading import Known, Unknown
+from llmops.domain.reading import Known, Unknown, mapped
 from llmops.domain.records import dataclass
 from llmops.probe import (
     amd,
@@ -36,6 +37,11 @@ T = TypeVar("T")
 SECOND_SECONDS = 5.0
 """How long nvidia-smi is still waited for once NVML has answered: it is then only compared."""
 
+LIMIT_SECONDS = 30.0
+LAST_SECONDS = 0.2
+
+Others = tuple[Known[tuple[Gpu, ...]] | Unknown, AmdFiles, tuple[GpuSource, ...]]
+
 Waiting = Callable[[str], None]
 """Told what is waited for, "" when nothing is any more."""
 
@@ -44,9 +50,10 @@ Waiting = Callable[[str], None]
 class Asked:
     """What was asked and may still be on its way; `software` is None where only a plan's needs are asked."""
 
+    until: float
     cards: "Future[Nvidia]"
     smi: "Future[Known[Ran] | Unknown]"
-    others: "Future[tuple[tuple[Gpu, ...], AmdFiles, tuple[GpuSource, ...]]]"
+    others: "Future[Others]"
     software: "Software | None"
 
 
@@ -56,83 +63,111 @@ class Software:
 
     pci: "Future[Known[Ran] | Unknown]"
     log: "Future[Known[str] | Unknown]"
-    driver: "Future[driver_files.DriverText]"
+    driver: "Future[DriverFiles]"
     cuda: "Future[Cuda]"
     containers: "Future[Containers]"
-    engines: "Future[tuple[FoundEngine, ...]]"
-    pythons: "Future[tuple[Python, ...]]"
+    engines: "Future[Known[tuple[FoundEngine, ...]] | Unknown]"
+    pythons: "Future[Known[tuple[Python, ...]] | Unknown]"
 
 
 def ask(
-    *, root: Path, runner: Runner, environment: Mapping[str, str], seconds: float, full: bool, software: bool
+    *,
+    root: Path,
+    runner: Runner,
+    environment: Mapping[str, str],
+    seconds: float,
+    full: bool,
+    log: "Future[Known[str] | Unknown] | None",
 ) -> Asked:
-    """Start every question. `full` reads serial numbers; without `software` only what a plan needs is asked."""
+    """Start every question. `full` reads serial numbers; without the kernel's log only what a plan needs is asked."""
     return Asked(
+        until=time.monotonic() + LIMIT_SECONDS,
         cards=beside(lambda: nvidia.read(nvidia.ask(runner, environment, seconds=seconds, full=full))),
         smi=beside(partial(nvidia_smi.ask, runner)),
         others=beside(partial(_others, root, runner)),
-        software=_ask_software(root, runner, environment) if software else None,
+        software=_ask_software(root, runner, environment, log) if log is not None else None,
     )
 
 
-def _ask_software(root: Path, runner: Runner, environment: Mapping[str, str]) -> Software:
+def _ask_software(
+    root: Path, runner: Runner, environment: Mapping[str, str], log: "Future[Known[str] | Unknown]"
+) -> Software:
     return Software(
         pci=beside(partial(lspci.ask, runner)),
-        log=beside(partial(kernel_log.ask, runner)),
-        driver=beside(partial(driver_files.ask, root, runner)),
+        log=log,
+        driver=beside(lambda: driver_files.read(driver_files.ask(root, runner))),
         cuda=beside(lambda: cuda.read(cuda.ask(root, runner, environment))),
         containers=beside(lambda: containers.read(containers.ask(root, runner, environment))),
-        engines=beside(lambda: engines.read(engines.ask(root, runner, environment))),
-        pythons=beside(lambda: pythons.read(pythons.ask(root, runner))),
+        engines=beside(lambda: Known(engines.read(engines.ask(root, runner, environment)))),
+        pythons=beside(lambda: Known(pythons.read(pythons.ask(root, runner)))),
     )
 
 
 def answers(asked: Asked, facts: HostFacts, *, waiting: Waiting) -> HostFacts:
-    """The facts with all of it; `waiting` is told which source holds them up."""
+    """The facts with all of it; `waiting` is told which source holds them up. None does for longer than its limit."""
+    wait = Wait(until=asked.until, waiting=waiting)
     waiting("the cards (NVML)")
     first = answer_of(asked.cards)
-    waiting("nvidia-smi")
-    seconds = SECOND_SECONDS if first.gpus else nvidia_smi.ANSWER_SECONDS + 1
-    second, seen = nvidia_smi.read(_or_unknown(asked.smi, "nvidia-smi", seconds))
-    waiting("cards of other makers")
-    gpus, files, sources = answer_of(asked.others)
+    # where NVML has answered nvidia-smi is only compared: it may not hold up what is known
+    smi = Wait(until=min(asked.until, time.monotonic() + SECOND_SECONDS), waiting=waiting) if first.gpus else wait
+    second, seen = nvidia_smi.read(smi.answer(asked.smi, "nvidia-smi", lambda no: no))
+    gpus, files, sources = wait.answer(asked.others, "cards of other makers", _no_others)
     facts = replace(
         facts,
         nvidia=told(nvidia.with_host_memory(with_fallback(first, second, seen), facts.memory)),
-        other_gpus=told(Known(tuple(with_host_memory(gpu, facts.memory) for gpu in gpus))),
+        other_gpus=told(_with_host_memory(gpus, facts.memory)),
         gpu_sources=told((nvidia_smi.of_nvml(first), second, *sources)),
         amd=told(files),
     )
     if asked.software is not None:
-        facts = _with_software(facts, asked.software, waiting)
+        facts = _with_software(facts, asked.software, wait)
     waiting("")
     return facts
 
 
-def _with_software(facts: HostFacts, asked: Software, waiting: Waiting) -> HostFacts:
-    waiting("the kernel's log")
-    log = answer_of(asked.log)
-    waiting("lspci")
-    bus = lspci.read(answer_of(asked.pci))
-    waiting("the driver's files")
-    driver = replace(driver_files.read(answer_of(asked.driver)), rejected=kernel_log.read_rejected(log))
-    waiting("CUDA's libraries")
-    found_cuda = answer_of(asked.cuda)
-    waiting("docker")
-    found_containers = answer_of(asked.containers)
-    waiting("engines")
-    found_engines = answer_of(asked.engines)
-    waiting("Python")
+def _with_software(facts: HostFacts, asked: Software, wait: "Wait") -> HostFacts:
+    log = wait.answer(asked.log, "the kernel's log", lambda no: no)
+    bus = lspci.read(wait.answer(asked.pci, "lspci", lambda no: no))
+    driver = wait.answer(asked.driver, "the driver's files", lambda no: told(DriverFiles(), otherwise=no))
     return replace(
         facts,
         gpu_sources=(*facts.gpu_sources, told(bus)),
         xids=kernel_log.read_xids(log),
-        driver_files=told(driver),
-        cuda=found_cuda,
-        containers=found_containers,
-        engines=told(Known(found_engines)),
-        pythons=Known(answer_of(asked.pythons)),
+        driver_files=told(replace(driver, rejected=kernel_log.read_rejected(log))),
+        cuda=wait.answer(asked.cuda, "CUDA's files", lambda no: told(Cuda(), otherwise=no)),
+        containers=wait.answer(asked.containers, "docker", lambda no: told(Containers(), otherwise=no)),
+        engines=told(wait.answer(asked.engines, "the search for engines", lambda no: no)),
+        pythons=wait.answer(asked.pythons, "the search for Pythons", lambda no: no),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Waiting for answers until a moment of the monotonic clock."""
+
+    until: float
+    waiting: Waiting
+
+    def answer(self, answer: "Future[T]", what: str, otherwise: Callable[[Unknown], T]) -> T:
+        """The answer; past the limit `otherwise` of the reason. Its thread is then left behind."""
+        self.waiting(what)
+        try:
+            # all were asked at the same time: one that has not answered by now gets a last moment
+            return answer_of(answer, seconds=max(LAST_SECONDS, self.until - time.monotonic()))
+        except TimeoutError:
+            if answer.done():
+                raise  # the question's own
+            return otherwise(Unknown(f"{what} did not answer in time"))
+
+
+def _no_others(no: Unknown) -> Others:
+    return no, told(AmdFiles(), otherwise=no), ()
+
+
+def _with_host_memory(
+    gpus: Known[tuple[Gpu, ...]] | Unknown, memory: Known[Memory] | Unknown
+) -> Known[tuple[Gpu, ...]] | Unknown:
+    return mapped(gpus, lambda found: tuple(with_host_memory(gpu, memory) for gpu in found))
 
 
 def with_fallback(first: Nvidia, second: GpuSource, seen: tuple[Gpu, ...]) -> Nvidia:
@@ -152,17 +187,8 @@ def with_host_memory(gpu: Gpu, memory: Known[Memory] | Unknown) -> Gpu:
     return replace(gpu, free_bytes=Known(min(gpu.free_bytes.value, memory.value.available_bytes)))
 
 
-def _others(root: Path, runner: Runner) -> tuple[tuple[Gpu, ...], AmdFiles, tuple[GpuSource, ...]]:
+def _others(root: Path, runner: Runner) -> Others:
     """Cards of AMD, Intel and Apple."""
     gpus, files, sources = amd.read(amd.ask(root, runner))
     mac = apple.read(apple.ask(runner)) if platform.system() == "Darwin" else ()
-    return (*gpus, *intel.read(intel.ask(root)), *mac), files, sources
-
-
-def _or_unknown(answer: "Future[Known[T] | Unknown]", what: str, seconds: float) -> Known[T] | Unknown:
-    try:
-        return answer_of(answer, seconds=seconds)
-    except TimeoutError:
-        if answer.done():
-            raise
-        return Unknown(f"{what} did not answer within {seconds:g} s")
+    return Known((*gpus, *intel.read(intel.ask(root)), *mac)), files, sources

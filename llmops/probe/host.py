@@ -49,14 +49,12 @@ def examine(
     needs is asked: no engines, containers, CUDA, driver's files, kernel's log, nothing of exposure and surroundings. `hub`
     None asks the model hub, else it says why not.
     """
-    cards = graphics.ask(
-        root=root, runner=runner, environment=environment, seconds=nvml_seconds, full=full, software=software
-    )
+    log = beside(lambda: kernel_log.ask(runner)) if software else None
+    cards = graphics.ask(root=root, runner=runner, environment=environment, seconds=nvml_seconds, full=full, log=log)
     programs = beside(lambda: tools.ask(runner))
     filesystems = beside(lambda: disks.disks(root, disk_paths))
     sockets = beside(lambda: listeners.read(listeners.ask(root)))
     operating = beside(lambda: system.read(system.ask(root, runner=runner, environment=environment)))
-    log = beside(lambda: kernel_log.ask(runner)) if software else None
     beside_it = (
         beside(lambda: surroundings.ask(root, runner=runner, environment=environment, hub=hub)) if software else None
     )
