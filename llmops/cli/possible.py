@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from llmops.cli.hardware import Hardware
-from llmops.domain.engine import EngineName, EngineSettings
-from llmops.domain.engine_matrix import EngineMatrix
+from llmops.domain.engine import Device, EngineName, EngineSettings
+from llmops.domain.engine_matrix import EngineMatrix, numbers
 from llmops.domain.explained import Meaning
 from llmops.domain.finding import Finding, Status
 from llmops.domain.model import ModelShape
@@ -30,14 +30,20 @@ def driver_of(place: Hardware) -> str | None:
 def of_plan(shape: ModelShape, settings: EngineSettings, place: Hardware, cards: Sequence[int]) -> list[Finding]:
     """What the planned engine's build cannot do on the cards of the plan, or only slowly."""
     devices = [place.cards[at] for at in cards]
-    if not devices:
+    driver = driver_of(place)
+    if not devices or (settings.engine.runs_llama_cpp() and driver is None and not _has_old_card(devices)):
         return []
     features = kernels.needed(scheme=shape.scheme, method="", cache_type=settings.kv_cache_type_k)
     build = ENGINES[settings.engine].BUILD
     found = kernels.verdicts(
-        matrix(settings.engine), settings.engine, build, driver=driver_of(place), devices=devices, features=features
+        matrix(settings.engine), settings.engine, build, driver=driver, devices=devices, features=features
     )  # fmt: skip
     return [Finding(code=IMPOSSIBLE, status=one.status, message=one.message, fix=one.fix) for one in found]
+
+
+def _has_old_card(devices: Sequence[Device]) -> bool:
+    """Older than anything llama.cpp is built for: with all other cards there is nothing to judge, and no file to read."""
+    return any(numbers(one.compute_capability or "5.0") < (5, 0) for one in devices)
 
 
 def able(shapes: Sequence[ModelShape], engine: EngineName, place: Hardware) -> tuple[ModelShape, ...]:
