@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from llmops.checks import CHECKS
+from llmops.checks import CHECKS, LOCK_CHECKS
 from llmops.cli.app import COMMANDS, load
 from llmops.domain.errors import Exit, Stop
 from llmops.serve.codes import SMOKE_CHECKS
@@ -109,8 +109,9 @@ def _exit_codes() -> str:
 
 def _checks() -> str:
     doctor = [[f"`{one.code}`", one.title, one.why, one.fix] for one in CHECKS]
+    for_lock = [[f"`{one.code}`", one.title, one.why] for one in LOCK_CHECKS]
     smoke = [[f"`{one.code}`", one.title, one.why] for one in SMOKE_CHECKS]
-    known = {one.code for one in CHECKS} | {one.code for one in SMOKE_CHECKS}
+    known = {one.code for one in CHECKS} | {one.code for one in LOCK_CHECKS} | {one.code for one in SMOKE_CHECKS}
     others = sorted(_codes_in_source() - known)
     rows = [[f"`{code}`", f"`{GIVEN_BY[code.rstrip('0123456789')]}`"] for code in others]
     return _page(
@@ -119,6 +120,8 @@ def _checks() -> str:
         "`skip` (could not be known; the message says why).",
         "## `doctor`\n\n`llmops doctor --explain CODE` prints one of them, `--select` and `--ignore` choose.",
         _table(["Code", "What should hold", "Why", "What to do"], doctor),
+        "## `doctor --for LOCK`\n\nOf each deployment of the lock; each fails at worst, and says its own way out.",
+        _table(["Code", "What should hold", "Why"], for_lock),
         "## `smoke`",
         _table(["Code", "What should hold", "Why"], smoke),
         "## Findings of other commands\n\nTheir message says what was found and their fix what to do.",

@@ -9,16 +9,19 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import hosts
 import jsonschema
 import pytest
 
 from llmops.checks import CHECKS, judge
+from llmops.cli.doctor_checks import EVERY
 from llmops.domain.forms import dump
 from llmops.domain.host import Driver, HostFacts, NvidiaState
 from llmops.domain.reading import Known
 from llmops.views.doctor import Detail, host_rows, show_doctor
+from llmops.views.fix_script import Step, fix_script
 from llmops.views.screen import PlainScreen
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -119,7 +122,7 @@ def test_warnings_exit_0_and_strictly_1(tmp_path: Path) -> None:
 def test_a_sound_host_is_ready_in_the_first_line(tmp_path: Path) -> None:
     done = doctor("--facts", saved(tmp_path, hosts.host()))
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0].startswith("ready: ")
+    assert done.stdout.splitlines()[0] == "ready"
     assert "NVIDIA L40S, compute 8.9, 45.00 GiB, 44.00 GiB free" in done.stdout
     assert done.stderr == ""
 
@@ -127,7 +130,10 @@ def test_a_sound_host_is_ready_in_the_first_line(tmp_path: Path) -> None:
 def test_the_worst_comes_first_with_its_fix(tmp_path: Path) -> None:
     facts = hosts.host(nvidia=BROKEN.nvidia, listeners=WARNED.listeners)
     out = doctor("--facts", saved(tmp_path, facts)).stdout
-    assert out.splitlines()[0].startswith("not ready: 1 fault, 1 warning")
+    assert out.splitlines()[0].startswith(
+        "not ready because the driver's library and its kernel module differ in version"
+    )
+    assert out.splitlines()[1].startswith("1 fault, 1 warning")
     assert out.index("Faults") < out.index("GPU001") < out.index("Warnings") < out.index("NET001")
     assert "reboot" in out
 
@@ -163,9 +169,9 @@ def test_select_and_ignore_change_the_verdict_they_are_asked_to(tmp_path: Path) 
 def test_list_has_every_check_and_needs_no_host() -> None:
     done = doctor("--list")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [check.code for check in CHECKS]
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [check.code for check in EVERY]
     data = document(doctor("--list", "--json"))
-    assert {row["code"] for row in data["result"]["checks"]} == {check.code for check in CHECKS}
+    assert {row["code"] for row in data["result"]["checks"]} == {check.code for check in EVERY}
 
 
 def test_explain_says_what_why_and_what_to_do() -> None:
@@ -173,6 +179,7 @@ def test_explain_says_what_why_and_what_to_do() -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("MEM004  Swap is not on a disk\nwhy: ")
     assert "\nfix: " in done.stdout
+    assert "\nat worst: warn; family: memory; source: " in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -259,6 +266,103 @@ def test_a_host_that_cannot_write_anywhere_is_examined_all_the_same() -> None:
     assert known or not any(tool["path"] for tool in data["result"]["facts"]["tools"])
 
 
+def test_a_pull_request_gets_a_remark_for_each_finding(tmp_path: Path) -> None:
+    done = doctor("--facts", saved(tmp_path, BROKEN), "--format", "github")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("::error title=GPU001 fail::the driver") for line in lines)
+    assert all(line.startswith("::") for line in lines[:-1])
+    assert lines[-1] == "llmops doctor: not ready"
+
+
+def test_a_test_report_has_a_case_a_check(tmp_path: Path) -> None:
+    done = doctor("--facts", saved(tmp_path, BROKEN), "--format", "junit")
+    root = ElementTree.fromstring(done.stdout)
+    suite = root.find("testsuite")
+    assert suite is not None
+    cases = suite.findall("testcase")
+    assert len(cases) == int(suite.attrib["tests"]) > 40
+    failures = [case.attrib["name"] for case in cases if case.find("failure") is not None]
+    assert len(failures) == int(suite.attrib["failures"])
+    assert any(name.startswith("GPU001 ") for name in failures)
+    assert len(suite.findall("testcase/skipped")) == int(suite.attrib["skipped"])
+
+
+def test_strictly_a_warning_is_a_failed_case(tmp_path: Path) -> None:
+    facts = saved(tmp_path, WARNED)
+    mild = ElementTree.fromstring(doctor("--facts", facts, "--format", "junit").stdout)
+    strict = ElementTree.fromstring(doctor("--facts", facts, "--format", "junit", "--strict").stdout)
+    assert (mild.attrib["failures"], strict.attrib["failures"]) == ("0", "1")
+
+
+@pytest.mark.consumer("promtool")
+def test_a_fleets_metrics_are_read_by_prometheus(tmp_path: Path) -> None:
+    text = ""
+    for facts in (BROKEN, WARNED, hosts.host()):
+        text = doctor("--facts", saved(tmp_path, facts), "--format", "prometheus").stdout
+        done = subprocess.run(
+            ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert 'llmops_doctor_verdict{verdict="ready"} 1' in text
+    assert 'llmops_doctor_data_age_seconds{data="advisories"}' in text
+
+
+def test_format_json_is_the_document(tmp_path: Path) -> None:
+    facts = saved(tmp_path, WARNED)
+    assert doctor("--facts", facts, "--format", "json").stdout == doctor("--facts", facts, "--json").stdout
+
+
+SPOILED = {
+    "nothing": hosts.host(),
+    "broken": BROKEN,
+    "bare": hosts.host(
+        tools=(),
+        engines=Known(()),
+        containers=hosts.containers(toolkit_version=Known(None)),
+        memory=Known(hosts.memory(tuning=hosts.tuning(vfs_cache_pressure=Known(50), overcommit=Known(2)))),
+        nvidia=hosts.nvidia(hosts.gpu(), driver=Known(Driver(version="580.95.05", cuda=Known("13.0")))),
+    ),
+    "hostile": hosts.host(
+        system=hosts.system(os_name="x\n`touch /tmp/never`", os_id="fedora"),
+        listeners=Known((hosts.listener(8443, "a$(touch never)\nrm -rf /"),)),
+    ),
+}
+
+
+@pytest.mark.consumer("shellcheck")
+@pytest.mark.parametrize("name", SPOILED)
+def test_the_script_of_fixes_is_sound_shell_and_runs_nothing_itself(name: str, tmp_path: Path) -> None:
+    if name == "hostile":  # such facts are refused as a file, so the script is made from them directly
+        steps = [
+            Step(code=one.code, status=one.status, message=one.message, fix=one.fix, commands=())
+            for one in judge(SPOILED[name], hosts.references())
+        ]
+        script = fix_script(steps, host=SPOILED[name].system.os_name)
+        assert not any(line.startswith(("rm", "touch", "`")) for line in script.splitlines())
+    else:
+        done = doctor("--facts", saved(tmp_path, SPOILED[name]), "--fix-script")
+        assert done.returncode == 0
+        script = done.stdout
+    checked = subprocess.run(["shellcheck", "-"], input=script, capture_output=True, text=True, check=False, timeout=60)
+    assert checked.stdout == ""
+    if name == "bare":
+        assert "nvidia-container-toolkit=1.19.1-1" in script
+        assert "sysctl -q -w vm.vfs_cache_pressure=100" in script
+        assert "cmake -S llama.cpp" in script
+
+
+def test_a_script_is_a_format_of_its_own() -> None:
+    assert document(doctor("--fix-script", "--format", "junit", "--json"))["exit_code"] == 2
+
+
+def test_a_terminal_of_forty_columns_is_enough(tmp_path: Path) -> None:
+    text = in_a_terminal("--facts", saved(tmp_path, BROKEN), columns=40)
+    lines = ESCAPE.sub("", text).replace("\r", "").splitlines()
+    long = [line for line in lines if len(line) > 40 and " " in line.strip()]
+    assert not [line for line in long if not line.lstrip().startswith(("`", "/"))]
+
+
 def in_a_terminal(*arguments: str, columns: int) -> str:
     """What a terminal of that width shows."""
     above, below = pty.openpty()
@@ -341,6 +445,6 @@ def test_a_host_of_which_nothing_is_known_is_shown_with_the_reasons() -> None:
     paper = Paper()
     screen = PlainScreen(paper)  # type: ignore[arg-type]  # only write is used
     show_doctor(facts, findings, verdict(findings), "scope", to=screen, detail=Detail())
-    assert paper.text.startswith("ready, with warnings: ")
+    assert paper.text.startswith("ready, with warnings\n")
     assert "memory   not known: taken away" in paper.text
     assert "Not known" in paper.text

@@ -2,8 +2,11 @@
 
 from llmops.checks.check import Check, Judge, Judgement, ok, unknown, warn
 from llmops.checks.gpu import version
+from llmops.checks.install import APT
 from llmops.domain.host import HostFacts
 from llmops.domain.reading import Unknown
+
+PACKAGES = {"nginx": "nginx libnginx-mod-http-js", "systemd-analyze": "systemd"}
 
 
 def is_installed(name: str) -> Judge:
@@ -14,7 +17,9 @@ def is_installed(name: str) -> Judge:
         if tool is None:
             return unknown(Unknown("these facts do not say whether it was looked for"), name)
         if tool.path is None:
-            return warn(f"{name} is not installed")
+            packages = PACKAGES.get(name)
+            script = (f"apt-get install -y {packages}",) if packages and host.system.os_id in APT else ()
+            return warn(f"{name} is not installed", script=script)
         if isinstance(tool.version, Unknown):
             return unknown(tool.version, name)
         return ok(f"{name} {tool.version.value}")

@@ -1,7 +1,7 @@
 """CTR: how a container gets a card; CUD: CUDA beside the driver; DAT: how old the rows are that all this rests on."""
 
 from llmops.checks.check import Check, Judgement, ok, together, unknown, warn
-from llmops.checks.install import TOOLKIT, toolkit_lines
+from llmops.checks.install import TOOLKIT, commands, toolkit_lines
 from llmops.domain.engine_matrix import numbers
 from llmops.domain.finding import Status
 from llmops.domain.gpu_software import CdiSpec
@@ -23,7 +23,8 @@ def the_toolkit_is_installed(host: HostFacts, references: References) -> Judgeme
     if isinstance(toolkit, Unknown):
         return unknown(toolkit, "container toolkit")
     if toolkit.value is None:
-        return warn("no container toolkit: containers get no card", toolkit_lines(host, references))
+        lines = toolkit_lines(host, references)
+        return warn("no container toolkit: containers get no card", lines, script=commands(host, lines))
     return ok(f"container toolkit {toolkit.value}")
 
 
@@ -40,9 +41,9 @@ def the_toolkit_has_no_known_hole(host: HostFacts, references: References) -> Ju
     if rows:
         told = "; ".join(f"{row.ids[0]}, {row.what}" for row in rows)
         worst = "a container can become root on the host: " if rows[0].severity is Status.FAIL else ""
-        return warn(
-            f"container toolkit {toolkit.value} has published holes ({worst}{told})", toolkit_lines(host, references)
-        )
+        lines = toolkit_lines(host, references)
+        message = f"container toolkit {toolkit.value} has published holes ({worst}{told})"
+        return warn(message, lines, script=commands(host, lines))
     return ok(f"container toolkit {toolkit.value}: none known")
 
 

@@ -2,7 +2,7 @@
 
 from llmops.checks.check import Check, Judgement, fail, ok, unknown, warn
 from llmops.checks.gpu import physical_cards, version
-from llmops.checks.install import driver_lines, maintained
+from llmops.checks.install import commands, driver_lines, maintained
 from llmops.domain.engine_matrix import numbers
 from llmops.domain.finding import Status
 from llmops.domain.host import Container, HostFacts, KernelSide, NvidiaState
@@ -63,9 +63,11 @@ def driver_branch_is_maintained(host: HostFacts, references: References) -> Judg
         ended = f" since {branch.ends}" if branch.ends else ""
         return warn(f"driver {text}: branch R{have[0]} gets no more fixes{ended} ({maintained(references)})")
     if branch.fixed is not None and have < numbers(branch.fixed):
+        lines = driver_lines(host, references)
         return warn(
             f"driver {text} has known security holes, fixed in {branch.fixed}",
-            f"upgrade the driver to {branch.fixed} or newer:\n{driver_lines(host, references)}",
+            f"upgrade the driver to {branch.fixed} or newer:\n{lines}",
+            script=commands(host, lines),
         )
     return ok(f"{text} has the fixes known on {as_of}")
 
@@ -79,7 +81,8 @@ def _library_absent(host: HostFacts, references: References) -> Judgement:
         return fail(
             f"{sign}, but the driver's library is not in this container", "start the container with `--gpus all`"
         )
-    return fail(f"{sign}, but the driver's library is not installed", _install_driver(host, references))
+    lines = _install_driver(host, references)
+    return fail(f"{sign}, but the driver's library is not installed", lines, script=commands(host, lines))
 
 
 def _driver_not_loaded(host: HostFacts) -> Judgement:

@@ -22,6 +22,19 @@ LLAMA_CPP_BUILD = 11669
 """The build llama.cpp's memory model was checked on."""
 
 
+def commands(host: HostFacts, lines: str) -> tuple[str, ...]:
+    """Those of the lines that a script may run: no remark, no restart of the host; none where they are words for people."""
+    if host.system.os_id not in APT:
+        return ()
+    kept = [line for line in lines.splitlines() if line and not line.startswith("#") and line != "systemctl reboot"]
+    return tuple(kept) if any(line.startswith("apt-get ") for line in kept) else ()
+
+
+def engine_commands(host: HostFacts) -> tuple[str, ...]:
+    """llama.cpp's alone: which of several engines to install is for a person to say."""
+    return commands(host, "\n".join(_llama_cpp_lines(host))) if not host.nvidia.state.is_fault() else ()
+
+
 def cards_of(host: HostFacts) -> tuple[Card, ...]:
     """NVIDIA's cards that answer, as the matrix takes them."""
     return tuple(Card(label(gpu), known(gpu.compute_capability)) for gpu in host.nvidia.gpus if gpu.fault is None)
@@ -70,7 +83,7 @@ def driver_lines(host: HostFacts, references: References) -> str:
         return "\n".join(
             (
                 f"# the driver, branch R{branch} ({fixed} or newer), from NVIDIA's archive (Debian's has an older one):",
-                "apt-get install -y curl linux-headers-$(dpkg --print-architecture)",
+                'apt-get install -y curl "linux-headers-$(dpkg --print-architecture)"',
                 f"curl -fsSLO {place}/cuda-keyring_1.1-1_all.deb",
                 "dpkg -i cuda-keyring_1.1-1_all.deb",
                 "apt-get update",
@@ -162,7 +175,7 @@ def _llama_cpp_lines(host: HostFacts) -> tuple[str, ...]:
     return (
         f"# llama.cpp for {title}:",
         f"apt-get install -y git build-essential cmake{packages}",
-        f"git clone --depth 1 --branch b{LLAMA_CPP_BUILD} https://github.com/ggml-org/llama.cpp",
+        f"test -d llama.cpp || git clone --depth 1 --branch b{LLAMA_CPP_BUILD} https://github.com/ggml-org/llama.cpp",
         # one file without libraries of its own, so that it can be copied to where the unit finds it
         f"cmake -S llama.cpp -B llama.cpp/build {flags}-DBUILD_SHARED_LIBS=OFF",
         f"cmake --build llama.cpp/build --target llama-server -j {threads}",

@@ -96,12 +96,21 @@ def the_kernels_caches_are_left_alone(host: HostFacts) -> Judgement:
     if isinstance(pressure, Unknown):
         return unknown(pressure, "vm.vfs_cache_pressure")
     if pressure.value == 0:
-        return warn("vm.vfs_cache_pressure is 0: names and inodes are never given back, until memory runs out", CACHES)
+        return warn(
+            "vm.vfs_cache_pressure is 0: names and inodes are never given back, until memory runs out",
+            CACHES,
+            script=RESET,
+        )
     if pressure.value != 100:
-        return warn(f"vm.vfs_cache_pressure is {pressure.value}: it does nothing for weights or GPU memory", CACHES)
+        return warn(
+            f"vm.vfs_cache_pressure is {pressure.value}: it does nothing for weights or GPU memory",
+            CACHES,
+            script=RESET,
+        )
     return ok("vm.vfs_cache_pressure 100")
 
 
+RESET = ("sysctl -q -w vm.vfs_cache_pressure=100",)
 CACHES = "take it out of /etc/sysctl.d and `sysctl -w vm.vfs_cache_pressure=100`"
 
 
@@ -118,6 +127,7 @@ def memory_may_be_reserved_freely(host: HostFacts) -> Judgement:
         return warn(
             f"vm.overcommit_memory is 2{most}: an engine that reserves more addresses than that is refused",
             "`sysctl -w vm.overcommit_memory=0`, and the same below /etc/sysctl.d",
+            script=("sysctl -q -w vm.overcommit_memory=0",),
         )
     return ok(f"vm.overcommit_memory {tuning.overcommit.value}")
 

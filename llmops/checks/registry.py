@@ -21,6 +21,7 @@ from llmops.checks import (
     system,
 )
 from llmops.checks.check import Check, Judgement
+from llmops.checks.for_lock import LOCK_CHECKS
 from llmops.domain.finding import Finding, Status
 from llmops.domain.host import HostFacts, Verdict
 from llmops.domain.references import References
@@ -38,6 +39,7 @@ FAMILIES = {
     "NET": "ports, hub and proxies",
     "EXP": "what strangers reach",
     "DAT": "rows that checks rest on",
+    "LCK": "what a lock needs",
 }
 
 FILES = (
@@ -92,9 +94,10 @@ def findings_of(answers: Sequence[tuple[Check, Judgement]]) -> tuple[Finding, ..
 def verdict(findings: Sequence[Finding]) -> Verdict:
     """Ready or not: a failure makes it not ready, a warning or an unknown on which readiness hangs leaves it with warnings.
 
-    Only checks of cards, driver and memory fail (a test holds them to it).
+    Of the checks of a host only those of cards, driver and memory fail (a test holds them to it), and those of a lock.
     """
     deciding = {check.code for check in CHECKS if check.decides}
+    deciding |= {check.code for check in LOCK_CHECKS if check.decides}
     if any(finding.status is Status.FAIL for finding in findings):
         return Verdict.NOT_READY
     if any(

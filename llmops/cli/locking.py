@@ -52,4 +52,5 @@ def _locked(planned: Planned, profile: Profile, place: Hardware) -> LockedDeploy
         ),
         features=planned.intent.features,
         fallback=planned.intent.fallback,
+        slo=planned.intent.slo,
     )

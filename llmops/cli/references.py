@@ -7,6 +7,7 @@ from pathlib import Path
 from llmops.domain.errors import WrongInput
 from llmops.domain.references import Edition, References
 from llmops.formats.advisories import advisories
+from llmops.formats.engine_matrix import FILE as MATRIX_FILE
 from llmops.formats.engine_matrix import engine_matrix
 from llmops.library.reference_data import HOST_DIRECTORY, SHIPPED, read
 
@@ -17,7 +18,7 @@ def references(environment: Mapping[str, str], *, host_directory: Path = HOST_DI
     """Both sets of rows. Raises `WrongInput` for a file of the host's own that is not one."""
     matrix_text, matrix_place = read(MATRIX, environment=environment, host_directory=host_directory)
     advisories_text, advisories_place = read(ADVISORIES, environment=environment, host_directory=host_directory)
-    matrix = engine_matrix(matrix_text, **({} if matrix_place == SHIPPED else {"file": matrix_place}))
+    matrix = engine_matrix(matrix_text, file=MATRIX_FILE if matrix_place == SHIPPED else matrix_place)
     holes = advisories(advisories_text, file=advisories_place)
     return References(
         matrix=matrix,

@@ -1,13 +1,14 @@
 """What was decided, exactly: `llmops.lock`, the only hand-over between commands."""
 
 from collections.abc import Mapping
+from dataclasses import field
 
 from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelRef
 from llmops.domain.numbers import Numbers
 from llmops.domain.plan import Speed
-from llmops.domain.profile import ChangePolicy, Features, HostWish, Observe, Serve
+from llmops.domain.profile import ChangePolicy, Features, HostWish, Observe, Serve, Slo
 from llmops.domain.records import dataclass
 
 LOCK_SCHEMA = "llmops.lock/1"
@@ -47,6 +48,7 @@ class LockedDeployment:
     numbers: Numbers
     features: Features
     fallback: tuple[str, ...]
+    slo: Slo = field(default_factory=Slo)
 
     def served_name(self) -> str | None:
         """The model's name for clients, as the command line says it; None: the engine's own choice."""

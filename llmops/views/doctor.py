@@ -1,6 +1,7 @@
 """What the doctor says, to be taken in at a glance: the verdict, the host in a few lines, then what is wrong, worst first."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from textwrap import wrap
 
 from llmops.domain.finding import Finding, Status
@@ -36,18 +37,24 @@ ENGINES = ("llama-server", "vllm", "sglang", "ollama")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
-    """How much is shown: `width` is the terminal's, None where nothing is wrapped; `all_findings` lists the good ones too."""
+    """How much is shown: `width` is the terminal's, None where nothing is wrapped; `all_findings` lists the good ones too.
+
+    `wanted` are a lock's deployments; `data` names the rows that were looked things up in.
+    """
 
     width: int | None = None
     all_findings: bool = False
+    wanted: tuple[str, ...] = ()
+    data: str = ""
 
 
 def show_doctor(
     facts: HostFacts, findings: Sequence[Finding], verdict: Verdict, scope: str, *, to: Screen, detail: Detail
 ) -> None:
     """The whole screen."""
-    words, tone = SAYS[verdict]
-    to.line(f"{words}: {_counts(findings)}", tone=tone)
+    _, tone = SAYS[verdict]
+    _hanging(to, "", verdict_line(findings, verdict, detail.wanted), detail, tone=tone)
+    to.line(_counts(findings))
     to.line()
     for name, text in host_rows(facts):
         _hanging(to, f"{name:<8} ", text, detail)
@@ -56,7 +63,7 @@ def show_doctor(
         if group and (status is not Status.OK or detail.all_findings):
             to.line()
             to.line(head, tone=TONES[status])
-            for finding in group:
+            for finding in together(group) if status is Status.SKIP else group:
                 _show_finding(finding, to, detail)
     to.line()
     good = sum(finding.status is Status.OK for finding in findings)
@@ -64,7 +71,39 @@ def show_doctor(
         to.line(f"{good} more are in order (`--verbose` lists them)", tone=Tone.DIM)
     if good < len(findings):
         to.line("`llmops doctor --explain CODE` says why one matters", tone=Tone.DIM)
+    if detail.data:
+        _hanging(to, "", f"Judged by: {detail.data}.", detail, tone=Tone.DIM)
     _hanging(to, "", scope, detail, tone=Tone.DIM)
+
+
+def verdict_line(findings: Sequence[Finding], verdict: Verdict, wanted: Sequence[str]) -> str:
+    """`ready`, `ready, with warnings`, `not ready for chat because the card …`: the first fault, since it is often the cause."""
+    words = SAYS[verdict][0]
+    what = f" for {', '.join(wanted)}" if wanted else ""
+    faults = [finding for finding in findings if finding.status is Status.FAIL]
+    if verdict is not Verdict.NOT_READY or not faults:
+        return words + what
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{words}{what} because {faults[0].message}{more}"
+
+
+def together(findings: Sequence[Finding]) -> list[Finding]:
+    """Unknowns of one reason in one line: older facts have not looked at many things."""
+    by_reason: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_reason.setdefault(finding.message.partition(": ")[2] or finding.message, []).append(finding)
+    shown: list[Finding] = []
+    for reason, group in by_reason.items():
+        if len(group) == 1:
+            shown += group
+            continue
+        names = ", ".join(finding.message.partition(": ")[0] for finding in group)
+        codes = f"{group[0].code}…{group[-1].code}" if len(group) > MOST_CODES else " ".join(one.code for one in group)
+        shown.append(replace(group[0], code=codes, message=f"{names}: {reason}", fix=None))
+    return shown
+
+
+MOST_CODES = 2
 
 
 def host_rows(facts: HostFacts) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,350 @@
+"""LCK: what a lock needs of the host beside its cards: memory, disk, files, time to start, programs, ports, systemd."""
+
+from llmops.checks.check import Judgement, fail, ok, together, unknown, warn
+from llmops.checks.install import engine_lines, toolkit_lines
+from llmops.checks.lock_check import LockCheck, Wanted, allows
+from llmops.checks.surroundings import KERNEL_FLOOR
+from llmops.domain.engine import EngineName
+from llmops.domain.engine_matrix import numbers
+from llmops.domain.engine_verdicts import TITLES
+from llmops.domain.finding import Status
+from llmops.domain.host import Disk, Listener
+from llmops.domain.profile import Gateway
+from llmops.domain.reading import Known, Unknown, known
+from llmops.domain.units import size_text
+
+SYSTEMD_FLOOR = 247
+"""LoadCredential=: the engine's key reaches it no other way (systemd, NEWS)."""
+
+FIRST_LOGIN_UID = 1000
+UNITS = ("systemd", "env")
+
+
+def memory_is_enough(wanted: Wanted) -> Judgement | None:
+    """Of the host's memory, what the ledger takes beside pages that can be read again is available."""
+    host, ledger = wanted.host, wanted.deployment.ledger.host
+    if wanted.runs_already():
+        return ok("it runs already")
+    if isinstance(host.memory, Unknown):
+        return unknown(host.memory, "memory")
+    memory = host.memory.value
+    need = max(ledger.total_bytes() - ledger.page_cache_bytes, 0)
+    least = ledger.total_bytes() if not wanted.deployment.devices else need
+    if isinstance(memory.limit_bytes, Unknown):
+        return unknown(memory.limit_bytes, "memory limit")
+    usable = min(memory.total_bytes, memory.limit_bytes.value or memory.total_bytes)
+    if usable < least:
+        return fail(
+            f"{size_text(usable)} of memory may be used, the plan takes {size_text(least)}",
+            "take a smaller model or context, or put more of it on cards: `llmops plan --out llmops.lock`",
+        )
+    available = min(usable, memory.available_bytes)
+    if available < need:
+        return fail(
+            f"{size_text(available)} of memory is available, the plan takes {size_text(need)} that cannot be given back",
+            "stop what uses memory: `ps aux --sort -rss | head`",
+        )
+    return ok(f"{size_text(available)} available for {size_text(need)}")
+
+
+def files_are_there(wanted: Wanted) -> Judgement | None:
+    """Every file of the lock lies in the store with its size. Their digests are `llmops verify`'s to check."""
+    files = wanted.needs.files.get(wanted.name, Unknown("the store was not looked at"))
+    if isinstance(files, Unknown):
+        return unknown(files, "files")
+    wrong = [one for one in files.value if one.have_bytes != one.bytes]
+    if not wrong:
+        return ok(f"{len(files.value)} files in {wanted.needs.store}")
+    state = "is not there" if wrong[0].have_bytes is None else f"has {wrong[0].have_bytes} of {wrong[0].bytes} bytes"
+    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+    return fail(f"{wrong[0].name} {state}{more}", "llmops pull", script=())
+
+
+def disk_has_room(wanted: Wanted) -> Judgement | None:
+    """What is still to be pulled fits where the store is."""
+    files = wanted.needs.files.get(wanted.name, Unknown("the store was not looked at"))
+    missing = (
+        sum(one.bytes for one in files.value if one.have_bytes != one.bytes)
+        if isinstance(files, Known)
+        else sum(one.bytes for one in wanted.deployment.model.files)
+    )
+    if not missing:
+        return ok("nothing is to be pulled")
+    disk = _disk(wanted)
+    if isinstance(disk, Unknown):
+        return unknown(disk, "disk of the store")
+    if disk.read_only:
+        return fail(
+            f"{disk.path} is read-only, and {size_text(missing)} are to be pulled", "`--store DIR` on another disk"
+        )
+    if disk.free_bytes < missing:
+        fix = "free some (`llmops models gc`), or `--store DIR` on another disk"
+        if isinstance(files, Unknown):
+            return warn(f"{size_text(disk.free_bytes)} free for {disk.path}, the model is {size_text(missing)}", fix)
+        return fail(f"{size_text(disk.free_bytes)} free for {disk.path}, {size_text(missing)} are to be pulled", fix)
+    return ok(f"{size_text(disk.free_bytes)} free for {size_text(missing)}")
+
+
+def start_takes_the_promised_time(wanted: Wanted) -> Judgement | None:
+    """The files, read at the speed that was measured, are in memory before the promised time and before systemd gives up."""
+    disk = _disk(wanted)
+    if isinstance(disk, Unknown):
+        return unknown(disk, "disk of the store")
+    if isinstance(disk.speed, Unknown):
+        return unknown(disk.speed, f"speed of {disk.path}")
+    total = sum(one.bytes for one in wanted.deployment.model.files)
+    seconds = total / max(disk.speed.value.median_bytes_per_second, 1)
+    rate = f"{size_text(total)} at {disk.speed.value.median_bytes_per_second / 1e6:.0f} MB/s take {seconds:.0f} s"
+    promised, limit = wanted.deployment.slo.start_seconds, wanted.deployment.numbers.start_timeout_seconds.value
+    fix = "put the store on a faster disk (`--store DIR`), or take a smaller model"
+    if promised is not None and seconds > promised:
+        return fail(f"{rate} to read, `slo.start_seconds` is {promised:g}", fix)
+    if seconds > limit:
+        return fail(
+            f"{rate} to read, and systemd gives up after {limit} s", f"{fix}; or `llmops plan --out` on this host"
+        )
+    return ok(f"{rate} to read")
+
+
+def engine_is_installed(wanted: Wanted) -> Judgement | None:
+    """In a version the lock allows, where units start it; the compose target brings its own."""
+    if not wanted.has_target(*UNITS):
+        return None
+    engine = wanted.deployment.engine
+    found = wanted.engine_versions()
+    if not found:
+        lines = engine_lines(wanted.host, wanted.references)
+        return fail(f"{TITLES[engine.name]} is not installed (the lock allows {engine.versions})", lines)
+    judgements: list[Judgement] = []
+    for where, reading in found:
+        if isinstance(reading, Unknown):
+            judgements.append(unknown(reading, where))
+        elif allows(engine.versions, reading.value):
+            return ok(f"{where} {reading.value}")
+        else:
+            judgements.append(
+                fail(
+                    f"{where} is {reading.value}, the lock allows {engine.versions}",
+                    f"install {engine.build}:\n{engine_lines(wanted.host, wanted.references)}",
+                )
+            )
+    return together(judgements)
+
+
+def engine_has_no_grave_hole(wanted: Wanted) -> Judgement | None:
+    """No published hole of its version lets strangers do harm; lesser ones warn."""
+    if not wanted.has_target(*UNITS) or not wanted.engine_versions():
+        return None
+    product, version = wanted.deployment.engine.name.value, wanted.version()
+    rows = wanted.references.advisories.of(product, version)
+    if not rows:
+        return ok(f"{product} {version}: none known")
+    fixed = wanted.references.advisories.safe_from(product, version)
+    told = "; ".join(f"{row.ids[0]}, {row.what}" for row in rows[:3])
+    fix = f"upgrade it to {fixed} or newer, and plan again" if fixed else "plan for another engine"
+    return (fail if rows[0].severity is Status.FAIL else warn)(f"{product} {version} has published holes: {told}", fix)
+
+
+def c_library_fits(wanted: Wanted) -> Judgement | None:
+    """VLLM's wheels name the glibc they need."""
+    if wanted.deployment.engine.name is not EngineName.VLLM or not wanted.has_target(*UNITS):
+        return None
+    row = next(
+        (one for one in wanted.references.matrix.builds_of(EngineName.VLLM) if one.covers(wanted.version())), None
+    )
+    need = numbers(row.glibc or "") if row is not None else ()
+    glibc = wanted.host.system.glibc
+    if isinstance(glibc, Unknown):
+        return unknown(glibc, "C library")
+    if not need:
+        return None
+    if numbers(glibc.value or "") < need:
+        have = f"glibc {glibc.value}" if glibc.value else "not glibc"
+        return fail(
+            f"the C library is {have}, the wheel needs glibc {row.glibc if row else ''}",
+            "render with `--target compose`",
+        )
+    return ok(f"glibc {glibc.value}")
+
+
+def ports_are_free(wanted: Wanted) -> Judgement | None:
+    """Of engine, gateway and edge: free, or held by this deployment's own programs."""
+    if isinstance(wanted.host.listeners, Unknown):
+        return unknown(wanted.host.listeners, "ports")
+    engine = wanted.deployment.numbers.engine_port.value
+    ports = {engine: ("engine", wanted.user(), "")}
+    if wanted.needs.lock.serve.gateway is Gateway.HAPROXY and wanted.has_target("haproxy"):
+        ports[wanted.deployment.numbers.gateway_port.value] = ("gateway", "llmops-gateway", "haproxy")
+    if wanted.has_target("nginx"):
+        ports[wanted.needs.edge_port] = ("edge", "root", "nginx")
+    judgements = [
+        _port(port, who, [one for one in wanted.host.listeners.value if one.port == port])
+        for port, who in ports.items()
+    ]
+    return together(judgements)
+
+
+def _port(port: int, who: tuple[str, str, str], taken: list[Listener]) -> Judgement:
+    part, user, program = who
+    others = [one for one in taken if one.user != user and (not program or known(one.program) != program)]
+    if taken and not others:
+        return ok(f"the {part}'s port {port} is held by itself")
+    if others:
+        name = next((known(one.program) for one in others if known(one.program)), None) or others[0].user
+        return fail(
+            f"the {part}'s port {port} is taken by {name or 'a program that may not be looked at'}",
+            f"`ss -ltnp 'sport = :{port}'` shows it; stop it, or change the profile and plan again",
+        )
+    return ok(f"the {part}'s port {port} is free")
+
+
+def systemd_starts_the_units(wanted: Wanted) -> Judgement | None:
+    """It runs the host, knows credentials, and every directive of the sandbox (older ones leave some out: a warning)."""
+    if not wanted.has_target("systemd"):
+        return None
+    system = wanted.host.system
+    if not system.systemd_is_running:
+        return fail("systemd does not run this host: the units cannot be started", "render with `--target compose`")
+    if isinstance(system.systemd_version, Unknown):
+        return unknown(system.systemd_version, "systemd's version")
+    have = system.systemd_version.value
+    if have < SYSTEMD_FLOOR:
+        return fail(f"systemd {have} is older than {SYSTEMD_FLOOR}: it has no credentials", "upgrade the distribution")
+    lost = sorted({row.key for row in wanted.needs.directives if row.since > have})
+    if lost:
+        return warn(
+            f"systemd {have} does not know {', '.join(lost)}: units are rendered without", "upgrade the distribution"
+        )
+    return ok(f"systemd {have} knows every directive of the units")
+
+
+def kernel_keeps_the_limits(wanted: Wanted) -> Judgement | None:
+    """4.18 or newer, with control groups of version 2 (warned of)."""
+    have = numbers(wanted.host.system.kernel)
+    if len(have) < 2:
+        return unknown(Unknown(f"not a version: `{wanted.host.system.kernel[:40]}`"), "kernel")
+    if have[:2] < KERNEL_FLOOR:
+        return fail(f"Linux {wanted.host.system.kernel} is older than 4.18", "upgrade the distribution")
+    return ok(f"Linux {wanted.host.system.kernel}")
+
+
+PROGRAMS = {"nginx": "nginx", "haproxy": "haproxy", "compose": "docker"}
+PACKAGES = {"nginx": "nginx libnginx-mod-http-js", "haproxy": "haproxy"}
+
+
+def programs_of_the_targets_are_here(wanted: Wanted) -> Judgement | None:
+    """nginx, HAProxy, docker: those whose files the lock renders."""
+    judgements: list[Judgement] = []
+    for target, program in PROGRAMS.items():
+        if not wanted.has_target(target) or (target == "haproxy" and wanted.needs.lock.serve.gateway is Gateway.NONE):
+            continue
+        tool = next((one for one in wanted.host.tools if one.name == program), None)
+        if tool is None:
+            judgements.append(unknown(Unknown("these facts do not say whether it was looked for"), program))
+        elif tool.path is None:
+            packages = PACKAGES.get(target)
+            fix = (
+                f"apt-get install -y {packages}"
+                if packages
+                else "docker's own packages: docs.docker.com/engine/install"
+            )
+            script = (f"apt-get install -y {packages}",) if packages else ()
+            judgements.append(fail(f"{program} is not installed, and the lock renders `{target}`", fix, script=script))
+        else:
+            judgements.append(ok(program))
+    judgements += _nginx_modules(wanted)
+    return together(judgements)
+
+
+def _nginx_modules(wanted: Wanted) -> list[Judgement]:
+    if not wanted.has_target("nginx"):
+        return []
+    server = next((one for one in known(wanted.host.surroundings.web_servers) or () if one.name == "nginx"), None)
+    if server is None or isinstance(server.modules, Unknown):
+        return []
+    if not any("js" in name.split("_") for name in server.modules.value):
+        package = "libnginx-mod-http-js"
+        return [
+            fail(
+                "nginx has no JavaScript module, which checks keys at the edge",
+                f"apt-get install -y {package}",
+                script=(f"apt-get install -y {package}",),
+            )
+        ]
+    return [ok("nginx with its JavaScript module")]
+
+
+def containers_get_the_cards(wanted: Wanted) -> Judgement | None:
+    """Where the compose target serves on cards: NVIDIA's container toolkit, without a grave hole."""
+    if not wanted.has_target("compose") or not wanted.deployment.devices:
+        return None
+    toolkit = wanted.host.containers.toolkit_version
+    if isinstance(toolkit, Unknown):
+        return unknown(toolkit, "container toolkit")
+    lines = toolkit_lines(wanted.host, wanted.references)
+    if toolkit.value is None:
+        return fail("no container toolkit: containers get no card", lines)
+    rows = wanted.references.advisories.of("nvidia-container-toolkit", toolkit.value)
+    if rows and rows[0].severity is Status.FAIL:
+        return fail(f"container toolkit {toolkit.value}: {rows[0].ids[0]}, {rows[0].what}", lines)
+    return ok(f"container toolkit {toolkit.value}")
+
+
+def its_user_is_its_own(wanted: Wanted) -> Judgement | None:
+    """No login of a person has the name of its system user."""
+    if not wanted.has_target("systemd"):
+        return None
+    accounts = wanted.host.surroundings.accounts
+    if isinstance(accounts, Unknown):
+        return unknown(accounts, "users")
+    account = next((one for one in accounts.value if one.name == wanted.user()), None)
+    if account is not None and account.uid is not None and (account.uid >= FIRST_LOGIN_UID or account.uid == 0):
+        return fail(
+            f"the user {account.name} exists with the number {account.uid}: a person's, not a system user's",
+            f"rename it (`usermod -l`), or call the deployment otherwise than `{wanted.name}`",
+        )
+    return ok(f"{wanted.user()} is free, or a system user")
+
+
+def _disk(wanted: Wanted) -> Disk | Unknown:
+    if isinstance(wanted.host.disks, Unknown):
+        return wanted.host.disks
+    disks = wanted.host.disks.value
+    store = wanted.needs.store
+    exact = next((one for one in disks if one.path == store), None)
+    if exact is not None:
+        return exact
+    if len(disks) == 1:
+        return disks[0]
+    return Unknown(f"these facts do not say of {store}: `--disk {store}`")
+
+
+CHECKS = (
+    LockCheck(code="LCK006", title="The host's memory is enough", judge=memory_is_enough, decides=True,
+              why="What is not on cards lies in RAM; what cannot be given back must fit.", source="the lock's ledger"),
+    LockCheck(code="LCK007", title="The lock's files are there", judge=files_are_there, decides=True,
+              why="The unit starts with the files of the lock, from the store.", source="the lock's files"),
+    LockCheck(code="LCK008", title="The disk has room for what is to be pulled", judge=disk_has_room, decides=True,
+              why="`pull` refuses before it starts.", source="the lock's files; statvfs(3)"),
+    LockCheck(code="LCK009", title="The start takes the promised time", judge=start_takes_the_promised_time, decides=True,
+              why="Loading is reading: the model's bytes over the disk's speed.",
+              source="measured with O_DIRECT; the lock's start timeout and `slo.start_seconds`"),
+    LockCheck(code="LCK010", title="The engine is installed in an allowed version", judge=engine_is_installed, decides=True,
+              why="The ledger holds for the versions the lock names.", source="the lock's engine"),
+    LockCheck(code="LCK011", title="The engine has no grave hole", judge=engine_has_no_grave_hole,
+              why="It reads what strangers send.", source="the advisories"),
+    LockCheck(code="LCK012", title="The C library fits the engine's wheel", judge=c_library_fits,
+              why="A wheel for a newer glibc does not install.", source="the engine matrix: names of the wheels"),
+    LockCheck(code="LCK013", title="The ports are free", judge=ports_are_free, decides=True,
+              why="The second program on a port does not start.", source="/proc/net/tcp"),
+    LockCheck(code="LCK014", title="systemd starts the units", judge=systemd_starts_the_units, of_host=True, decides=True,
+              why="Credentials and sandbox of a unit are systemd's.", source="systemd NEWS; render's own directives"),
+    LockCheck(code="LCK015", title="The kernel keeps the limits", judge=kernel_keeps_the_limits, of_host=True,
+              why="Memory limits need control groups of version 2.", source="Linux 4.15, cgroup v2"),
+    LockCheck(code="LCK016", title="The targets' programs are here", judge=programs_of_the_targets_are_here, of_host=True,
+              why="Files without their reader serve nobody.", source="the lock's targets"),
+    LockCheck(code="LCK017", title="Containers get the cards", judge=containers_get_the_cards,
+              why="Docker hands a card on through NVIDIA's toolkit only.", source="the advisories; NVIDIA container toolkit"),
+    LockCheck(code="LCK018", title="The deployment's user is its own", judge=its_user_is_its_own,
+              why="Its credentials and files belong to that user.", source="sysusers.d(5)"),
+)  # fmt: skip
