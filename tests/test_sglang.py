@@ -214,6 +214,7 @@ def test_a_plan_is_the_explanation_of_its_own_line(case: str) -> None:
     _, explained = document("explain", *gpu, "--model", arguments[0], *same, "--", *words)
     assert explained["result"]["ledger"] == planned["result"]["ledger"]
     assert not {"EXP001", "EXP002", "EXP003", "EXP020", "EXP021"} & set(codes(explained))
+    assert any(one.startswith("build: sglang 0.5.23 for CUDA 13.0") for one in chosen["why"])
 
 
 @pytest.mark.parametrize(

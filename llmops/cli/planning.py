@@ -189,11 +189,16 @@ def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sourc
             plan = with_quantizations(plan, opened, opened.row, place, reserve_bytes=_reserve_bytes(options, intent))
         shape = next((one for one in opened.shapes if one.quantization == plan.quantization), opened.shapes[0])
         if opened.engine.takes_pool():
+            from llmops.cli.possible import build_words
             from llmops.engines.parser_words import parser_words
 
             tools = None if isinstance(intent.features.tools, Auto) else intent.features.tools
             words, sentences = parser_words(opened.engine, shape, tools=tools)
-            plan = replace(plan, argv=(*plan.argv, *words), why=(*plan.why, *sentences))
+            plan = replace(
+                plan,
+                argv=(*plan.argv, *words),
+                why=(*plan.why, *sentences, *build_words(opened.engine, place, plan.cards)),
+            )
         planned = Planned(name=name, intent=intent, opened=opened, shape=shape, plan=plan, port=port)
         if plan.ledger.fits():
             return planned

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from llmops.cli.hardware import Hardware
 from llmops.domain.engine import Device, EngineName, EngineSettings
 from llmops.domain.engine_matrix import EngineMatrix, numbers
+from llmops.domain.engine_verdicts import build_for, install_text
 from llmops.domain.explained import Meaning
 from llmops.domain.finding import Finding, Status
 from llmops.domain.model import ModelShape
@@ -39,6 +40,17 @@ def of_plan(shape: ModelShape, settings: EngineSettings, place: Hardware, cards:
         matrix(settings.engine), settings.engine, build, driver=driver, devices=devices, features=features
     )  # fmt: skip
     return [Finding(code=IMPOSSIBLE, status=one.status, message=one.message, fix=one.fix) for one in found]
+
+
+def build_words(engine: EngineName, place: Hardware, cards: Sequence[int]) -> tuple[str, ...]:
+    """Which build runs on the cards of a plan, on this driver where it is known, and how it is got."""
+    rows, driver = matrix(engine), driver_of(place)
+    devices = kernels.cards([place.cards[at] for at in cards])
+    row = build_for(rows, engine, driver=driver, cards=devices) if devices else None
+    if row is None or not row.covers(ENGINES[engine].BUILD):
+        return ()
+    least = f"driver {driver}" if driver is not None else f"driver {rows.driver_least(row)} or newer"
+    return (f"build: {engine.value} {row.newest} for CUDA {row.cuda}, on {least}: `{install_text(row)}`",)
 
 
 def _has_old_card(devices: Sequence[Device]) -> bool:
