@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +28,25 @@ PATTERNS = (
 )  # fmt: skip
 METHODS = (
     "awq", "gptq", "fp8", "mxfp4", "compressed-tensors", "modelopt", "bitsandbytes", "auto-round", "fbgemm_fp8", "quark", 7, None,
+)  # fmt: skip
+IN_ORDER: tuple[dict[str, object], ...] = (
+    {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True},
+    {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True, "sym": True},
+    {"quant_method": "fp8", "weight_block_size": [128, 128], "activation_scheme": "dynamic"},
+    {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]},
+    {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": True},
+    {"quant_method": "modelopt", "quantization": {"quant_algo": "NVFP4", "exclude_modules": ["lm_head"]}},
+    {
+        "quant_method": "compressed-tensors",
+        "ignore": ["lm_head", "re:.*gate$"],
+        "config_groups": {
+            "group_0": {"targets": ["Linear"], "weights": {"num_bits": 8, "type": "float", "strategy": "channel"}}
+        },
+    },
+)
+NAMES = (
+    "model.layers.{}.mlp.down_proj.weight", "model.layers.{}.self_attn.q_proj.qweight", "lm_head.weight{}",
+    "model.layers.{}.mlp.experts.7.up_proj.weight_scale",
 )  # fmt: skip
 LISTS = ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules", "llm_int8_skip_modules")
 NUMBERS = ("bits", "group_size", "num_bits", "w_bit")
@@ -55,6 +75,8 @@ def mutated(seed: int, number: int) -> Checkpoint:
     if number % 4 == 0:
         return _header(random)
     config: dict[str, Any] = dict(random.choice(bases()))
+    if number % 2:
+        return Checkpoint(config=json.dumps(_gently(random, config)).encode())
     if random.random() < 0.3:
         config = {"model_type": random.choice(("gemma3", "qwen3_5", "mistral3", "x")), "text_config": config}
         config["vision_config"] = {
@@ -74,6 +96,29 @@ def mutated(seed: int, number: int) -> Checkpoint:
         target["num_hidden_layers"] = 512
     raw = json.dumps(config).encode()
     return Checkpoint(config=_bytes(random, raw) if random.random() < 0.1 else raw)
+
+
+def _gently(random: Random, config: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint may well say: other sizes, more layers, a cache or window of its own, a quantization that is in order."""
+    whole: dict[str, Any] = json.loads(json.dumps(config))
+    target = whole.get("text_config", whole)
+    for _ in range(random.randint(1, 3)):
+        numbers = [key for key, value in target.items() if type(value) is int and value > 0]
+        if not numbers:
+            break
+        key = random.choice(numbers)
+        target[key] = max(1, random.choice((target[key] * 2, target[key] // 2, target[key] + 1, target[key] * 8)))
+    if random.random() < 0.3:
+        target["tie_word_embeddings"] = random.choice((True, False))
+    if random.random() < 0.3:
+        key, value = random.choice(
+            (("sliding_window", 512), ("use_cache", False), ("rope_scaling", {"type": "yarn", "factor": 4.0}),
+             ("dtype", "float16"), ("head_dim", 64), ("attention_bias", True), ("max_position_embeddings", 1 << 20))
+        )  # fmt: skip
+        target[key] = value
+    if random.random() < 0.5:
+        whole["quantization_config"] = random.choice(IN_ORDER)
+    return whole
 
 
 def _quantization(random: Random) -> dict[str, object]:
@@ -99,16 +144,30 @@ def _quantization(random: Random) -> dict[str, object]:
 
 
 def _header(random: Random) -> Checkpoint:
-    """Tensors one after another, with something wrong in places."""
+    """Tensors one after another; two in three have something wrong in places."""
     at, table = 0, dict[str, dict[str, object]]()
+    is_right = random.random() < 0.35
+    widths = {"U8": 1, "F8_E4M3": 1, "BF16": 2, "F32": 4, "I64": 8, "I32": 4}
     for number in range(random.choice((1, 5, 300))):
         size = random.choice((0, 1, 16, 1 << 20))
+        if is_right:
+            kind = random.choice(list(widths))
+            dims = [size, random.choice((1, 2, 3))][: random.randint(1, 2)]
+            length = widths[kind] * math.prod(dims)
+            table[random.choice(NAMES).format(number)] = {
+                "dtype": kind, "shape": dims, "data_offsets": [at, at + length]
+            }  # fmt: skip
+            at += length
+            continue
         table[f"t{number}"] = {
             "dtype": random.choice(("U8", "F8_E4M3", "F4", "BF16")),
             "shape": [size],
             "data_offsets": [at, at + size],
         }
         at += size
+    if is_right:
+        table["__metadata__"] = {"format": "pt"}
+        return _written(table, at)
     for _ in range(random.randint(0, 3)):
         name = random.choice(list(table))
         table[name] = {**table[name], random.choice(("dtype", "shape", "data_offsets", "x")): random.choice(EDGES)}
@@ -120,6 +179,11 @@ def _header(random: Random) -> Checkpoint:
     )
 
 
+def _written(table: dict[str, Any], data_bytes: int) -> Checkpoint:
+    body = json.dumps(table).encode()
+    return Checkpoint(config=None, header=struct.pack("<Q", len(body)) + body, file_bytes=8 + len(body) + data_bytes)
+
+
 def _bytes(random: Random, raw: bytes) -> bytes:
     changed = bytearray(raw)
     for _ in range(random.randint(1, 3)):
@@ -127,3 +191,80 @@ def _bytes(random: Random, raw: bytes) -> bytes:
         piece = random.choice((b"", b"\xff", b"[" * 2000, b"{" * 2000, b'"', b"9" * 5000, b"\\ud800", b"NaN", b"\0"))
         changed[at : at + random.randint(0, 9)] = piece
     return bytes(changed)
+
+
+def _config(**said: object) -> bytes:
+    base: dict[str, object] = {
+        "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "vocab_size": 256, "max_position_embeddings": 512,
+    }  # fmt: skip
+    return json.dumps({**base, **said}).encode()
+
+
+def _safetensors(table: object, *, length: int | None = None, data: int = 0) -> bytes:
+    body = table if isinstance(table, bytes) else json.dumps(table).encode()
+    return struct.pack("<Q", len(body) if length is None else length) + body + bytes(data)
+
+
+def _tensor(dtype: object, shape: object, begin: object, end: object) -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+def corpus() -> dict[str, tuple[bytes, str]]:
+    """Small files that could have been a reader's end: file name → (content, words of the refusal; "" where it is read)."""
+    one = '"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}'
+    twice = f"{{{one}, {one}}}".encode()
+    return {
+        "whole.config.json": (_config(), ""),
+        "layers-2-63.config.json": (_config(num_hidden_layers=1 << 63), "num_hidden_layers"),
+        "layers-as-text.config.json": (_config(num_hidden_layers="2"), "num_hidden_layers"),
+        "layers-negative.config.json": (_config(num_hidden_layers=-1), "num_hidden_layers"),
+        "heads-of-zero.config.json": (_config(num_attention_heads=0), "num_attention_heads is 0"),
+        "width-2-40.config.json": (_config(hidden_size=1 << 40), "hidden_size"),
+        "vocabulary-as-list.config.json": (_config(vocab_size=[1]), ""),
+        "layer-types-too-few.config.json": (_config(layer_types=["full_attention"], model_type="qwen3"), "layer_types"),
+        "list-at-the-top.config.json": (b"[]", "an object is expected"),
+        "brackets-20000.config.json": (b"[" * 20_000, "nested too deeply"),
+        "digits-5000.config.json": (b'{"model_type": "llama", "hidden_size": ' + b"9" * 5000 + b"}", "too long"),
+        "not-a-number.config.json": (_config().replace(b"64", b"NaN", 1), "not a whole number"),
+        "not-utf-8.config.json": (b'{"model_type": "\xff\xc0"}', "not UTF-8"),
+        "half.config.json": (_config()[:60], "unterminated"),
+        "empty.config.json": (b"", "empty file"),
+        "text-in-text.config.json": (
+            json.dumps({"model_type": "gemma3", "text_config": {"text_config": {"text_config": {}}}}).encode(),
+            "num_hidden_layers is missing"
+        ),
+        "pattern-runs-away.config.json": (
+            _config(quantization_config={"quant_method": "compressed-tensors", "ignore": ["re:(a+)+$"] * 400}), ""
+        ),
+        "whole.safetensors": (_safetensors({"a": _tensor("BF16", [2, 3], 0, 12)}, data=12), ""),
+        "length-2-64.safetensors": (_safetensors({}, length=(1 << 64) - 1), "not a safetensors file"),
+        "length-cut.safetensors": (b"\x10\0\0", "not a safetensors file"),
+        "length-beyond-the-file.safetensors": (_safetensors({}, length=1 << 20), "inside its header"),
+        "size-is-not-the-shape.safetensors": (_safetensors({"a": _tensor("F32", [4], 0, 4)}, data=4), "does not fill its place"),
+        "shape-wraps.safetensors": (_safetensors({"a": _tensor("U8", [1 << 32, 1 << 32], 0, 0)}), "does not fill its place"),
+        "shape-negative.safetensors": (_safetensors({"a": _tensor("U8", [-1, -4], 0, 4)}, data=4), "impossible shape"),
+        "offsets-backwards.safetensors": (_safetensors({"a": _tensor("U8", [4], 4, 0)}, data=4), "does not fill its place"),
+        "tensors-overlap.safetensors": (
+            _safetensors({"a": _tensor("U8", [4], 0, 4), "b": _tensor("U8", [4], 2, 6)}, data=6), "overlap"
+        ),
+        "a-gap.safetensors": (_safetensors({"a": _tensor("U8", [4], 0, 4), "b": _tensor("U8", [4], 8, 12)}, data=12), "hole"),
+        "beyond-the-file.safetensors": (_safetensors({"a": _tensor("U8", [1 << 30], 0, 1 << 30)}, data=9), "are missing"),
+        "type-unknown.safetensors": (_safetensors({"a": _tensor("Q9", [4], 0, 4)}, data=4), "unknown dtype"),
+        "key-twice.safetensors": (_safetensors(twice, data=1), "is there twice"),
+        "list-for-a-table.safetensors": (_safetensors([]), "not a safetensors file"),
+        "dimensions-4000.safetensors": (_safetensors({"a": _tensor("U8", [1] * 4000, 0, 1)}, data=1), "impossible shape"),
+        "whole.index.json": (json.dumps({"weight_map": {"a": "model-1.safetensors"}}).encode(), ""),
+        "up-the-tree.index.json": (
+            json.dumps({"weight_map": {"a": "../../etc/passwd.safetensors"}}).encode(),
+            "no safetensors beside it",
+        ),
+        "no-map.index.json": (b'{"metadata": {}}', "no weight_map"),
+        "map-of-numbers.index.json": (b'{"weight_map": {"a": 7}}', "no safetensors beside it"),
+        "map-as-list.index.json": (b'{"weight_map": []}', "no weight_map"),
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    for file, (content, _) in corpus().items():
+        (Path(__file__).parent / "corpus" / "checkpoint" / file).write_bytes(content)

@@ -31,7 +31,7 @@ def shard_names(raw: bytes) -> tuple[str, ...]:
     if not isinstance(weights, Mapping) or not weights:
         raise refusal(name, "it has no weight_map", hint="fetch it again from where the model is published")
     files = dict.fromkeys(one for one in weights.values() if isinstance(one, str))
-    if any(not one.endswith(".safetensors") or "/" in one or "\\" in one for one in files):
+    if not files or any(not one.endswith(".safetensors") or "/" in one or "\\" in one for one in files):
         raise refusal(name, "it names files that are no safetensors beside it", hint="fetch it again")
     return tuple(sorted(files))
 
