@@ -18,7 +18,8 @@ NAME = EngineName.SGLANG
 BUILD = sglang_memory.BUILD
 VERSIONS = ">= 0.5.21, < 0.6"
 PROGRAM = "sglang serve"
-SERVERS = ("sglang.launch_server", "sglang.srt.entrypoints.http_server")
+MOST_STATES = 1000.0
+"""Beyond any use: the states' memory to the cache's."""
 
 
 def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None) -> tuple[str, ...]:  # noqa: ARG001
@@ -102,8 +103,8 @@ def settings_of(line: Line) -> EngineSettings:
             async_scheduling=not line.is_on("--disable-overlap-schedule"),
             chunked_prefill=step is None or step > 0,
             pool_tokens=_positive(line, "--max-total-tokens"),
-            window_share=line.share("--swa-full-tokens-ratio"),
-            state_share=line.share("--mamba-full-memory-ratio"),
+            window_share=_share(line, "--swa-full-tokens-ratio", most=1.0),
+            state_share=_share(line, "--mamba-full-memory-ratio", most=MOST_STATES),
             state_slots=_positive(line, "--max-mamba-cache-size"),
             graph_requests=_positive(line, "--cuda-graph-max-bs-decode"),
             prefill_graphs=not (
@@ -119,6 +120,12 @@ def settings_of(line: Line) -> EngineSettings:
 def _positive(line: Line, name: str) -> int | None:
     found = line.number(name)
     return found if found is not None and found > 0 else None
+
+
+def _share(line: Line, name: str, *, most: float) -> float | None:
+    """A share above 0; None where SGLang refuses it, which `explain` says."""
+    found = line.share(name)
+    return found if found is not None and 0 < found <= most else None
 
 
 def slots_limit(shape: ModelShape) -> int | None:  # noqa: ARG001

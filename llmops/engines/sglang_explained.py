@@ -11,7 +11,7 @@ from llmops.domain.model import ModelShape
 from llmops.engines import sglang, sglang_memory
 from llmops.engines.llama_cpp_advice import is_loopback
 from llmops.engines.llama_cpp_cards import visible
-from llmops.engines.option_line import Line, Problem
+from llmops.engines.option_line import Line, Problem, number
 from llmops.engines.sglang import PROGRAM
 from llmops.engines.sglang_defaults import resolved
 
@@ -31,6 +31,14 @@ DANGEROUS = {
     "--trust-remote-code": "runs the repository's Python",
     "--enable-custom-logit-processor": "runs Python that a request brings",
 }
+
+
+RANGES = (
+    ("--mem-fraction-static", 0.999, "below 1"),
+    ("--swa-full-tokens-ratio", 1.0, "at most 1"),
+    ("--mamba-full-memory-ratio", sglang.MOST_STATES, f"at most {sglang.MOST_STATES:g}"),
+)
+"""Options that are a share, the most they may be, and how that is said."""
 
 
 def meaning(process: EngineProcess) -> Meaning:
@@ -159,10 +167,11 @@ def _of_model(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
     if length > trained > 0:
         message = f"`--context-length {length}` is more than the {trained} of the model: SGLang refuses to start"
         yield said("EXP042", Status.FAIL, "--context-length", message, f"`--context-length {trained}`")
-    share = meaning.value("--mem-fraction-static")
-    if share and not 0 < (float(share) if share.replace(".", "", 1).isdigit() else 0) < 1:
-        message = f"`--mem-fraction-static` is above 0 and below 1, not `{share[:20]}`"
-        yield said("EXP003", Status.FAIL, "--mem-fraction-static", message, "`--mem-fraction-static 0.85`")
+    for name, most, words in RANGES:
+        share = number(meaning.value(name, "0.5"))
+        if share is None or not 0 < share <= most:
+            message = f"`{name}` is above 0 and {words}, not `{meaning.value(name)[:20]}`"
+            yield said("EXP003", Status.FAIL, name, message, f"`{name} 0.8`")
 
 
 def said(code: str, status: Status, word: str, message: str, fix: str | None) -> Finding:
