@@ -52,7 +52,7 @@ def test_nvidia_smi_stands_in_where_nvml_cannot_be_asked(tmp_path: Path) -> None
     assert [card.kind for card in cards] == [DeviceKind.CUDA] * 2
 
 
-@pytest.mark.parametrize("state", ["mismatch", "nouveau", "no-module", "xid79", "noise"])
+@pytest.mark.parametrize("state", ["mismatch", "nouveau", "noise"])
 def test_a_driver_that_does_not_answer_shows_no_card_and_says_why(state: str, tmp_path: Path) -> None:
     facts = host(state, tmp_path)
     assert facts.nvidia.gpus == ()

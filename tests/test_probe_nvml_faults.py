@@ -6,6 +6,7 @@ that a new question is tried here without a word. One process tries all of them:
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,9 @@ for function in functions:
 """
 
 
+REASON = re.compile(r'"unknown": "(?:[^"\\]|\\.)*"')
+
+
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("nvml")
@@ -90,10 +94,13 @@ def test_a_function_that_fails_costs_its_reading_and_never_makes_an_ok(
     assert len({function for function, _, _ in spoiled}) >= 30
     good = ok_codes(sound)
 
+    judged: dict[str, set[str]] = {}
     for function, number, form in spoiled:
         why = f"{function} answers {number}"
-        new = ok_codes(form) - good
-        assert not new, f"{why}: {new} became ok"
+        # the words of an error change no judgement: what differs in them alone is judged once
+        alike = REASON.sub('"unknown": ""', json.dumps(form))
+        codes = judged[alike] if alike in judged else judged.setdefault(alike, ok_codes(form))
+        assert not codes - good, f"{why}: {codes - good} became ok"
         changed = [path for path, now, before in differences(form, sound) if not is_allowed(path, now, before)]
         assert not changed, f"{why}: {changed}"
 
