@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmops.domain.gpu_software import Found, FoundEngine
+from llmops.domain.host import Nvidia, NvidiaState
 from llmops.domain.programs import Ran
 from llmops.domain.reading import NOT_ASKED, Known, Unknown, known
 from llmops.probe import (
@@ -22,6 +23,7 @@ from llmops.probe import (
     lspci,
     nvidia_smi,
     pythons,
+    tegra,
 )
 from llmops.probe.programs import Programs
 from llmops.probe.told import NOT_TOLD, told
@@ -264,6 +266,36 @@ def test_an_intel_mac_has_no_chip_to_plan_for() -> None:
     text = SYSCTL.replace("Apple M3 Max", "Intel(R) Core(TM) i9")
     profiler = ran(json.dumps({"SPDisplaysDataType": [{"sppci_model": "AMD Radeon Pro 5500M"}]}))
     assert apple.read(apple.AppleText(sysctl=ran(text), profiler=profiler)) == ()
+
+
+def jetson(root: Path, *, node: bool = True) -> Nvidia:
+    put(root / "proc/device-tree/model", "NVIDIA Jetson AGX Orin Developer Kit\0")
+    put(root / "proc/device-tree/compatible", "nvidia,p3737-0000+p3701-0000\0nvidia,p3701-0000\0nvidia,tegra234\0")
+    put(
+        root / "etc/nv_tegra_release", "# R35 (release), REVISION: 4.1, GCID: 33958178, BOARD: t186ref, EABI: aarch64\n"
+    )
+    if node:
+        put(root / "dev/nvhost-gpu", "")
+    absent = Nvidia(state=NvidiaState.LIBRARY_ABSENT, detail="x", driver=Unknown("x"), gpus=())
+    return tegra.read(tegra.ask(root), absent)
+
+
+def test_a_jetson_without_nvml_is_one_card_that_shares_the_hosts_memory(tmp_path: Path) -> None:
+    read = jetson(tmp_path)
+    (gpu,) = read.gpus
+    assert (read.state, known(gpu.name)) == (NvidiaState.READY, "NVIDIA Jetson AGX Orin Developer Kit")
+    assert (known(gpu.compute_capability), gpu.unified_memory) == ("8.7", True)
+    assert isinstance(read.driver, Known)
+    assert read.driver.value.version == "35.4.1"
+
+
+def test_a_jetson_whose_driver_is_not_there_is_not_ready(tmp_path: Path) -> None:
+    assert jetson(tmp_path, node=False).state is NvidiaState.DRIVER_NOT_LOADED
+
+
+def test_another_board_is_no_jetson(tmp_path: Path) -> None:
+    put(tmp_path / "proc/device-tree/compatible", "raspberrypi,5-model-b\0brcm,bcm2712\0")
+    assert tegra.ask(tmp_path) is None
 
 
 def test_what_is_not_told_says_so() -> None:

@@ -28,6 +28,7 @@ from llmops.probe import (
     nvidia,
     nvidia_smi,
     pythons,
+    tegra,
 )
 from llmops.probe.told import told
 from llmops.probe.within import answer_of, beside
@@ -82,7 +83,11 @@ def ask(
     """Start every question. `full` reads serial numbers; without the kernel's log only what a plan needs is asked."""
     return Asked(
         until=time.monotonic() + LIMIT_SECONDS,
-        cards=beside(lambda: nvidia.read(nvidia.ask(runner, environment, seconds=seconds, full=full))),
+        cards=beside(
+            lambda: tegra.read(
+                tegra.ask(root), nvidia.read(nvidia.ask(runner, environment, seconds=seconds, full=full))
+            )
+        ),
         smi=beside(partial(nvidia_smi.ask, runner)),
         others=beside(partial(_others, root, runner)),
         software=_ask_software(root, runner, environment, log) if log is not None else None,
