@@ -123,7 +123,7 @@ def _process(options: Options, environment: Mapping[str, str]) -> tuple[EnginePr
     here = not options.gpus and options.facts is None
     found = engine_process(typed(options.words, environment, here=here))
     if found is None:
-        hint = "understood are llama-server, vLLM, SGLang, TGI and `ollama serve`, with wrappers before them, behind `--`; or a file"
+        hint = "understood are llama-server, vLLM, SGLang, TGI and `ollama serve`, and wrappers, behind `--`; or a file"
         raise WrongUsage(f"`{options.words[0][:60]}` starts no engine that is understood", hint=hint)
     return found, _local_configuration(found)
 
