@@ -18,12 +18,15 @@ MOUNTS = Path("/proc/self/mountinfo")
 FILE_LIMITS = {"vfat": 4 * GIB - 1, "msdos": 4 * GIB - 1, "hfs": 2 * GIB - 1}
 """The longest file by the type of file system, where models come near it (FAT keeps lengths in 32 bits)."""
 
+LINKLESS = frozenset({"vfat", "msdos", "exfat"})
+"""File systems without any kind of link: `current` could not be switched in one step there."""
+
 SPEED_FILE = "last-transfer.json"
 WORTH_KEEPING_BYTES = 16 * MIB
 
 
 def check_lengths(root: Path, files: tuple[ModelFile, ...]) -> None:
-    """Raises `DiskTrouble` for a file that is longer than the file system or `ulimit -f` allows."""
+    """Raises `DiskTrouble` for a file that is longer than the file system or `ulimit -f` allows, and where links lack."""
     longest = max(files, key=lambda one: one.bytes, default=None)
     if longest is None:
         return
@@ -41,6 +44,9 @@ def check_lengths(root: Path, files: tuple[ModelFile, ...]) -> None:
             hint="`--store DIR` on ext4, XFS or btrfs",
             where=Where(file=str(root)),
         )
+    if kind in LINKLESS:
+        hint = "`--store DIR` on ext4, XFS or btrfs"
+        raise DiskTrouble(f"{kind} has no links, which a store is made of", hint=hint, where=Where(file=str(root)))
 
 
 def file_system(path: Path) -> str | None:

@@ -20,6 +20,9 @@ ADVANCE_BYTES = 64 * KIB
 HELPER_ATTEMPTS = 2
 """A connection beside the first gives up soon: some servers allow few, and the first one goes on."""
 
+HELPER_REST_SECONDS = 20.0
+"""No further ones are begun for so long after one gave up."""
+
 POLL_SECONDS = 0.1
 
 
@@ -115,6 +118,7 @@ class Streams:
         self._halt = halt
         self._say = say
         self._threads: list[Thread] = []
+        self._add_from = 0.0
 
     def start(self) -> None:
         """Begin the first connection; the caller holds a permit for it."""
@@ -122,6 +126,8 @@ class Streams:
 
     def add(self) -> None:
         """Begin further ones while chunks and permits are left, once it is known that the server sends parts."""
+        if time.monotonic() < self._add_from:
+            return
         while self._traffic.has_ranges and self._partial.has_more() and self._permits.take_spare():
             self._begin(is_first=False)
 
@@ -168,6 +174,7 @@ class Streams:
             except Passing:
                 if is_first:
                     raise
+                self._add_from = time.monotonic() + HELPER_REST_SECONDS
                 return
             finally:
                 self._partial.give_back(lease)
