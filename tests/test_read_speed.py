@@ -14,7 +14,7 @@ import hosts
 import pytest
 
 from llmops.domain.reading import Known, Unknown
-from llmops.domain.storage import DiskSpeed
+from llmops.domain.storage import DiskSpeed, Storage, StorageKind
 from llmops.domain.units import GIB, MIB
 from llmops.probe import disk_speeds, read_speed
 
@@ -155,6 +155,17 @@ def test_a_filesystem_asked_for_twice_is_measured_once(disk: Path) -> None:
     assert isinstance(first.speed, Known)
     assert first.speed == second.speed
     assert set(told) == {str(disk / "a" / "b")}
+
+
+@pytest.mark.parametrize(("through", "is_measured"), [("loop", False), ("loop (direct)", True)])
+def test_a_file_as_a_disk_is_not_measured_where_the_page_cache_lies_below_it(
+    through: str, is_measured: bool, disk: Path
+) -> None:
+    storage = Storage(kind=StorageKind.NVME, name="nvme0n1", through=(through,))
+    one = hosts.disk(path=str(disk), storage=Known(storage))
+    reading = disk_speeds.measured(Known((one,)), lambda _path, _share: None, trial=SMALL)
+    assert isinstance(reading, Known)
+    assert isinstance(reading.value[0].speed, Known) is is_measured
 
 
 def fio_bytes_per_second(file: Path, *, seconds: float) -> float:

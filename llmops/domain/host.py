@@ -152,7 +152,8 @@ class Gpu:
     is what CUDA shows, one at a time, to a process. With no instance the card stands here itself, its memory unknown.
     `fault` is NVML's word for a card that no longer answers ("GPU is lost"), None when it does. `ecc_errors` are uncorrected
     ones since the driver was loaded. `address` is its place on the PCI bus, as "0000:01:00.0". `architecture` is the
-    generation of an NVIDIA card ("hopper"), the compiler's name of an AMD card ("gfx1100"). `shared_bytes` is host memory that a card with little or none of its own
+    generation of an NVIDIA card ("hopper"), the compiler's name of an AMD card ("gfx1100"). `shared_bytes` is host memory
+    that a card with little or none of its own
     may use (GTT of an APU). The serial number is only read where it was asked for.
     """
 
@@ -278,7 +279,10 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """The operating system as a unit will find it; `glibc` is None where the C library is another one."""
+    """The operating system as a unit will find it; `glibc` is None where the C library is another one.
+
+    `unknown_directives` are those of rendered units that this systemd does not know, by its own list.
+    """
 
     os_id: str
     os_version: str
@@ -291,6 +295,7 @@ class System:
     is_root: bool
     python_version: str
     glibc: Known[str | None] | Unknown = NOT_ASKED
+    unknown_directives: Known[tuple[str, ...]] | Unknown = NOT_ASKED
 
 
 class Verdict(StrEnum):

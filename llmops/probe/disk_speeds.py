@@ -10,6 +10,7 @@ from llmops.domain.host import Disk
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.storage import DiskSpeed
 from llmops.probe import read_speed
+from llmops.probe.storage import LOOP
 from llmops.probe.within import within
 
 Told = Callable[[str, float], None]
@@ -32,6 +33,11 @@ def measured(
     known: dict[int | str, Known[DiskSpeed] | Unknown] = {}
     filled = []
     for disk in disks.value:
+        if isinstance(disk.storage, Known) and LOOP in disk.storage.value.through:
+            filled.append(
+                replace(disk, speed=Unknown("a file as a disk (loop) is read through the page cache below it"))
+            )
+            continue
         places = within(LOOK_SECONDS, partial(_places, Path(disk.path)), what=f"the filesystem of {disk.path}")
         if isinstance(places, Unknown):
             filled.append(replace(disk, speed=places))

@@ -26,6 +26,9 @@ CLOUD_DISKS = ("amazon elastic block store", "nvme_card-pd", "msft nvme accelera
 """Disks that are a network away, by their model: AWS EBS, Google PD, Azure managed disks."""
 
 HYPERVISORS = ("qemu", "virtual disk", "vbox", "vmware", "msft", "xen", "virtio", "nutanix")
+LOOP, DIRECT_LOOP = "loop", "loop (direct)"
+"""A file as a disk: without direct I/O of its own, it is read through the page cache, whatever the filesystem on it does."""
+
 DEPTH_LIMIT = 6
 """A partition on LUKS on LVM on RAID has four levels."""
 
@@ -43,6 +46,7 @@ class BlockText:
     transport: str | None = None
     mapping: str | None = None
     raid: str | None = None
+    direct: str | None = None
     below: tuple["BlockText", ...] = ()
     file: Mount | None = None
 
@@ -140,7 +144,7 @@ def _mapping(text: BlockText) -> str:
     if text.raid:
         return text.raid.strip()
     if text.name.startswith("loop"):
-        return "loop"
+        return DIRECT_LOOP if (text.direct or "").strip() == "1" else LOOP
     word = (text.mapping or "").partition("-")[0].lower()
     return {"mpath": "multipath"}.get(word, word) or "device-mapper"
 
@@ -201,6 +205,7 @@ def _ask_block(root: Path, folder: Path, mounts: tuple[Mount, ...], *, depth: in
         transport=text_or_none(folder / "device/transport"),
         mapping=text_or_none(folder / "dm/uuid"),
         raid=text_or_none(folder / "md/level"),
+        direct=text_or_none(folder / "loop/dio"),
         below=below,
         file=file,
     )

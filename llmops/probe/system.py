@@ -9,8 +9,9 @@ from pathlib import Path
 
 from llmops.domain.host import Container, System
 from llmops.domain.programs import Ran, Runner
-from llmops.domain.reading import Known, Unknown
+from llmops.domain.reading import NOT_ASKED, Known, Unknown
 from llmops.domain.records import dataclass
+from llmops.domain.systemd import DIRECTIVES
 from llmops.probe.text import read_text, text_or_none
 
 
@@ -42,6 +43,7 @@ class SystemText:
     is_root: bool
     python_version: str
     glibc: Known[str | None] | Unknown
+    directives: Known[Ran] | Unknown = NOT_ASKED
 
 
 def ask(root: Path, *, runner: Runner, environment: Mapping[str, str]) -> SystemText:
@@ -65,6 +67,7 @@ def ask(root: Path, *, runner: Runner, environment: Mapping[str, str]) -> System
         is_root=os.geteuid() == 0,
         python_version=platform.python_version(),
         glibc=_ask_glibc(),
+        directives=_ask_directives(root, runner),
     )
 
 
@@ -83,6 +86,7 @@ def read(text: SystemText) -> System:
         is_root=text.is_root,
         python_version=text.python_version,
         glibc=text.glibc,
+        unknown_directives=read_directives(text.directives),
     )
 
 
@@ -107,6 +111,16 @@ def read_systemd_version(ran: Known[Ran] | Unknown) -> Known[int] | Unknown:
         return ran
     match = re.match(r"systemd (\d{1,5})\b", ran.value.stdout, re.ASCII)
     return Known(int(match[1])) if match is not None else Unknown("`systemctl --version` names no version")
+
+
+def read_directives(ran: Known[Ran] | Unknown) -> Known[tuple[str, ...]] | Unknown:
+    """The directives of rendered units that are not in `systemd --dump-configuration-items` (systemd(1)): `Name=TYPE` lines."""
+    if isinstance(ran, Unknown):
+        return ran
+    names = {line.partition("=")[0] for line in ran.value.stdout.split("\n") if "=" in line}
+    if "ExecStart" not in names:
+        return Unknown("`systemd --dump-configuration-items` lists no directives")
+    return Known(tuple(name for name in DIRECTIVES if name not in names))
 
 
 def read_container(signs: ContainerSigns) -> Known[Container] | Unknown:
@@ -144,6 +158,16 @@ def _container(word: str) -> Container:
     if name.startswith("lxc"):
         return Container.LXC
     return Container(name) if name in list(Container) and name != Container.NONE else Container.OTHER
+
+
+def _ask_directives(root: Path, runner: Runner) -> Known[Ran] | Unknown:
+    """Its own program lists what it understands without being PID 1; it is not on the PATH."""
+    place = next(
+        (one for one in ("/lib/systemd/systemd", "/usr/lib/systemd/systemd") if (root / one[1:]).exists()), None
+    )
+    if place is None or root != Path("/"):
+        return Unknown("systemd's program is not here")
+    return runner.run((place, "--dump-configuration-items"), timeout_seconds=5)
 
 
 def _ask_glibc() -> Known[str | None] | Unknown:
