@@ -1,5 +1,7 @@
 """The keys and tensors of a header-only model while they are written down, and the numbers it is made of."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from llmops.domain.model import Tensor
@@ -171,3 +173,21 @@ def square_numbers(rng: Random) -> Numbers:
 
 def square_expert_numbers(rng: Random) -> Numbers:
     return expert_numbers(rng) | square_numbers(rng)
+
+
+KINDS = (
+    "F16", "BF16", "F32", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ1_S", "IQ1_M",
+    "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ4_NL", "IQ4_XS", "MXFP4", "TQ1_0", "TQ2_0",
+)  # fmt: skip
+
+
+def mixed(tensors: Sequence[Tensor], seed: int) -> tuple[Tensor, ...]:
+    """Each matrix in one of a few types drawn for the model, as far as its rows are whole blocks of it."""
+    rng = Random(seed)
+    few = rng.sample(KINDS, rng.randint(2, 6))
+    made: list[Tensor] = []
+    for tensor in tensors:
+        fits = [kind for kind in few if tensor.dims[0] % TENSOR_TYPES[kind].block_elements == 0]
+        is_matrix = len(tensor.dims) > 1 and tensor.type != "F32"
+        made.append(replace(tensor, type=rng.choice(fits)) if is_matrix and fits else tensor)
+    return tuple(made)

@@ -14,6 +14,7 @@ from llama_cpp_draft import (
     Numbers,
     dense_numbers,
     expert_numbers,
+    mixed,
     square_expert_numbers,
     square_numbers,
 )
@@ -991,8 +992,9 @@ def draw(family: str, rng: Random) -> Numbers:
 
 
 def build(family: str, numbers: Numbers) -> tuple[dict[str, Writable], tuple[Tensor, ...]]:
-    """Keys and tensors of the model with these numbers."""
+    """Keys and tensors of the model with these numbers; `mix` draws a type for each matrix."""
     architecture, write, _ = FAMILIES[family]
     draft = Draft(architecture, numbers)
     write(draft)
-    return draft.keys, tuple(draft.tensors)
+    tensors = mixed(draft.tensors, int(numbers["mix"])) if "mix" in numbers else tuple(draft.tensors)
+    return draft.keys, tensors

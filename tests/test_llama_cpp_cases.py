@@ -1,10 +1,10 @@
 """The ledger against a running llama.cpp b11669, for many random models and settings, and its laws on perturbed ones.
 
-`measured/llama.cpp/b11669-cases.json` is written by `scripts/measure`; a case holds the numbers its model was built from.
+`measured/llama.cpp/b11669-cases.json` is written by `scripts/measure`; a case holds the numbers its model was built from. A run
+takes some rows of each family, with LLMOPS_EVERY_ROW=1 all of them.
 """
 
 import json
-from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from headers import header_only
 from llama_cpp_draft import Numbers
 from llama_cpp_families import FAMILIES, build, draw
+from llama_cpp_sample import sample
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
 from llmops.domain.ledger import Confidence, DeviceLedger, HostLedger, Ledger
@@ -26,7 +27,6 @@ from llmops.formats.gguf_shape import model_shape
 
 CASES = Path(__file__).parent / "measured" / "llama.cpp" / "b11669-cases.json"
 CARD_MIB = 4_000_000
-PARTIAL = ("-ngl", "-ncmoe", "-nkvo")
 
 
 @cache
@@ -73,41 +73,17 @@ def test_the_file_holds_500_cases_of_more_than_20_families() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_buffer_of_a_family_comes_out(family: str) -> None:
-    """Weights and caches to the byte everywhere; compute never less, and to the byte wherever the ledger says exact."""
-    for row in (one for one in measured()["rows"] if one["family"] == family):
+    """Weights, caches and compute, to the byte."""
+    for row in sample(measured()["rows"], family):
         settings = llama_cpp.settings(["llama-server", *row["flags"].split()])
         said = ledger(shape_of(family, row["numbers"]), settings, row["cards"])
-        rest = 1.10 if any(flag in row["flags"] for flag in PARTIAL) else 1.03
-        largest = _largest_matrix(family, row["numbers"])
         places: list[DeviceLedger | HostLedger] = [*said.devices, said.host]
         for device, (model, kept, compute) in zip(places, buffers(row), strict=True):
-            causes, sure = device.causes, device.confidence["compute_bytes"]
+            causes = device.causes
             assert causes.weights_bytes == model, row
             assert causes.kv_cache_bytes + causes.recurrent_state_bytes == kept, row
-            assert causes.compute_bytes >= compute, row
-            if sure is Confidence.EXACT:
-                assert causes.compute_bytes == compute, row
-            else:
-                assert causes.compute_bytes <= max(rest * compute, compute + largest), row
-
-
-def test_only_sparse_attention_is_not_exact() -> None:
-    found: Counter[str] = Counter()
-    for row in (one for one in measured()["rows"] if one["family"] in ("deepseek32", "glm-dsa", "llama", "jamba")):
-        settings = llama_cpp.settings(["llama-server", *row["flags"].split()])
-        said = ledger(shape_of(row["family"], row["numbers"]), settings, row["cards"])
-        everywhere: list[DeviceLedger | HostLedger] = [*said.devices, said.host]
-        for device in everywhere:
-            kind = device.confidence["compute_bytes"].value
-            found[kind] += 1
-            if kind != "exact":
-                assert row["family"] in ("deepseek32", "glm-dsa"), row
-    assert found["exact"] > 2 * found["calibrated"]
-
-
-def _largest_matrix(family: str, numbers: Numbers) -> int:
-    _, tensors = build(family, numbers)
-    return max(tensor.data_bytes() for tensor in tensors if tensor.name.startswith("blk."))
+            assert causes.compute_bytes == compute, row
+            assert device.confidence["compute_bytes"] is Confidence.EXACT, row
 
 
 @pytest.mark.parametrize(
@@ -151,7 +127,7 @@ PERTURBED = ("E", "H", "G", "D", "F", "V", "L", "Fe", "X", "W")
 def test_a_name_changes_nothing_and_every_dimension_changes_its_formula(family: str) -> None:
     """Weights are the padded sum of the tensors, caches the sum over the layers, whatever the widths; names mean nothing."""
     rng = Random(f"perturbed {family}")
-    for _ in range(6):
+    for _ in range(3):
         numbers = draw(family, rng) | {"type": "F16"}
         settings = EngineSettings(
             engine=EngineName.LLAMA_CPP, context_size=256 * rng.randint(1, 200), parallel=1, ubatch_tokens=512
