@@ -18,7 +18,19 @@ def _plain_attention(net: Network, node: Node) -> Node:
     return net.attend(0, net.rotated(0, query), net.rotated(0, keys), values)
 
 
-def _build(net: Network, attention: Callable[[Network, Node], Node], **experts: object) -> Graph:
+def _mixed(net: Network, values: Node) -> Node:
+    return net.mixed(0, values)
+
+
+def _routed(net: Network, values: Node) -> Node:
+    """The experts weighed as the file's keys have it."""
+    return net.routed(0, values, gating="sigmoid", normed=False)
+
+
+Part = Callable[[Network, Node], Node]
+
+
+def _build(net: Network, attention: Part, feed_forward: Part = _mixed) -> Graph:
     table = "blk.0.nextn.embed_tokens" if net.has_in(0, "nextn.embed_tokens") else "token_embd"
     tokens = rows(net.weight(table), net.input("tokens", "I32", net.tokens))
     embedded = net.norm(tokens, "nextn.enorm", 0)
@@ -26,7 +38,7 @@ def _build(net: Network, attention: Callable[[Network, Node], Node], **experts: 
     before = product(net.layer(0, "nextn.eh_proj"), joined(embedded, hidden, 0))
     node = attention(net, net.norm(before, "attn_norm", 0))
     between = same("add", node, before)
-    node = net.mixed(0, net.norm(between, "post_attention_norm", 0), **experts)  # type: ignore[arg-type]
+    node = feed_forward(net, net.norm(between, "post_attention_norm", 0))
     node = same("add", node, between)
     if net.has_in(0, "nextn.shared_head_norm"):
         node = same("mul", same("rms_norm", node), net.layer(0, "nextn.shared_head_norm"))
@@ -42,7 +54,7 @@ def _output(net: Network) -> Node:
 
 
 def _glm4moe(net: Network) -> Graph:
-    return _build(net, _plain_attention, gating="sigmoid", normed=False)
+    return _build(net, _plain_attention, _routed)
 
 
 def _qwen(net: Network) -> Graph:
