@@ -206,7 +206,6 @@ def test_a_card_that_a_driver_names_is_told_apart_by_its_memory(row: GpuRow) -> 
 def test_a_card_with_a_memory_no_row_has_gets_no_figures() -> None:
     assert gpu_of_driver(GPUS, "NVIDIA GeForce RTX 4090", 48 * GIB) is None
     assert gpu_of_driver(GPUS, "Unheard Of 9000", 24 * GIB) is None
-    assert gpu_of_driver(GPUS, "NVIDIA GB10", 119 * GIB) is None
 
 
 @pytest.mark.parametrize(
@@ -293,3 +292,10 @@ def test_capacities_are_what_drivers_report_not_the_number_on_the_box() -> None:
 def test_a_broken_catalogue_file_is_refused(text: str, message: str) -> None:
     with pytest.raises(WrongInput, match=message):
         catalogue.gpus(text)
+
+
+def test_a_chip_that_shares_the_hosts_memory_is_found_with_any_size_of_it() -> None:
+    row = gpu_of_driver(GPUS, "NVIDIA GB10", 119 * GIB)
+
+    assert row is not None
+    assert (row.memory_bytes, row.bandwidth_gb_s) == (None, 273)

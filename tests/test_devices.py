@@ -246,3 +246,42 @@ def test_where_nobody_tells_what_is_free_all_of_it_is() -> None:
 def test_a_card_of_amd_whose_memory_is_not_known_is_not_passed_over() -> None:
     with pytest.raises(WrongInput, match="cannot be planned for"):
         from_facts(with_others(other("amd", memory_bytes=Unknown("no permission"))), ROWS)
+
+
+def test_memory_that_card_and_host_share_is_given_once() -> None:
+    available = 114 * GIB
+    spark = replace(GPU, name=Known("NVIDIA GB10"), unified_memory=True, memory_bytes=Known(120 * GIB))
+    facts = replace(
+        with_gpus(replace(spark, free_bytes=Known(available))),
+        memory=Known(replace(MEMORY, total_bytes=120 * GIB, available_bytes=available, limit_bytes=Known(None))),
+    )
+
+    (device,), host = from_facts(facts, ROWS)
+
+    assert (device.free_bytes, host.memory_bytes) == (106 * GIB, 8 * GIB)
+    assert device.bandwidth_gb_s is not None
+
+
+def test_a_small_board_keeps_a_quarter_for_its_system() -> None:
+    nano = replace(GPU, unified_memory=True, memory_bytes=Known(8 * GIB), free_bytes=Known(6 * GIB))
+    memory = replace(MEMORY, total_bytes=8 * GIB, available_bytes=6 * GIB, limit_bytes=Known(None))
+
+    (device,), host = from_facts(replace(with_gpus(nano), memory=Known(memory)), ROWS)
+
+    assert (device.free_bytes, host.memory_bytes) == (6 * GIB - 1536 * MIB, 1536 * MIB)
+
+
+def test_what_a_card_may_not_take_of_shared_memory_is_the_hosts() -> None:
+    """Of 60 GiB that are available GTT gives the card 30."""
+    halo = other(
+        "amd",
+        unified_memory=True,
+        architecture=Known("gfx1151"),
+        memory_bytes=Known(32 * GIB),
+        free_bytes=Known(30 * GIB),
+    )
+    memory = replace(MEMORY, total_bytes=64 * GIB, available_bytes=60 * GIB, limit_bytes=Known(None))
+
+    (device,), host = from_facts(replace(with_others(halo), memory=Known(memory)), ROWS)
+
+    assert (device.free_bytes, host.memory_bytes) == (30 * GIB, 30 * GIB)

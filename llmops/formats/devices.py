@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmops.domain.engine import Device, DeviceKind, HostDevice
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.reading import Known, Unknown, known
-from llmops.domain.units import MIB, TIB, size_bytes, size_text
+from llmops.domain.units import GIB, MIB, TIB, size_bytes, size_text
 
 if TYPE_CHECKING:
     from llmops.domain.catalogue import GpuRow
@@ -17,6 +18,12 @@ NONE = "none"
 COUNT_LIMIT = 64
 BARE_COMPUTE_CAPABILITY = "8.9"
 """A bare size is a CUDA card of this capability, all of its memory free, no driver overhead: a figure without a card."""
+
+HOST_SHARE_BYTES, HOST_SHARE_PART = 8 * GIB, 4
+"""What stays for system and server of memory that a card shares: 8 GiB, a quarter of less than 32 GiB.
+
+An allocation too many takes the whole host down there, not the engine alone (reports of GB10 with driver 580).
+"""
 
 SERVING_APUS = ("gfx1150", "gfx1151")
 """AMD's processors with graphics that ROCm supports (ROCm 7, system requirements); others drive a display."""
@@ -69,7 +76,20 @@ def from_facts(facts: "HostFacts", rows: "Sequence[GpuRow]") -> tuple[tuple[Devi
     is there and whose memory is not known: it is neither planned for nor passed over in silence.
     """
     gpus = sorted(chosen(facts), key=lambda one: one.index)
-    return tuple(_card(gpu, rows) for gpu in gpus), _host(facts.memory, facts.cpu)
+    cards, host = tuple(_card(gpu, rows) for gpu in gpus), _host(facts.memory, facts.cpu)
+    return _shared(cards, host) if any(gpu.unified_memory for gpu in gpus) else (cards, host)
+
+
+def _shared(cards: tuple[Device, ...], host: HostDevice) -> tuple[tuple[Device, ...], HostDevice]:
+    """Memory that is the card's and the host's is given once: a part stays for the host, the card has at most the rest.
+
+    Where the host's is not known, the card's is as it is told and nothing is left to judge the host by.
+    """
+    if host.memory_bytes is None or len(cards) != 1:
+        return cards, host
+    kept = min(HOST_SHARE_BYTES, host.memory_bytes // HOST_SHARE_PART)
+    free = min(cards[0].free_bytes, host.memory_bytes - kept)
+    return (replace(cards[0], free_bytes=free),), replace(host, memory_bytes=host.memory_bytes - free)
 
 
 def chosen(facts: "HostFacts") -> "tuple[Gpu, ...]":
