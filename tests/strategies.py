@@ -5,6 +5,7 @@ import pkgutil
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from datetime import date
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -15,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 import llmops.domain
 from llmops.domain.forms import Json
 from llmops.domain.lock import LOCK_SCHEMA, Lock, LockedDeployment
-from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
+from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef, ModelShape
 from llmops.domain.numbers import Number, Numbers
 from llmops.domain.profile import (
     KNOWN_TARGETS,
@@ -47,14 +48,17 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
 def domain_types() -> dict[str, type[Any]]:
-    """Every dataclass of the domain that has a JSON form, by name: all but readings (which have one as fields only) and
-    what holds the bytes of files, which no document shows."""
+    """Every dataclass of the domain that has a JSON form, by name.
+
+    All but readings (which have one as fields only), and what no document shows: the bytes of files, what holds the day
+    of today, and models, which may hold the model that drafts for them.
+    """
     found: dict[str, type[Any]] = {}
     for module in pkgutil.iter_modules(llmops.domain.__path__):
         for name, kind in vars(importlib.import_module(f"llmops.domain.{module.name}")).items():
             if not isinstance(kind, type) or kind.__module__ != f"llmops.domain.{module.name}":
                 continue
-            if _is_record(kind) and kind not in (Known, Unknown) and not _holds_bytes(kind):
+            if _is_record(kind) and kind not in (Known, Unknown) and not _is_never_shown(kind):
                 assert name not in found, f"two domain types are called {name}: a schema tells them apart by name"
                 found[name] = kind
     return found
@@ -64,12 +68,14 @@ def _is_record(kind: type[Any]) -> bool:
     return is_dataclass(kind)
 
 
-def _holds_bytes(kind: Any) -> bool:  # noqa: ANN401 - a type form
+def _is_never_shown(kind: Any) -> bool:  # noqa: ANN401 - a type form
+    if kind in (bytes, date, ModelShape):
+        return True
     if get_args(kind):
-        return any(_holds_bytes(one) for one in get_args(kind))
+        return any(_is_never_shown(one) for one in get_args(kind))
     if isinstance(kind, type) and _is_record(kind):
-        return any(_holds_bytes(one) for one in get_type_hints(kind).values())
-    return kind is bytes
+        return any(_is_never_shown(one) for one in get_type_hints(kind).values())
+    return False
 
 
 def of(kind: Any, overrides: Overrides | None = None) -> SearchStrategy[Any]:  # noqa: ANN401 - a type form

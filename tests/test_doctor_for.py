@@ -22,7 +22,7 @@ from llmops.domain.forms import dump
 from llmops.domain.gpu_software import Found
 from llmops.domain.host import Driver, Gpu, HostFacts, Listener, NvidiaState
 from llmops.domain.lock import Lock, LockedDeployment
-from llmops.domain.needs import Needs, SandboxRow, WantedFile
+from llmops.domain.needs import NeededFile, Needs, SandboxRow
 from llmops.domain.profile import Slo
 from llmops.domain.programs import Ran
 from llmops.domain.reading import Known, Unknown
@@ -69,7 +69,7 @@ def needs(made: Lock, *, have: int | None = -1) -> Needs:
     files = {
         name: Known(
             tuple(
-                WantedFile(name=file.name, bytes=file.bytes, have_bytes=file.bytes if have == -1 or at else have)
+                NeededFile(name=file.name, bytes=file.bytes, have_bytes=file.bytes if have == -1 or at else have)
                 for at, file in enumerate(one.model.files)
             )
         )

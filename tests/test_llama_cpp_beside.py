@@ -13,11 +13,11 @@ import pytest
 from headers import header_only
 from llama_cpp_beside import OPTIONS, Content, files
 
-from llmops.domain.companions import Companions, Projector
+from llmops.domain.companions import Projector
 from llmops.domain.engine import Device, DeviceKind, HostDevice, Images
 from llmops.domain.errors import WrongInput
 from llmops.domain.ledger import Confidence, Ledger
-from llmops.domain.model import ModelShape
+from llmops.domain.model import Companions, ModelShape
 from llmops.domain.units import MIB
 from llmops.engines import llama_cpp
 from llmops.engines.llama_cpp_projector import projector_memory

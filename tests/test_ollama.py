@@ -9,10 +9,11 @@ import pytest
 from explaining import codes, document, text
 from headers import measured_model
 
-from llmops.domain.companions import Companions, Projector
+from llmops.domain.companions import Projector
 from llmops.domain.engine import EngineName, Wishes
 from llmops.domain.errors import WrongUsage
 from llmops.domain.explained import Started
+from llmops.domain.model import Companions
 from llmops.domain.units import GIB
 from llmops.engines import ENGINES
 from llmops.engines.ollama_variables import GONE, NAMES, Server, read_server

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from llmops.cli.opening import Opened, gguf_shape
-from llmops.domain.companions import Adapter, Companions, Projector
+from llmops.domain.companions import Adapter, Projector
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import Stop, WrongInput
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Finding, Status, Where
-from llmops.domain.model import ModelRef, ModelShape
+from llmops.domain.model import Companions, ModelRef, ModelShape
 from llmops.domain.profile import Auto
 from llmops.formats import gguf
 from llmops.hub.reader import local_reader

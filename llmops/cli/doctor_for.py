@@ -7,7 +7,7 @@ from llmops.domain.errors import Stop, WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.lock import Lock
 from llmops.domain.model import ModelRef
-from llmops.domain.needs import Needs, SandboxRow, WantedFile
+from llmops.domain.needs import NeededFile, Needs, SandboxRow
 from llmops.domain.places import model_version
 from llmops.domain.reading import Known, Unknown
 from llmops.formats.listen import address_and_port
@@ -39,7 +39,7 @@ def needs_of(path: str, *, store: str | None, environment: Mapping[str, str], is
     )
 
 
-def _files(store: Store, name: str, model: ModelRef) -> Known[tuple[WantedFile, ...]] | Unknown:
+def _files(store: Store, name: str, model: ModelRef) -> Known[tuple[NeededFile, ...]] | Unknown:
     folder = store.directory(name, model_version(model))
     found = []
     for file in model.files:
@@ -49,7 +49,7 @@ def _files(store: Store, name: str, model: ModelRef) -> Known[tuple[WantedFile, 
             have = None
         except OSError as error:
             return Unknown(f"{folder}: {(error.strerror or str(error)).lower()}")
-        found.append(WantedFile(name=file.name, bytes=file.bytes, have_bytes=have))
+        found.append(NeededFile(name=file.name, bytes=file.bytes, have_bytes=have))
     return Known(tuple(found))
 
 

@@ -1,9 +1,7 @@
 """Files that are served beside a model: its projector, the model that drafts for it, adapters. Widths in elements."""
 
-from dataclasses import field
-
-from llmops.domain.model import ModelShape, Tensor
 from llmops.domain.records import dataclass
+from llmops.domain.tensor import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +50,3 @@ class Adapter:
 
     name: str
     tensors: tuple[Tensor, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Companions:
-    """What the command line loads beside the model, in its order. `missing` names what could not be read, in words."""
-
-    projector: Projector | None = None
-    draft: ModelShape | None = None
-    adapters: tuple[Adapter, ...] = ()
-    control_vectors: tuple[Adapter, ...] = ()
-    missing: tuple[str, ...] = field(default=())

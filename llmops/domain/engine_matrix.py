@@ -23,7 +23,7 @@ class Toolkit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Generation:
+class CardGeneration:
     """Cards of compute capability `first` to `last`: the first driver that knows them, the last branch (None: current)."""
 
     name: str
@@ -121,7 +121,7 @@ class EngineMatrix:
 
     as_of: str
     toolkits: tuple[Toolkit, ...]
-    generations: tuple[Generation, ...]
+    generations: tuple[CardGeneration, ...]
     builds: tuple[BuildRow, ...]
     features: tuple[FeatureRow, ...]
 
@@ -142,7 +142,7 @@ class EngineMatrix:
             return row.driver_least
         return next((one.driver for one in self.toolkits if one.cuda == row.cuda), "0")
 
-    def generation(self, capability: str) -> Generation | None:
+    def generation(self, capability: str) -> CardGeneration | None:
         """The cards of a compute capability."""
         card = numbers(capability)
         return next((one for one in self.generations if numbers(one.first) <= card <= numbers(one.last)), None)

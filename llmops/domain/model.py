@@ -2,51 +2,14 @@
 
 from dataclasses import field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from llmops.domain.companions import Adapter, Projector
 from llmops.domain.ledger import Confidence
 from llmops.domain.records import dataclass
-from llmops.domain.tensor_types import TENSOR_TYPES
+from llmops.domain.tensor import OUTPUT_NAMES, Tensor, is_tower
 
-if TYPE_CHECKING:
-    from llmops.domain.companions import Companions
-
-OUTPUT_NAMES = frozenset({"output.weight", "lm_head.weight", "language_model.lm_head.weight"})
-
-
-TOWER_PREFIXES = (
-    "v.", "a.", "mm.", "visual.", "vision_tower.", "vision_model.", "model.visual.", "model.vision_tower.",
-    "model.vision_model.", "multi_modal_projector.", "model.multi_modal_projector.", "mm_projector.", "audio_tower.",
-    "model.audio_tower.", "embed_vision.", "embed_audio.", "model.embed_vision.", "model.embed_audio.",
-    "model.vision_embed_tokens.", "thinker.visual.", "thinker.audio_tower.", "vision_encoder.", "vision_adapter.",
-    "patch_merger.", "vision_language_adapter.", "vit.", "aligner.", "img_projector.", "mlp1.", "vlm.vision_tower.",
-)  # fmt: skip
-"""How the names of vision and audio towers and their projectors begin in published checkpoints."""
-
-
-def is_tower(name: str) -> bool:
-    """Whether a tensor of this name belongs to a vision or audio tower."""
-    return name.startswith(TOWER_PREFIXES)
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """One stored tensor; `dims` fastest first (a matrix of rows x columns is `(columns, rows)`)."""
-
-    name: str
-    dims: tuple[int, ...]
-    type: str
-
-    def elements(self) -> int:
-        """How many numbers it holds."""
-        count = 1
-        for dim in self.dims:
-            count *= dim
-        return count
-
-    def data_bytes(self) -> int:
-        """Its bytes in the file, without padding: whole blocks per row (ggml `ggml_nbytes`)."""
-        return TENSOR_TYPES[self.type].row_bytes(self.elements())
+__all__ = ["OUTPUT_NAMES", "Tensor", "is_tower"]
+"""Words of `domain.tensor` that are part of a model's; everything defined below is public as well."""
 
 
 class Attention(StrEnum):
@@ -258,6 +221,17 @@ class ModelShape:
     def has_tied_output(self) -> bool:
         """Whether the output layer reuses the token embedding: no matrix of its own, by its GGUF and safetensors names."""
         return all(tensor.name not in OUTPUT_NAMES for tensor in self.tensors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companions:
+    """What the command line loads beside the model, in its order. `missing` names what could not be read, in words."""
+
+    projector: Projector | None = None
+    draft: ModelShape | None = None
+    adapters: tuple[Adapter, ...] = ()
+    control_vectors: tuple[Adapter, ...] = ()
+    missing: tuple[str, ...] = field(default=())
 
 
 class DigestAlgorithm(StrEnum):

@@ -8,7 +8,7 @@ from llmops.domain.reading import Known, Unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedFile:
+class NeededFile:
     """A file of the lock in the store: `have_bytes` is what lies there, None: nothing does."""
 
     name: str
@@ -31,5 +31,5 @@ class Needs:
     lock: Lock
     edge_port: int
     store: str
-    files: Mapping[str, Known[tuple[WantedFile, ...]] | Unknown]
+    files: Mapping[str, Known[tuple[NeededFile, ...]] | Unknown]
     directives: tuple[SandboxRow, ...]

@@ -5,7 +5,7 @@ from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizationFit:
+class FittedQuantization:
     """One quantization: its tensors' bytes, and the longest of the contexts tried that fits; 0: none does."""
 
     quantization: str
@@ -39,7 +39,7 @@ class ModelFor:
     parameters_active: int
     choice: Choice
     decode_tokens_per_second: Estimate | None
-    quantizations: tuple[QuantizationFit, ...]
+    quantizations: tuple[FittedQuantization, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

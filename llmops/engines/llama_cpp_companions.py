@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
-from llmops.domain.companions import Companions
 from llmops.domain.engine import Device
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import ModelShape
+from llmops.domain.model import Companions, ModelShape
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_adapters import adapter_bytes
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, compute, is_pipelined

@@ -11,7 +11,7 @@ from llmops.domain.catalogue import ModelRow
 from llmops.domain.engine import Device
 from llmops.domain.model import ModelShape
 from llmops.domain.records import dataclass
-from llmops.domain.wide import Choice, QuantizationFit
+from llmops.domain.wide import Choice, FittedQuantization
 from llmops.sizing.grouped import Grouped, Stored
 from llmops.sizing.ladder import QUALITY
 from llmops.sizing.trial import shared_out
@@ -59,7 +59,7 @@ class WideFit:
     """One model on one room; `choice` None: nothing fits. `fitted` of `tried` combinations of quantization and context do."""
 
     choice: Choice | None
-    quantizations: tuple[QuantizationFit, ...]
+    quantizations: tuple[FittedQuantization, ...]
     tried: int
     fitted: int
 
@@ -127,14 +127,14 @@ class Candidate:
 def on_room(one: Candidate, room: Room, *, context_tokens: int | None = None, parallel: int | None = None) -> WideFit:
     """Every quantization at every context, and the best of them."""
     tried = fitted = 0
-    table: list[QuantizationFit] = []
+    table: list[FittedQuantization] = []
     contexts = one.contexts() if context_tokens is None else (one.useful_context(context_tokens),)
     for stored in one.stored:
         fitting = [context for context in contexts if one.fits(room, stored, context, parallel or 1)]
         tried += len(contexts)
         fitted += len(fitting)
         table.append(
-            QuantizationFit(
+            FittedQuantization(
                 quantization=stored.quantization,
                 weights_bytes=stored.total_bytes,
                 context_tokens=max(fitting, default=0),

@@ -11,7 +11,7 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate
 from llmops.domain.records import dataclass
-from llmops.domain.wide import Choice, QuantizationFit
+from llmops.domain.wide import Choice, FittedQuantization
 from llmops.sizing import shares
 from llmops.sizing.trial import Draft, Question, weigh
 from llmops.sizing.wide import USEFUL_CONTEXT_TOKENS, Room
@@ -38,7 +38,7 @@ class PoolFit:
     choice: Choice | None
     settings: EngineSettings | None
     shape: ModelShape | None
-    quantizations: tuple[QuantizationFit, ...]
+    quantizations: tuple[FittedQuantization, ...]
 
 
 def on_pool(
@@ -54,14 +54,16 @@ def on_pool(
 ) -> PoolFit:
     """The first of the formats that fits; with `all_of_them` the others are weighed as well."""
     memory = sum(card.free_bytes for card in room.cards)
-    found: list[QuantizationFit] = []
+    found: list[FittedQuantization] = []
     best: tuple[Choice, EngineSettings, ModelShape] | None = None
     for one in every:
         if best is not None and not all_of_them:
             break
         if parameters * one.least_bits // 8 > memory:
             found.append(
-                QuantizationFit(quantization=one.name, weights_bytes=parameters * one.least_bits // 8, context_tokens=0)
+                FittedQuantization(
+                    quantization=one.name, weights_bytes=parameters * one.least_bits // 8, context_tokens=0
+                )
             )
             continue
         shape = one.shape()
@@ -69,7 +71,7 @@ def on_pool(
         fitting = next(_fitting(shape, room, engine, useful, parallel, kv_cache_type), None)
         longest = _longest(fitting, shape) if fitting is not None else 0
         found.append(
-            QuantizationFit(quantization=one.name, weights_bytes=shape.weights_bytes(), context_tokens=longest)
+            FittedQuantization(quantization=one.name, weights_bytes=shape.weights_bytes(), context_tokens=longest)
         )
         if fitting is not None and best is None:
             best = (_choice(one.name, fitting, shape, useful, longest), fitting.settings, shape)
