@@ -24,6 +24,7 @@ from llmops.probe import (
     engines,
     intel,
     kernel_log,
+    kernel_side,
     lspci,
     nvidia,
     nvidia_smi,
@@ -121,7 +122,7 @@ def answers(asked: Asked, facts: HostFacts, *, waiting: Waiting) -> HostFacts:
         facts,
         nvidia=told(nvidia.with_host_memory(with_fallback(first, second, seen), facts.memory)),
         other_gpus=told(_with_host_memory(gpus, facts.memory)),
-        gpu_sources=told((nvidia_smi.of_nvml(first), second, *sources)),
+        gpu_sources=told((nvidia_smi.of_nvml(first), second, kernel_side.as_source(facts.kernel_side), *sources)),
         amd=told(files),
     )
     if asked.software is not None:

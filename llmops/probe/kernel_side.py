@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from llmops.domain.gpu import GpuSource, SeenCard
 from llmops.domain.host import DisplayCard, KernelSide
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.records import dataclass
@@ -85,3 +86,16 @@ def read_version(module: str | None, driver: str | None) -> str | None:
         return match[0]
     match = re.search(r"Module\b.*?(\d+\.\d+(?:\.\d+)?)", driver or "", re.ASCII)
     return match[1] if match is not None else None
+
+
+def as_source(side: Known[KernelSide] | Unknown) -> GpuSource:
+    """The cards of the bus in the words of the other sources: ids in the place of names, those of virtual machines left out."""
+    if isinstance(side, Unknown):
+        return GpuSource(name="sysfs", cards=side, driver_version=side)
+    own = [card for card in side.value.cards if not card.is_handed_on()]
+    version = side.value.nvidia_version
+    return GpuSource(
+        name="sysfs",
+        cards=Known(tuple(SeenCard(address=one.address, name=f"{one.vendor_id}:{one.device_id}") for one in own)),
+        driver_version=Known(version) if version is not None else Unknown("no module `nvidia` is loaded"),
+    )
