@@ -313,3 +313,17 @@ def test_a_model_that_calls_tools_or_thinks_wants_its_parsers() -> None:
         "--tool-call-parser",
         "qwen25",
     )
+
+
+def test_layers_of_pipeline_stages_are_those_of_the_environment() -> None:
+    words = ("--pipeline-parallel-size", "2")
+    equal = ledger(meaning(*words), H100, H100)
+    told = ledger(meaning(*words, VLLM_PP_LAYER_PARTITION="20,12"), H100, H100)
+    weights = [[one.causes.weights_bytes for one in said.devices] for said in (equal, told)]
+    assert sum(weights[0]) == sum(weights[1])
+    assert weights[0][0] < weights[1][0]
+    assert told.fits()
+    wrong = ledger(meaning(*words, VLLM_PP_LAYER_PARTITION="20,20"), H100, H100)
+    assert not wrong.fits()
+    assert "40 layers, there are 2 and 32" in " ".join(wrong.notes)
+    assert ledger(meaning(*words, VLLM_PP_LAYER_PARTITION="all"), H100, H100) == equal

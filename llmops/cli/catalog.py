@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOption, give
+from llmops.cli.completing import catalogue_names, list_names
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import BuildRow
@@ -62,8 +63,14 @@ def run(options: Options) -> Answer:
 
 
 def command(
-    what: Annotated[str, typer.Argument(help="models, gpus, profiles, engines; sizes MODEL; check FILE.")],
-    words: Annotated[list[str] | None, typer.Argument(help="Only rows whose names hold all of these words.")] = None,
+    what: Annotated[
+        str,
+        typer.Argument(help="models, gpus, profiles, engines; sizes MODEL; check FILE.", autocompletion=list_names),
+    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="Only rows whose names hold all of these words.", autocompletion=catalogue_names),
+    ] = None,
     *,
     search: Annotated[list[str] | None, typer.Option(help="The same as a word; repeatable.")] = None,
     family: Annotated[str | None, typer.Option(help="Models of this family, such as qwen3.")] = None,

@@ -19,6 +19,16 @@ def gpu_names(incomplete: str) -> list[str]:
     return _beginning(_GPU.findall(_text("gpus.json")), incomplete)
 
 
+def list_names(incomplete: str) -> list[str]:
+    """What `catalog` can list."""
+    return _beginning(["models", "gpus", "profiles", "engines", "sizes", "check"], incomplete)
+
+
+def catalogue_names(incomplete: str) -> list[str]:
+    """Names of models, then of cards."""
+    return [*model_names(incomplete), *gpu_names(incomplete)]
+
+
 def _text(name: str) -> str:
     from llmops.library import shipped
 

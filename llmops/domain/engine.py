@@ -85,6 +85,7 @@ class PoolSettings:
     what the utilization leaves, `blocks` its blocks. `window_groups` False: layers with a window keep every token.
     `eager`: no CUDA graphs; `graphs_in_budget` False: they come out of what the utilization leaves. `parallel_given`,
     `batch_given` False: the engine takes its default for the card. `chunked_prefill` False: a whole prompt is one step.
+    `layer_partition`: layers of each pipeline stage, where they are told.
     `drafted_tokens` a step are guessed by `drafter` (`ngram`, `mtp`, `eagle3`, …).
     `pool_tokens` is the most tokens of the pool; `window_share` the tokens a layer with a window keeps of a full layer's,
     `state_share` the states' memory to the cache's, `state_slots` the states themselves; `graph_requests` the largest batch
@@ -102,6 +103,7 @@ class PoolSettings:
     batch_given: bool = True
     throughput_mode: bool = False
     pipeline_parallel: int = 1
+    layer_partition: tuple[int, ...] = ()
     data_parallel: int = 1
     expert_parallel: bool = False
     context_parallel: int = 1

@@ -64,7 +64,7 @@ def pools(shape: ModelShape, settings: EngineSettings, *, device: Device | None 
         groups=groups,
         stages=tuple(
             _stage(groups, first, last, is_last=last == len(shape.layers))
-            for first, last in stage_bounds(len(shape.layers), stages)
+            for first, last in stage_bounds(len(shape.layers), stages, told.layer_partition)
         ),
         block_tokens=reader.block_tokens,
         in_flight_tokens=settings.batch_tokens * (stages + told.async_scheduling),
@@ -80,10 +80,15 @@ def _stage(groups: Sequence[Group], first: int, last: int, *, is_last: bool) -> 
     )
 
 
-def stage_bounds(layers: int, stages: int) -> tuple[tuple[int, int], ...]:
-    """First layer and the one after the last of each stage: equal parts, what is left on the ones before the last."""
+def stage_bounds(layers: int, stages: int, partition: Sequence[int] = ()) -> tuple[tuple[int, int], ...]:
+    """First layer and the one after the last of each stage: equal parts, what is left on the ones before the last.
+
+    `partition` (`VLLM_PP_LAYER_PARTITION`) where it has all layers and stages; vLLM refuses any other (distributed/utils.py).
+    """
     counts = [layers // stages] * stages
     for at in range(layers % stages):
         counts[stages - 2 - at] += 1
+    if len(partition) == stages and sum(partition) == layers:
+        counts = list(partition)
     ends = [sum(counts[: at + 1]) for at in range(stages)]
     return tuple((end - count, end) for end, count in zip(ends, counts, strict=True))

@@ -58,11 +58,19 @@ def _flags(line: Line) -> tuple[GivenFlag, ...]:
 
 
 def _with_environment(settings: EngineSettings, environment: Mapping[str, str]) -> EngineSettings:
-    """`VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0`: graphs come out of what the utilization leaves (all before 0.20)."""
+    """`VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0`: graphs come out of what the utilization leaves (all before 0.20).
+
+    `VLLM_PP_LAYER_PARTITION`: layers of each pipeline stage.
+    """
     told = settings.pool
-    if told is None or environment.get("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS") not in ("0", "False", "false"):
+    if told is None:
         return settings
-    return replace(settings, pool=replace(told, graphs_in_budget=False))
+    if environment.get("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS") in ("0", "False", "false"):
+        told = replace(told, graphs_in_budget=False)
+    parts = environment.get("VLLM_PP_LAYER_PARTITION", "").split(",")
+    if all(one.strip().isdecimal() and len(one) < 5 for one in parts):
+        told = replace(told, layer_partition=tuple(int(one) for one in parts))
+    return replace(settings, pool=told)
 
 
 def _finding(one: Problem) -> Finding:

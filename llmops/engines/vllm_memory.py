@@ -140,7 +140,7 @@ def ledger(
 def taken(shape: ModelShape, settings: EngineSettings, *, stage: int, constants: Constants) -> Taken:
     """What one rank of a stage takes besides the pool."""
     told = settings.pool or PoolSettings()
-    bounds = stage_bounds(len(shape.layers), told.pipeline_parallel)
+    bounds = stage_bounds(len(shape.layers), told.pipeline_parallel, told.layer_partition)
     cut = Cut(
         tensor=settings.tensor_parallel,
         stages=bounds,
@@ -302,7 +302,13 @@ def _refusals(shape: ModelShape, settings: EngineSettings) -> list[str]:
     """What ends the start whatever the memory (config/model.py, `verify_with_parallel_config`)."""
     ranks = settings.tensor_parallel
     heads = {layer.heads for layer in shape.layers if layer.attention is not Attention.NONE and layer.heads}
-    return [f"{count} heads do not divide by tensor parallel {ranks}" for count in sorted(heads) if count % ranks]
+    found = [f"{count} heads do not divide by tensor parallel {ranks}" for count in sorted(heads) if count % ranks]
+    told = settings.pool or PoolSettings()
+    said, stages, layers = told.layer_partition, told.pipeline_parallel, len(shape.layers)
+    if said and stages > 1 and (len(said) != stages or sum(said) != layers):
+        parts = f"{len(said)} stages and {sum(said)} layers"
+        found.append(f"VLLM_PP_LAYER_PARTITION has {parts}, there are {stages} and {layers}")
+    return found
 
 
 def _notes(shape: ModelShape, settings: EngineSettings, ranks: int, cards: int) -> list[str]:
