@@ -3,7 +3,6 @@
 from llmops.domain.ledger import Confidence
 from llmops.domain.records import dataclass
 from llmops.domain.units import padded
-from llmops.engines.llama_cpp_caches import states_a_slot
 from llmops.engines.llama_cpp_compute import (
     EXACT_ARCHITECTURES,
     Case,
@@ -49,8 +48,6 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
         except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
             return _bounded(case, placement, placed, (UNLIKE_ITS_FAMILY.format(case.shape.architecture),))
         certain = simulated_confidence(placement)
-        if placement.is_mixed() and states_a_slot(case) > 1:
-            certain, ram = Confidence.CALIBRATED, ram + _taken_back_bytes(case)
         return Compute(cards=cards, host=ram, confidence=certain, host_confidence=certain)
     sure = closed_form_confidence(case)
     if not placement.cards:
@@ -70,13 +67,6 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
     host = one_card_host_bytes(case) + fused
     weaker = Confidence.CALIBRATED
     return Compute(cards=(card,) * placement.cards, host=host, confidence=weaker, host_confidence=weaker, notes=notes)
-
-
-def _taken_back_bytes(case: Case) -> int:
-    """States of the drafted tokens where part of the layers is in RAM: a bound, three times the largest layer's for each."""
-    states = (one.recurrent for one in case.shape.layers if one.recurrent is not None)
-    largest = max((4 * (one.conv_elements + one.state_elements) for one in states), default=0)
-    return 3 * case.settings.parallel * (states_a_slot(case) - 1) * largest
 
 
 def _slack_bytes(case: Case) -> int:

@@ -124,9 +124,12 @@ def _mtp_compute(case: Case, mine: Case, alone: Placement, placement: Placement)
     if build is not None:
         try:
             sure = Confidence.CALIBRATED if case.shape.architecture in OVER else Confidence.EXACT
-            copies = PIPELINE_COPIES if is_pipelined(alone) else 1
-            sure = sure.weaker(Confidence.CALIBRATED) if placement.cards > 1 else sure
-            return allocated(build(Network(mine, alone)), alone, copies=copies), sure
+            copies = PIPELINE_COPIES if is_pipelined(placement) else 1
+            sizes = allocated(build(Network(mine, alone)), alone, copies=copies)
+            if placement.cards > 1 and placement.is_mixed():  # one of 12 starts was under by a slot's logits
+                logits = 4 * case.shape.vocabulary * case.context.slots
+                return (*(one + logits for one in sizes[:-1]), sizes[-1]), Confidence.CALIBRATED
+            return sizes, sure
         except (LookupError, ValueError, ArithmeticError):
             pass
     like = compute(

@@ -4,6 +4,7 @@ Source: llama.cpp b11669, src/llama-graph.cpp and src/models/mamba-base.cpp, del
 """
 
 from llmops.domain.model import Layer
+from llmops.engines.llama_cpp_caches import states_a_slot
 from llmops.engines.llama_cpp_graph import (
     Node,
     copied,
@@ -75,13 +76,17 @@ class States:
         self.net.graph.expand(copied(values, view(cache, width, self.sequences)))
 
     def convolved(self, at: int, values: Node, channels: int, kept: int) -> Node:
-        """The window of the last rows before this batch, and the batch; the new window is saved."""
+        """The window of the last rows before this batch, and the batch; the new window is saved.
+
+        Where drafted tokens can be taken back, so is the window before each of them.
+        """
         cache, main = self.read(at, "window", kept * channels)
         window = reshape(main, kept, channels, self.sequences)
         node = joined(window, transpose(values), 0)
         span = 4 * ((node.dims[0]) * (channels * self.sequences - 1) + kept)
-        last = view(node, kept, channels, self.sequences, shifted=True, strides="window", size=span)
-        self.save(cache, last, kept * channels)
+        for _ in range(states_a_slot(self.net.case)):
+            last = view(node, kept, channels, self.sequences, shifted=True, strides="window", size=span)
+            self.save(cache, last, kept * channels)
         return node
 
 
