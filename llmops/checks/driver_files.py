@@ -6,7 +6,7 @@ from llmops.domain.engine_matrix import Card, numbers
 from llmops.domain.finding import Status
 from llmops.domain.gpu import GpuSource
 from llmops.domain.host import Container, HostFacts, NvidiaState
-from llmops.domain.reading import NOT_ASKED, Unknown, known
+from llmops.domain.reading import Unknown, known
 from llmops.domain.references import References
 
 NEEDS_OPEN_MODULE = (10, 0)
@@ -156,17 +156,28 @@ OPEN = "install the `-open` packages of the driver"
 
 def all_sources_see_the_same_cards(host: HostFacts) -> Judgement | None:
     """NVML, nvidia-smi, lspci and sysfs. NVML decides; what another one sees otherwise only warns."""
-    others = [source for source in host.gpu_sources if source.name != "nvml"]
-    if not host.nvidia.gpus or not others:
-        return None
+    others = [source for source in host.gpu_sources if source.name in ("nvidia-smi", "lspci")]
+    if not host.nvidia.gpus or not others or host.system.is_wsl or known(host.system.container) is not Container.NONE:
+        return None  # a container sees a host's whole bus, and has some of its cards
     return together([answer for source in others for answer in (_cards(source, host), _driver(source, host))])
 
 
 def _cards(source: GpuSource, host: HostFacts) -> Judgement:
     if isinstance(source.cards, Unknown):
         return unknown(source.cards, source.name)
-    shown, count = source.cards.value, physical_cards(host.nvidia)
-    if len(shown) != count:
+    side = known(host.kernel_side)
+    handed_on = {card.address for card in side.cards if card.is_handed_on()} if side is not None else set()
+    # lspci shows every maker's, a server's own small one and those of virtual machines among them
+    is_bus = source.name == "lspci"
+    shown = [
+        card
+        for card in source.cards.value
+        if not is_bus or ((card.name or "NVIDIA").startswith("NVIDIA") and card.address not in handed_on)
+    ]
+    count = physical_cards(host.nvidia)
+    # a card inside the processor's package may not be on a bus that lspci shows (Jetson), or may (GB10)
+    inside = len({gpu.index for gpu in host.nvidia.gpus if gpu.unified_memory}) if is_bus else 0
+    if not count - inside <= len(shown) <= count:
         return warn(f"{source.name} shows {len(shown)} card{'s' if len(shown) != 1 else ''}, NVML {count}")
     fault = next((card.fault for card in shown if card.fault), None)
     if fault is not None and not any(gpu.fault for gpu in host.nvidia.gpus):
@@ -176,7 +187,7 @@ def _cards(source: GpuSource, host: HostFacts) -> Judgement:
 
 def _driver(source: GpuSource, host: HostFacts) -> Judgement:
     driver = host.nvidia.driver
-    if source.driver_version == NOT_ASKED:  # lspci and the bus know none
+    if source.name == "lspci":  # it knows none
         return ok(f"{source.name} agrees")
     if isinstance(source.driver_version, Unknown):
         return unknown(source.driver_version, source.name)

@@ -7,7 +7,7 @@ from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import Card
 from llmops.domain.engine_verdicts import build_for
 from llmops.domain.finding import Status
-from llmops.domain.host import Gpu, HostFacts, Nvidia
+from llmops.domain.host import Container, Gpu, HostFacts, Nvidia
 from llmops.domain.reading import Known, Unknown, known
 from llmops.domain.references import References
 from llmops.domain.units import GIB, size_text
@@ -154,7 +154,10 @@ def the_kernel_agrees_with_nvml(host: HostFacts) -> Judgement | None:
     side, driver = host.kernel_side.value, host.nvidia.driver
     on_bus = sum(card.is_nvidia() and not card.is_handed_on() for card in side.cards)
     seen = len({gpu.index for gpu in host.nvidia.gpus})
-    if on_bus and on_bus != seen:
+    is_whole_host = (
+        known(host.system.container) is Container.NONE
+    )  # a container sees the bus, and has some of its cards
+    if on_bus and on_bus != seen and is_whole_host:
         return warn(
             f"{on_bus} NVIDIA cards on the bus, NVML shows {seen}", "`lspci -nnk -d 10de:` shows who has the others"
         )
