@@ -7,11 +7,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import PurePath
-from typing import IO
+from typing import IO, Any
 
 from llmops.domain.errors import OutsideWorld
 from llmops.domain.programs import Ran
@@ -110,7 +111,7 @@ class Programs:
         if path is None:
             return Unknown(f"`{command[0]}`: not installed, or not executable")
         try:
-            process = subprocess.Popen(
+            process = _started(
                 command,
                 executable=path,
                 stdin=subprocess.DEVNULL,
@@ -125,8 +126,7 @@ class Programs:
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in an argument
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return Unknown(f"`{shlex.join(command)}`: {reason}")
-        _alive.add(process)
-        return process
+        return process if process is not None else Unknown("the program is ending")
 
 
 class Server:
@@ -159,8 +159,26 @@ _alive: "set[subprocess.Popen[bytes]]" = set()
 """What runs now. Programs are asked in threads that an interruption does not wait for: at the exit nothing is left behind."""
 
 
+_starting = threading.Lock()
+_ending = threading.Event()
+
+
+def _started(command: tuple[str, ...], **how: Any) -> "subprocess.Popen[bytes] | None":  # noqa: ANN401 - as Popen takes it
+    """The program, known to `_kill_all` before anything else can happen; None once that has run."""
+    with _starting:
+        if _ending.is_set():
+            return None
+        process = subprocess.Popen(command, **how)
+        _alive.add(process)
+        return process
+
+
 @atexit.register
 def _kill_all() -> None:
+    _ending.set()
+    # a start that is on its way is waited for, but not one that hangs on a dead filesystem
+    if _starting.acquire(timeout=1.0):
+        _starting.release()
     for process in tuple(_alive):
         _kill(process)
 
