@@ -154,10 +154,10 @@ def the_kernel_agrees_with_nvml(host: HostFacts) -> Judgement | None:
     side, driver = host.kernel_side.value, host.nvidia.driver
     on_bus = sum(card.is_nvidia() and not card.is_handed_on() for card in side.cards)
     seen = len({gpu.index for gpu in host.nvidia.gpus})
-    is_whole_host = (
-        known(host.system.container) is Container.NONE
-    )  # a container sees the bus, and has some of its cards
-    if on_bus and on_bus != seen and is_whole_host:
+    container = host.system.container  # one sees the whole bus, and has some of its cards
+    if on_bus and on_bus != seen and isinstance(container, Unknown):
+        return unknown(container, "whether the cards that NVML does not show are this system's")
+    if on_bus and on_bus != seen and known(container) is Container.NONE:
         return warn(
             f"{on_bus} NVIDIA cards on the bus, NVML shows {seen}", "`lspci -nnk -d 10de:` shows who has the others"
         )
