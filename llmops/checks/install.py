@@ -142,6 +142,22 @@ def engine_lines(host: HostFacts, references: References) -> str:
     return "\n".join(lines)
 
 
+def locked_engine_lines(host: HostFacts, references: References, engine: EngineName, build: str) -> str:
+    """The lock's engine at the lock's build, where the rendered unit starts it (vLLM: its own virtual environment)."""
+    if engine is EngineName.LLAMA_CPP:
+        return "\n".join(_llama_cpp_lines(host))
+    if engine is EngineName.VLLM:
+        return "\n".join(
+            (
+                f"# vLLM {build}, in a virtual environment of its own:",
+                "apt-get install -y python3-venv",
+                "test -d /opt/llmops/vllm || python3 -m venv /opt/llmops/vllm",
+                f"/opt/llmops/vllm/bin/pip install vllm=={build}",
+            )
+        )
+    return engine_lines(host, references)
+
+
 def _vllm_lines(row: BuildRow) -> tuple[str, ...]:
     note = f"; {row.note}" if row.note else ""
     return (

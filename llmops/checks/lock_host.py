@@ -1,7 +1,7 @@
 """LCK: what a lock needs of the host beside its cards: memory, disk, files, time to start, programs, ports, systemd."""
 
 from llmops.checks.check import Judgement, fail, ok, together, unknown, warn
-from llmops.checks.install import engine_lines, toolkit_lines
+from llmops.checks.install import commands, locked_engine_lines, toolkit_lines
 from llmops.checks.lock_check import LockCheck, Wanted, allows
 from llmops.checks.surroundings import KERNEL_FLOOR
 from llmops.domain.engine import EngineName
@@ -112,9 +112,13 @@ def engine_is_installed(wanted: Wanted) -> Judgement | None:
         return None
     engine = wanted.deployment.engine
     found = wanted.engine_versions()
+    lines = locked_engine_lines(wanted.host, wanted.references, engine.name, engine.build)
     if not found:
-        lines = engine_lines(wanted.host, wanted.references)
-        return fail(f"{TITLES[engine.name]} is not installed (the lock allows {engine.versions})", lines)
+        return fail(
+            f"{TITLES[engine.name]} is not installed (the lock allows {engine.versions})",
+            lines,
+            script=commands(wanted.host, lines),
+        )
     judgements: list[Judgement] = []
     for where, reading in found:
         if isinstance(reading, Unknown):
@@ -125,7 +129,7 @@ def engine_is_installed(wanted: Wanted) -> Judgement | None:
             judgements.append(
                 fail(
                     f"{where} is {reading.value}, the lock allows {engine.versions}",
-                    f"install {engine.build}:\n{engine_lines(wanted.host, wanted.references)}",
+                    f"install {engine.build}:\n{lines}",
                 )
             )
     return together(judgements)

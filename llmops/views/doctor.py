@@ -84,7 +84,8 @@ def verdict_line(findings: Sequence[Finding], verdict: Verdict, wanted: Sequence
     if verdict is not Verdict.NOT_READY or not faults:
         return words + what
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{words}{what} because {faults[0].message}{more}"
+    first = faults[0].message.removeprefix(f"`{wanted[0]}`: ") if len(wanted) == 1 else faults[0].message
+    return f"{words}{what} because {first}{more}"
 
 
 def together(findings: Sequence[Finding]) -> list[Finding]:
