@@ -81,7 +81,11 @@ RESULTS: Mapping[str, dict[str, Part]] = {
         "files": [{"name": "string", "bytes": "integer", "digest": Digest, "path": "string"}],
         "bytes_transferred": "integer",
     },
-    "verify": {"files": [{"name": "string", "path": "string", "status": ("ok", "missing", "changed", "extra")}]},
+    "verify": {
+        "files": [{"name": "string", "path": "string", "status": ("ok", "missing", "changed", "extra")}],
+        "quick": "boolean",
+        "repaired": ["string"],
+    },
     "render": {
         "files": [{"path": "string", "target": "string", "action": tuple(one.value for one in Action)}],
         "applied": "boolean",

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from llmops.cli import pull
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.model import ModelRef
@@ -19,8 +20,9 @@ from llmops.formats.lock import parse_lock
 from llmops.hub.audit import audit
 from llmops.hub.fetch import JOBS
 from llmops.hub.store import Store, store_root
+from llmops.hub.transport import Notice, unsaid
 from llmops.library import files
-from llmops.views.progress import ProgressStyle, show_progress
+from llmops.views.progress import ProgressStyle, saying, show_progress
 from llmops.views.screen import Screen, show_findings
 from llmops.views.verify import show_verify, verify_result
 
@@ -29,11 +31,17 @@ LOCK = "llmops.lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`store` None: the user's."""
+    """`store` None: the user's. `origin`, `mirrors`, `token_file` and `authority` are for what `repair` pulls."""
 
     lock: str = LOCK
     store: str | None = None
     jobs: int = JOBS
+    quick: bool = False
+    repair: bool = False
+    origin: str | None = None
+    mirrors: tuple[str, ...] = ()
+    token_file: str | None = None
+    authority: str | None = None
 
 
 Watch = Callable[[Sequence[ModelRef]], AbstractContextManager[Progress]]
@@ -44,25 +52,64 @@ def unwatched(_refs: Sequence[ModelRef]) -> AbstractContextManager[Progress]:
     return nullcontext(silent)
 
 
-def run(options: Options, *, watch: Watch = unwatched) -> Answer:
-    """Every file the lock names, read again from the disk and hashed; an honest no when anything differs."""
+def run(options: Options, *, endpoint: str | None = None, watch: Watch = unwatched, notice: Notice = unsaid) -> Answer:
+    """Every file the lock names, read again from the disk and hashed; an honest no when anything differs.
+
+    `repair` first brings what is missing or changed. `endpoint` None: the hub of the environment.
+    """
     text = files.read_text(Path(options.lock), hint="`llmops plan MODEL --out llmops.lock` writes one")
     lock = parse_lock(text, file=options.lock)
     store = Store(store_root(options.store, environment=os.environ))
     refs = {name: one.model for name, one in lock.deployments.items()}
     with watch(tuple(refs.values())) as progress:
-        checks = {
-            name: audit(ref, store=store, name=name, progress=progress, jobs=options.jobs) for name, ref in refs.items()
-        }
+        checks = _checks(refs, store, progress, jobs=options.jobs, quick=options.quick)
+    repaired: tuple[str, ...] = ()
+    wrong = _wrong(checks)
+    if options.repair and wrong:
+        pull.run(_what_to_pull(options), endpoint=endpoint, watch=watch, notice=notice)
+        # What was right was read, what came was verified on the way: a second reading would find nothing else.
+        checks = _checks(refs, store, silent, jobs=options.jobs, quick=True)
+        left = _wrong(checks)
+        repaired = tuple(one for one in wrong if one not in left)
     findings = tuple(_findings(refs, checks, store))
     every = [one for each in checks.values() for one in each]
 
     def show(to: Screen) -> None:
-        show_verify(to, checks)
+        show_verify(to, checks, quick=options.quick, repaired=repaired)
         show_findings(to, findings)
 
     ok = all(one.status is FileStatus.OK for one in every)
-    return Answer(result=verify_result(checks), show=show, findings=findings, ok=ok)
+    return Answer(
+        result=verify_result(checks, quick=options.quick, repaired=repaired), show=show, findings=findings, ok=ok
+    )
+
+
+def _checks(
+    refs: Mapping[str, ModelRef], store: Store, progress: Progress, *, jobs: int, quick: bool
+) -> dict[str, tuple[FileCheck, ...]]:
+    return {
+        name: audit(ref, store=store, name=name, progress=progress, jobs=jobs, quick=quick)
+        for name, ref in refs.items()
+    }
+
+
+def _wrong(checks: Mapping[str, Sequence[FileCheck]]) -> tuple[str, ...]:
+    """`deployment/file` of what a pull would bring."""
+    status = (FileStatus.MISSING, FileStatus.CHANGED)
+    return tuple(f"{name}/{one.name}" for name, each in checks.items() for one in each if one.status in status)
+
+
+def _what_to_pull(options: Options) -> pull.Options:
+    """`pull --lock` with these settings: it transfers what is not right, nothing else."""
+    return pull.Options(
+        lock=options.lock,
+        store=options.store,
+        origin=options.origin,
+        jobs=options.jobs,
+        mirrors=options.mirrors,
+        token_file=options.token_file,
+        authority=options.authority,
+    )
 
 
 def _findings(refs: Mapping[str, ModelRef], checks: Mapping[str, Sequence[FileCheck]], store: Store) -> list[Finding]:
@@ -73,7 +120,7 @@ def _findings(refs: Mapping[str, ModelRef], checks: Mapping[str, Sequence[FileCh
         where = Where(file=str(store.directory(name, model_version(ref))))
         if FileStatus.MISSING in status or FileStatus.CHANGED in status:
             message = f"`{name}`: files are missing or not what the lock says"
-            fix = "`llmops pull` brings what is not right"
+            fix = "`llmops verify --repair` brings what is not right"
             found.append(Finding(code="VERIFY001", status=Status.FAIL, message=message, fix=fix, where=where))
         if FileStatus.EXTRA in status:
             message = f"`{name}`: files that the lock does not name; an engine may load them"
@@ -93,6 +140,26 @@ def command(
     lock: Annotated[str, typer.Option(help="The lock.", envvar="LLMOPS_LOCK")] = LOCK,
     store: Annotated[str | None, typer.Option(help="Where models are kept.", envvar="LLMOPS_STORE")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=32, help="Files at once.", envvar="LLMOPS_JOBS")] = JOBS,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Length, time stamp and header only; what looks wrong is hashed.")
+    ] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Pull what is missing or changed, nothing else.")] = False,
+    origin: Annotated[
+        str | None,
+        typer.Option("--from", help="For `--repair`: a file or folder to take files from.", envvar="LLMOPS_FROM"),
+    ] = None,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For `--repair`: a hub to ask when the first one fails; repeatable.", envvar="LLMOPS_MIRRORS"
+        ),
+    ] = None,
+    token_file: Annotated[
+        str | None, typer.Option(help="For `--repair`: a file with the hub's token.", envvar="LLMOPS_TOKEN_FILE")
+    ] = None,
+    ca: Annotated[
+        str | None, typer.Option(help="For `--repair`: certificates to trust (PEM).", envvar="LLMOPS_CA")
+    ] = None,
     progress: Annotated[
         ProgressStyle, typer.Option(help="On stderr: bar or lines, JSON lines, nothing.", envvar="LLMOPS_PROGRESS")
     ] = ProgressStyle.AUTO,
@@ -108,5 +175,10 @@ def command(
         total = sum(one.bytes for ref in refs for one in ref.files)
         return show_progress(style, sys.stderr, os.environ, total_bytes=total, verb="hash")
 
-    answer = run(Options(lock=lock, store=store, jobs=jobs), watch=watch)
+    options = Options(
+        lock=lock, store=store, jobs=jobs, quick=quick, repair=repair, origin=origin, mirrors=tuple(mirror or ()),
+        token_file=token_file, authority=ca,
+    )  # fmt: skip
+    with saying(style, sys.stderr) as notice:
+        answer = run(options, watch=watch, notice=notice)
     return give("verify", answer, Style(json=as_json, quiet=quiet, verbose=verbose, strict=strict))

@@ -36,12 +36,12 @@ def feed_file(path: Path, hashes: tuple[Hash, ...], *, limit_bytes: int, between
 
     Links are not followed. Returns how many bytes there were.
     """
-    buffer = bytearray(BLOCK_BYTES)
-    view, done = memoryview(buffer), 0
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
+        buffer = bytearray(min(BLOCK_BYTES, os.fstat(file.fileno()).st_size + 1))  # small files: no 4 MiB to clear
+        view, done = memoryview(buffer), 0
         while done < limit_bytes:
-            count = file.readinto(view[: min(BLOCK_BYTES, limit_bytes - done)])
+            count = file.readinto(view[: min(len(buffer), limit_bytes - done)])
             if not count:
                 break
             for one in hashes:

@@ -14,9 +14,11 @@ TONES = {
 }
 
 
-def verify_result(checks: Mapping[str, Sequence[FileCheck]]) -> Json:
-    """`result` of `verify`: every file of every deployment."""
+def verify_result(checks: Mapping[str, Sequence[FileCheck]], *, quick: bool, repaired: Sequence[str]) -> Json:
+    """`result` of `verify`: every file of every deployment; `repaired` is what was brought again."""
     return {
+        "quick": quick,
+        "repaired": list[Json](repaired),
         "files": [
             {
                 "name": one.name,
@@ -27,11 +29,11 @@ def verify_result(checks: Mapping[str, Sequence[FileCheck]]) -> Json:
             }
             for deployment, files in checks.items()
             for one in files
-        ]
+        ],
     }
 
 
-def show_verify(to: Screen, checks: Mapping[str, Sequence[FileCheck]]) -> None:
+def show_verify(to: Screen, checks: Mapping[str, Sequence[FileCheck]], *, quick: bool, repaired: Sequence[str]) -> None:
     """Each file with its status, the reason below where something differs, and one line that sums it up."""
     every = [one for files in checks.values() for one in files]
     for deployment, files in checks.items():
@@ -41,6 +43,12 @@ def show_verify(to: Screen, checks: Mapping[str, Sequence[FileCheck]]) -> None:
             if one.why is not None:
                 to.line(f"          {one.why}", tone=Tone.DIM)
     counts = {status: sum(one.status is status for one in every) for status in FileStatus}
+    if repaired:
+        to.line(f"brought again and verified on the way: {', '.join(repaired)}")
+    if counts[FileStatus.OK] == len(every) and quick:
+        to.line(f"{len(every)} of {len(every)} files have the length, time stamp and header of what the lock says")
+        to.line("quick: not every byte was read; `llmops verify` reads them all", tone=Tone.WARN)
+        return
     if counts[FileStatus.OK] == len(every):
         to.line(f"{len(every)} of {len(every)} files are bit for bit what the lock says", tone=Tone.GOOD)
         return
