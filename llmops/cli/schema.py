@@ -86,6 +86,22 @@ RESULTS: Mapping[str, dict[str, Part]] = {
         "quick": "boolean",
         "repaired": ["string"],
     },
+    "models": {
+        "models": [
+            {
+                "name": "string",
+                "version": "string",
+                "current": "boolean",
+                "previous": "boolean",
+                "pulled_at": "string?",
+                "bytes": "integer",
+                "directory": "string",
+                "files": [{"name": "string", "bytes": "integer", "sha256": "string?"}],
+            }
+        ],
+        "disk_bytes": "integer",
+        "store": "string",
+    },
     "render": {
         "files": [{"path": "string", "target": "string", "action": tuple(one.value for one in Action)}],
         "applied": "boolean",

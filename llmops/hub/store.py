@@ -6,11 +6,13 @@ folder alone.
 `incoming` holds what is on its way. Every step is a rename that is synced, so that at any moment what is visible is whole.
 """
 
+import json
 import os
 import stat
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from llmops.domain.errors import OutsideWorld, WrongInput
@@ -18,6 +20,7 @@ from llmops.domain.file_names import unsafe_file_name
 from llmops.domain.finding import Where
 from llmops.domain.model import DigestAlgorithm
 from llmops.domain.places import STORE, blob_file, current_directory, incoming_directory, model_directory
+from llmops.domain.units import MIB
 from llmops.hub.crew import Halt
 from llmops.hub.disk import clone, disk_errors, sync_directory
 from llmops.hub.hashing import file_digests
@@ -25,6 +28,7 @@ from llmops.hub.holding import WAIT_SECONDS, held
 
 FILE_MODE = 0o444
 FOLDER_MODE = 0o755
+RECORD_LIMIT = 8 * MIB
 STAMP_NS = 1_000_000_000
 """The time stamp of verified bytes (1970-01-01T00:00:01, as Nix does): whoever writes to them leaves another one."""
 
@@ -102,11 +106,28 @@ class Store:
 
     def current_version(self, name: str) -> str | None:
         """The version `current` points at; None when there is none, or it points elsewhere than at a version."""
+        return _pointed_at(self.current(name))
+
+    def previous(self, name: str) -> Path:
+        """`models/<name>/previous`: the link to what was current before."""
+        return self.current(name).with_name("previous")
+
+    def previous_version(self, name: str) -> str | None:
+        """The version `previous` points at, as with `current_version`."""
+        return _pointed_at(self.previous(name))
+
+    def record_path(self, name: str, version: str) -> Path:
+        """What is known of a version beside its files: `models` holds verified files alone."""
+        return self.root / "records" / _plain(name) / f"{_plain(version)}.json"
+
+    def record(self, name: str, version: str) -> dict[str, object]:
+        """`pulled_at` and `files` (name → sha256) of a version; nothing where there is no readable record."""
         try:
-            target = str(self.current(name).readlink())
-        except OSError:
-            return None
-        return target if "/" not in target and target not in ("", ".", "..") else None
+            with self.record_path(name, version).open("rb") as file:
+                found = json.loads(file.read(RECORD_LIMIT))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def hold(
         self, key: str, *, what: str, wait: Callable[[float], object] = time.sleep
@@ -144,7 +165,29 @@ class Store:
             with disk_errors(folder):
                 for inside in {folder, *((folder / file).parent for file in files)}:
                     sync_directory(inside)
+            self._write_record(name, version, files)
         return gone
+
+    def _write_record(self, name: str, version: str, files: Mapping[str, str]) -> None:
+        """Remember when this version was pulled; a later pull of the same files does not change it."""
+        before = self.record(name, version)
+        if before.get("files") == dict(files):
+            return
+        path = self.record_path(name, version)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        text = json.dumps({"schema": "llmops.version/1", "pulled_at": now, "files": dict(files)}, indent=1)
+        self._make_folder(path.parent)
+        new = path.with_name(f".new-{os.getpid()}")
+        with disk_errors(path):
+            with suppress(FileNotFoundError):
+                new.unlink()
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(descriptor)
+            new.replace(path)
+            sync_directory(path.parent)
 
     def activate(self, name: str, version: str) -> None:
         """Point `current` at a version, in one step."""
@@ -156,12 +199,21 @@ class Store:
                 self._refuse_unless_link(current)
                 if self.current_version(name) == version:
                     return
-            new = current.with_name(f".current-{os.getpid()}")
-            with suppress(FileNotFoundError):
-                new.unlink()
-            new.symlink_to(version)
-            new.replace(current)
-            sync_directory(current.parent)
+            before = self.current_version(name)
+            if before is not None:  # first: killed between the two, nothing points at what never was current
+                self._point(self.previous(name), before)
+            self._point(current, version)
+
+    def _point(self, link: Path, version: str) -> None:
+        """A link that leads to a version, in one step."""
+        if os.path.lexists(link):
+            self._refuse_unless_link(link)
+        new = link.with_name(f".{link.name}-{os.getpid()}")
+        with suppress(FileNotFoundError):
+            new.unlink()
+        new.symlink_to(version)
+        new.replace(link)
+        sync_directory(link.parent)
 
     def _refuse_unless_link(self, current: Path) -> None:
         if not current.is_symlink():
@@ -230,6 +282,14 @@ class Store:
             raise OutsideWorld("a file is in the way of a directory", where=Where(file=str(path)))
 
 
+def _pointed_at(link: Path) -> str | None:
+    try:
+        target = str(link.readlink())
+    except OSError:
+        return None
+    return target if "/" not in target and target not in ("", ".", "..") else None
+
+
 def files_below(folder: Path) -> tuple[str, ...]:
     """Names of all files in a version's folder, links included, relative and sorted; links to folders are files here."""
     found = []
@@ -267,6 +327,6 @@ def _is_same_file(path: Path, blob: Path) -> bool:
 
 def _plain(part: str) -> str:
     """A name that is one part of a path."""
-    if unsafe_file_name(part) is not None or "/" in part or part == "current" or part.startswith("."):
+    if unsafe_file_name(part) is not None or "/" in part or part in ("current", "previous") or part.startswith("."):
         raise WrongInput(f"{part[:200]!r} cannot be a folder's name in the store")
     return part
