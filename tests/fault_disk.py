@@ -1,5 +1,6 @@
 """Builds `fault_io.c` once: a disk that fails at an exact byte, for programs that are started."""
 
+import atexit
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +14,9 @@ def library() -> Path:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise FileNotFoundError("cc")
-    built = Path(tempfile.mkdtemp(prefix="fault-io-")) / "fault_io.so"
+    directory = tempfile.mkdtemp(prefix="fault-io-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    built = Path(directory) / "fault_io.so"
     source = Path(__file__).with_name("fault_io.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", built, source, "-ldl"], check=True, capture_output=True)
     return built

@@ -44,7 +44,7 @@ def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, by: By
     conflicts = changes.conflicts()
     if conflicts:
         raise ApplyFailed(
-            f"{len(conflicts)} files are in the way, nothing was written: {conflicts[0].path} ({conflicts[0].why})",
+            f"{_files(len(conflicts))} in the way, nothing was written: {conflicts[0].path} ({conflicts[0].why})",
             hint="move them away, or add `--overwrite`: it replaces them, and a copy stays in the generation",
             where=Where(file=str(conflicts[0].path)),
         )
@@ -196,6 +196,10 @@ def _recorded(change: Change, found: Found | None, at: int) -> GenerationFile:
     )
 
 
+def _files(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count} files are"
+
+
 def digest(content: bytes) -> str:
     """SHA-256 in hex."""
     import hashlib
@@ -210,7 +214,10 @@ def _warnings(changes: ChangeSet, owners: Owners) -> tuple[str, ...]:
         if change.action.writes() and change.after is not None and owners.numbers(change.after.owner) is None:
             counts[change.after.owner] = counts.get(change.after.owner, 0) + 1
     reason = "not known on the target" if owners.can_set else "only root can set it"
-    return tuple(f"owner {owner} of {count} files is recorded, not set: {reason}" for owner, count in counts.items())
+    return tuple(
+        f"owner {owner} of {count} {'file' if count == 1 else 'files'} is recorded, not set: {reason}"
+        for owner, count in counts.items()
+    )
 
 
 def _prepare(changes: ChangeSet, generation: Generation, root: Root, owners: Owners) -> None:

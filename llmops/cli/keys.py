@@ -107,7 +107,8 @@ def _changed(options: Options, tenant: str, runner: Runner) -> Answer:
 
     def show(to: Screen) -> None:
         if plain is None:
-            to.line(f"{len(before) - len(after)} key of `{tenant}` revoked.", tone=Tone.TITLE)
+            count = len(before) - len(after)
+            to.line(f"{count} {'key' if count == 1 else 'keys'} of `{tenant}` revoked.", tone=Tone.TITLE)
         elif file is None:
             to.line(f"The new key of `{tenant}`, shown once and kept nowhere:", tone=Tone.TITLE)
             to.verbatim(f"{plain}\n")

@@ -171,5 +171,4 @@ def command(
 ) -> int:
     """Make the applied files what an earlier generation left."""
     options = Options(number=number, root=root, dry_run=dry_run, overwrite=overwrite)
-    os.umask(0o077)
     return give("rollback", run(options), Style(json=json, quiet=quiet, verbose=verbose, strict=strict))
