@@ -54,7 +54,12 @@ def change_map(
                         where=Where(file=shown),
                     )
                 _write(place, plain[0], plain[1])
-            _write(place, KEYS_MAP, after)
+            try:
+                _write(place, KEYS_MAP, after)
+            except OSError:
+                if plain is not None:
+                    place.remove(plain[0])  # a key that opens nothing
+                raise
             said = take_over()
             if said:
                 _write(place, KEYS_MAP, before)
