@@ -50,6 +50,7 @@ def test_a_lock_as_a_plan_writes_it_agrees_with_itself(of: Callable[[], LockedDe
     [
         (words("65536", "32768"), "settings.context_size", "the settings say 65536, the command line"),
         (words("-np", "--parallel-sequences"), "argv", "--parallel-sequences"),
+        (words("all", "3"), "settings.gpu_layers", "the command line starts the engine with 3"),
         (words("8080", "9090"), "numbers.engine_port", "the port is 8080, and the command line says 9090"),
         (words("127.0.0.1", "0.0.0.0"), "argv", "would listen on 0.0.0.0"),
         (words("--api-key-file", "--ssl-key-file"), "argv", "would ask for no key of ours"),

@@ -31,7 +31,8 @@ def _disagreements(locked: LockedDeployment, file: str, path: str) -> Iterator[t
     started = _settings(locked, file, path)
     for field in fields(EngineSettings):
         said, meant = getattr(locked.settings, field.name), getattr(started, field.name)
-        if said != meant and said is not None:
+        is_said = said is not None or locked.engine.name is EngineName.LLAMA_CPP  # to which `-ngl all` is none
+        if said != meant and is_said:
             yield f"settings.{field.name}", f"the settings say {said}, the command line starts the engine with {meant}"
     slots = locked.numbers.slots.value
     if slots != started.parallel:

@@ -5,6 +5,7 @@ server was seen to end, but for split modes and card kernels, which are from the
 """
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 
 from llmops.domain.engine import Device, DeviceKind, FlashAttention
 from llmops.domain.explained import FlagSource, Meaning
@@ -17,7 +18,6 @@ from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_memory import FAST_CACHE_PAIRS
 from llmops.engines.llama_cpp_settings import AUTO_SLOTS, DEFAULT_CACHE_RAM_MIB
 
-LOOPBACK = ("127.", "localhost", "::1", "[::1]")
 DOORS = {
     "--tools": "gives the model tools that run on this host",
     "--agent": "gives the model tools that run on this host",
@@ -60,7 +60,17 @@ def advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence[Devi
 
 def is_loopback(host: str) -> bool:
     """Whether only this host's users reach it; `--host` takes several, and a Unix socket."""
-    return all(one.strip().startswith(LOOPBACK) or one.strip().endswith(".sock") for one in host.split(","))
+    return all(_is_local(one.strip()) for one in host.split(","))
+
+
+def _is_local(address: str) -> bool:
+    """A name that only looks like an address of this host, such as 127.example.org, is somebody else's."""
+    if address == "localhost" or address.endswith(".sock"):
+        return True
+    try:
+        return ip_address(address.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _doors(meaning: Meaning) -> Iterator[Finding]:

@@ -89,10 +89,6 @@ class Node:
         self.address = 0
         self.taken = 0
 
-    def is_outside(self) -> bool:
-        """Whether its memory is a weight's or a cache's."""
-        return (self.home if self.origin is None else self.origin.home) is not None
-
 
 def nbytes(kind: str, dims: Dims) -> int:
     """`ggml_nbytes` of a contiguous tensor."""

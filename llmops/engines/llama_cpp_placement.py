@@ -71,15 +71,6 @@ class Placement:
     repacked: bool = False
     metal: bool = False
 
-    def crosses(self) -> bool:
-        """Whether a block's weight lies on a card that is not its block's."""
-        for name, to in self.moves.items():
-            match = BLOCK.match(name)
-            layer = len(self.layers) if match is None else int(match[1])
-            if to != HOST and layer < len(self.layers) and self.layers[layer] != to:
-                return True
-        return False
-
     def is_mixed(self) -> bool:
         """Whether part of the work's data is in RAM: layers, caches or moved weights."""
         return not self.is_whole() or not self.kv_offload or HOST in self.moves.values()

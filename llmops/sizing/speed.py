@@ -5,6 +5,7 @@ Forms and constants: a fit over 318 public llama.cpp decode rows and 317 prefill
 docs/speed.md, made by scripts/speed. Partial offload and CPUs were not part of it: their range is a factor of 2.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from llmops.domain.engine import Device, DeviceKind, EngineSettings, HostDevice
@@ -130,7 +131,11 @@ def _decode_range(devices: Sequence[Device]) -> float:
 
 
 def _has_hbm(device: Device) -> bool:
-    return any(name in device.name.upper() for name in HBM_NAMES)
+    """By the whole name: an A1000 is no A100."""
+    return (
+        re.search(rf"(?:{'|'.join(HBM_NAMES[:-2])})(?![0-9])|{'|'.join(HBM_NAMES[-2:])}", device.name.upper())
+        is not None
+    )
 
 
 def _slowest(devices: Sequence[Device], rate: Callable[[Device], float | None]) -> float | None:
