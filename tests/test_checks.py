@@ -424,8 +424,8 @@ CASES = {
         with_surroundings(hub=LOST),
     ),
     "NET004": Case(GOOD, with_surroundings(proxies=Known((PROXY,))), WARN, with_surroundings(proxies=LOST)),
-    "EXP001": Case(GOOD, listening(keyless=hosts.YES), WARN, listening(keyless=LOST)),
-    "EXP002": Case(
+    "OPN001": Case(GOOD, listening(keyless=hosts.YES), WARN, listening(keyless=LOST)),
+    "OPN002": Case(
         GOOD,
         certified(5),
         WARN,
@@ -503,6 +503,7 @@ def test_what_cannot_be_known_is_skipped_with_the_reason(code: str) -> None:
 def test_codes_are_unique_and_every_row_says_everything() -> None:
     codes = [check.code for check in CHECKS]
     assert len(set(codes)) == len(codes)
+    assert not any(code.startswith(("PLN", "EXP", "PULL", "VERIFY", "RND", "QST")) for code in codes), "other commands' own"
     for check in CHECKS:
         assert check.title
         assert check.why.endswith(".")

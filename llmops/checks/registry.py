@@ -37,7 +37,7 @@ FAMILIES = {
     "ENG": "engines",
     "CON": "programs that read rendered files",
     "NET": "ports, hub and proxies",
-    "EXP": "what strangers reach",
+    "OPN": "what strangers reach",
     "DAT": "rows that checks rest on",
     "LCK": "what a lock needs",
 }

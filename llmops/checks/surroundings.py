@@ -1,4 +1,4 @@
-"""SYS, NET, EXP: clock, kernel, limits, hub, proxies; what strangers reach; certificates."""
+"""SYS, NET, OPN: clock, kernel, limits, hub, proxies; what strangers reach; certificates."""
 
 from llmops.checks.check import Check, Judgement, ok, unknown, warn
 from llmops.domain.engine_matrix import numbers
@@ -194,7 +194,7 @@ CHECKS = (
         source="curl(1), NO_PROXY",
     ),
     Check(
-        code="EXP001",
+        code="OPN001",
         title="No engine is open to strangers",
         judge=no_engine_is_open_to_strangers,
         why="vLLM listens on every interface by itself; scanners find such ports within hours and use them, or worse.",
@@ -202,11 +202,11 @@ CHECKS = (
         source="vLLM 0.33, --host; Ollama, OLLAMA_HOST",
     ),
     Check(
-        code="EXP002",
+        code="OPN002",
         title="Certificates last another month",
         judge=certificates_last,
         why="Clients refuse an ended certificate, at night as a rule.",
-        fix="renew it; one that llmops made: `llmops render --apply`",
+        fix="renew it; one that llmops made: `llmops render --apply --renew-certificate`",
         source="RFC 5280, notAfter",
     ),
 )
