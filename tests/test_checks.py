@@ -503,7 +503,9 @@ def test_what_cannot_be_known_is_skipped_with_the_reason(code: str) -> None:
 def test_codes_are_unique_and_every_row_says_everything() -> None:
     codes = [check.code for check in CHECKS]
     assert len(set(codes)) == len(codes)
-    assert not any(code.startswith(("PLN", "EXP", "PULL", "VERIFY", "RND", "QST")) for code in codes), "other commands' own"
+    assert not any(code.startswith(("PLN", "EXP", "PULL", "VERIFY", "RND", "QST")) for code in codes), (
+        "other commands' own"
+    )
     for check in CHECKS:
         assert check.title
         assert check.why.endswith(".")

@@ -309,3 +309,10 @@ def test_verbose_says_which_values_are_the_profile_s(tiny: Path, tmp_path: Path)
     assert "parallel = 1 (command line)\n" in said
     assert "batch = 512 (environment)\n" in said
     assert "quantization = None (default)\n" in said
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tgi"])
+def test_an_engine_that_needs_a_card_says_so_where_there_is_none(engine: str, tmp_path: Path) -> None:
+    code, document = plan("qwen3-8b", "--engine", engine, "--gpu", "none", cwd=tmp_path)
+    assert code == 2
+    assert "for cards only" in document["error"]["message"]

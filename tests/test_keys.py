@@ -132,6 +132,34 @@ def test_what_makes_no_sense_changes_nothing(root: Path, case: str) -> None:
     assert (root / MAP).read_bytes() == before
 
 
+@pytest.mark.parametrize("digest", ["", "a", "not-hex!"])
+def test_a_digest_that_says_too_little_revokes_nothing(root: Path, digest: str) -> None:
+    _do(root, Action.ADD, "team-a")
+    with pytest.raises(WrongUsage, match="first 8 digits"):
+        _do(root, Action.REVOKE, "team-a", digest=digest)
+    assert _tenants(root) == ["default", "team-a"]
+
+
+def test_an_interrupted_takeover_leaves_no_key_that_nobody_was_shown(root: Path) -> None:
+    from llmops.apply.keys import change_map
+
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    before = (root / MAP).read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        change_map(root, lambda text: text + "x", plain=None, take_over=interrupted)
+    assert (root / MAP).read_bytes() == before
+
+
+def test_status_tells_of_a_map_that_nginx_would_not_read(root: Path) -> None:
+    with (root / MAP).open("a") as file:
+        file.write("garbage {\n")
+    lock = str(root.parent / "llmops.lock")
+    answer = status.run(status.Options(root=str(root), lock=lock), runner=Programs(os.environ))
+    assert "RND015" in [one.code for one in answer.findings]
+
+
 def test_a_key_that_was_not_handed_on_is_not_overwritten(root: Path) -> None:
     _do(root, Action.ADD, "team-a")
     _do(root, Action.REVOKE, "team-a")

@@ -60,11 +60,15 @@ def change_map(
                 if plain is not None:
                     place.remove(plain[0])  # a key that opens nothing
                 raise
-            said = take_over()
+            said = "it was interrupted"
+            try:
+                said = take_over()
+            finally:
+                if said:  # also when Ctrl-C ends it: a key nobody was shown must not open anything
+                    _write(place, KEYS_MAP, before)
+                    if plain is not None:
+                        place.remove(plain[0])
             if said:
-                _write(place, KEYS_MAP, before)
-                if plain is not None:
-                    place.remove(plain[0])
                 raise ApplyFailed(f"the edge did not take the keys: {said}; the map is as it was", hint="nginx -t")
     except OSError as error:
         raise refused(error, place) from None

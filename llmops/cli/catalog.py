@@ -13,7 +13,8 @@ from llmops.cli.completing import catalogue_names, list_names
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import BuildRow
-from llmops.domain.errors import WrongUsage
+from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.finding import Where
 from llmops.domain.forms import Json, dump
 from llmops.domain.profile import Profile
 from llmops.domain.records import dataclass
@@ -238,6 +239,9 @@ def _check(options: Options) -> Answer:
             judged.append((row.id, problems))
         else:
             judged.append((row.name, problems_of_gpu(row, gpus)))
+    if not judged:
+        hint = "a row of the catalogue as JSON: docs/catalogue.md"
+        raise WrongInput("no row is in this file", hint=hint, where=Where(file=file))
     result: list[Json] = [{"name": name, "problems": list[Json](problems)} for name, problems in judged]
     answer = _answer("check", result, lambda to: show_check(judged, to))
     return replace(answer, ok=all(not problems for _, problems in judged))

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from llmops import __version__
-from llmops.checks import judge_for, judgements, verdict
+from llmops.checks import judge_for, judgements, selected, verdict
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.doctor_checks import EVERY, explanation, is_chosen, listing, refuse_unknown_prefixes
 from llmops.cli.references import references
@@ -72,6 +72,10 @@ class Options:
 def run(options: Options, *, runner: Runner, environment: Mapping[str, str] = os.environ) -> Answer:
     """Facts of this host or of a document, judged: in general, and for a lock."""
     refuse_unknown_prefixes((*options.select, *options.ignore))
+    if not selected(select=options.select, ignore=options.ignore):
+        raise WrongUsage(
+            "`--select` and `--ignore` leave no check", hint="leave one of them out; `llmops doctor --list`"
+        )
     rows = references(environment)
     needs = _needs(options, environment)
     facts = _facts(options, runner, environment, store=needs.store if needs is not None else None)

@@ -1,6 +1,7 @@
 """`llmops keys`: who may ask the edge; only hashes are kept."""
 
 import os
+import re
 import secrets
 import sys
 from enum import StrEnum
@@ -48,7 +49,13 @@ class Options:
 
 def run(options: Options, *, runner: Runner) -> Answer:
     """The keys there are, or the one change that was made."""
+    if options.digest is not None and not re.fullmatch(r"[0-9a-f]{8,64}", options.digest):
+        raise WrongUsage(
+            "--digest is at least the first 8 digits of a key's SHA-256", hint="`llmops keys list` shows them"
+        )
     if options.action is Action.LIST:
+        if options.tenant is not None or options.digest is not None:
+            raise WrongUsage("`keys list` takes no name and no --digest", hint="`llmops keys list`")
         return _listing(options)
     if options.tenant is None:
         raise WrongUsage(f"whose key? `llmops keys {options.action.value} NAME`", hint="NAME is whom it is for")

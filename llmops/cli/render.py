@@ -109,6 +109,10 @@ def wanted_changes(options: Options, *, runner: Runner, now: datetime | None = N
 def _refuse_contradictions(options: Options) -> None:
     if options.renew_certificate and not options.apply:
         raise WrongUsage("--renew-certificate without --apply", hint="`llmops render --apply --renew-certificate`")
+    if options.override_freeze is not None and not (options.apply and options.override_freeze.strip()):
+        raise WrongUsage(
+            "--override-freeze needs --apply and a reason", hint="`llmops render --apply --override-freeze REASON`"
+        )
     if options.apply and options.check:
         raise WrongUsage(
             "--apply and --check together", hint="--check only tells whether --apply would change something"

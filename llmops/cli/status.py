@@ -12,7 +12,7 @@ import typer
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files
 from llmops.apply.root import Root
-from llmops.apply.secrets import API_KEY_FILE, CA_KEY
+from llmops.apply.secrets import API_KEY_FILE, CA_KEY, KEYS_MAP
 from llmops.apply.transaction import has_pending, refused
 from llmops.changes.drift import drift
 from llmops.cli import render
@@ -20,9 +20,11 @@ from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Sty
 from llmops.cli.rollback import MAY_CHANGE, RootOption, read_past
 from llmops.domain.changes import Generation
 from llmops.domain.drift import DriftState, UnitState
+from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json, dump
 from llmops.domain.programs import Runner
+from llmops.formats.keys_map import parse_keys
 from llmops.probe.units import unit_states
 from llmops.views.history import show_status
 
@@ -66,6 +68,7 @@ def run(options: Options, *, runner: Runner) -> Answer:
     changed = {name: _last_change(past.records, UNITS / name) for name in names}
     units = unit_states(names, changed, runner=runner) if past.root.is_host else ()
     findings += _unit_findings(units)
+    findings += _map_findings(past.root)
     ok = all(row.state is DriftState.CLEAN for row in rows)
     result: dict[str, Json] = {
         "generation": newest.number,
@@ -80,6 +83,18 @@ def run(options: Options, *, runner: Runner) -> Answer:
         findings=tuple(findings),
         ok=ok,
     )
+
+
+def _map_findings(root: Root) -> list[Finding]:
+    """A map of keys that nginx would not read: its next reload fails, or nobody gets in."""
+    found = root.read(KEYS_MAP)
+    if found is None:
+        return []
+    try:
+        parse_keys(found.content.decode("ascii", "replace"), file=root.shown(KEYS_MAP))
+    except WrongInput as error:
+        return [Finding(code="RND015", status=Status.FAIL, message=error.message, fix=error.hint, where=error.where)]
+    return []
 
 
 def _foreign(root: Root, newest: Generation) -> Iterator[PurePosixPath]:

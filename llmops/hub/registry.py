@@ -107,7 +107,7 @@ def _drop(store: Store, sha256: str) -> bool:
     with store.hold(partial_key(digest), what=f"`{sha256}`"):
         _refuse_while_pulling(store, but=f"{partial_key(digest)}.lock")
         blob = store.blob(sha256)
-        if blob.lstat().st_nlink > 1:
+        if blob.lstat().st_nlink > 1 or sha256 not in _unnamed(store):
             return False
         blob.unlink()
     return True

@@ -20,7 +20,7 @@ TRIES = 4
 
 def ranks_possible(shape: ModelShape, ranks: int) -> bool:
     """Whether a model can be cut into so many parts: a power of two that divides the heads of every attention layer."""
-    if ranks & (ranks - 1):
+    if ranks < 1 or ranks & (ranks - 1):
         return False
     heads = (layer.heads for layer in shape.layers if layer.attention is not Attention.NONE and layer.heads)
     return all(count % ranks == 0 for count in heads)
