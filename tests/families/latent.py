@@ -1,0 +1,91 @@
+"""Latent attention (MLA), with and without the indexer of sparse attention."""
+
+from random import Random
+
+from llama_cpp_draft import Draft, Numbers, expert_numbers
+
+from families.routing import routing, routing_keys
+
+
+def deepseek2(d: Draft) -> None:
+    """MLA, some dense layers first, then experts with shared ones; with or without a low-rank query."""
+    d.common()
+    d.expert_keys()
+    rank, rope, nope, value = d["rank"], d["rope"], d["nope"], d["value"]
+    heads, lead = d["H"], min(d["lead"], d["L"])
+    d.key("attention.head_count_kv", 1)
+    d.key("attention.key_length", rank + rope)
+    d.key("attention.value_length", rank)
+    d.key("attention.key_length_mla", nope + rope)
+    d.key("attention.value_length_mla", value)
+    d.key("attention.kv_lora_rank", rank)
+    if d["qrank"]:
+        d.key("attention.q_lora_rank", d["qrank"])
+    d.key("rope.dimension_count", rope)
+    d.key("leading_dense_block_count", lead)
+    d.key("expert_shared_count", 1)
+    routing_keys(d)
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        if d["qrank"]:
+            d.matrix("attn_q_a", d["E"], d["qrank"])
+            d.norm("attn_q_a_norm", d["qrank"])
+            d.matrix("attn_q_b", d["qrank"], heads * (nope + rope))
+        else:
+            d.matrix("attn_q", d["E"], heads * (nope + rope))
+        d.matrix("attn_kv_a_mqa", d["E"], rank + rope)
+        d.norm("attn_kv_a_norm", rank)
+        d.matrix("attn_k_b", nope, rank, heads)
+        d.matrix("attn_v_b", rank, value, heads)
+        d.matrix("attn_output", heads * value, d["E"])
+        d.norm("ffn_norm", d["E"])
+        if at < lead:
+            d.feed_forward()
+        else:
+            d.vector("exp_probs_b", d["X"], tail=".bias")
+            d.experts(shared=d["Fe"])
+    d.ends(tied=False)
+
+
+def deepseek32(d: Draft) -> None:
+    _indexed(d)
+
+
+def glm_dsa(d: Draft) -> None:
+    _indexed(d)
+
+
+def _indexed(d: Draft) -> None:
+    """DeepSeek's MLA with the sparse attention's indexer in every layer."""
+    deepseek2(d)
+    keys = {"head_count": 32, "key_length": 128, "top_k": 2048}
+    for name, value in keys.items():
+        d.key(f"attention.indexer.{name}", value)
+    for at in d.blocks():
+        d.at(at)
+        d.norm("indexer.k_norm", 128, bias=True)
+        d.matrix("indexer.proj", d["E"], 32)
+        d.matrix("indexer.attn_k", d["E"], 128)
+        d.matrix("indexer.attn_q_b", d["qrank"], 32 * 128)
+
+
+def mla_numbers(rng: Random) -> Numbers:
+    numbers = expert_numbers(rng)
+    return routing(rng, numbers) | {
+        "H": rng.choice((16, 32, 64)),
+        "G": 1,
+        "D": 128,
+        "rank": 512,
+        "rope": 64,
+        "nope": rng.choice((128, 192)),
+        "value": rng.choice((128, 256)),
+        "qrank": rng.choice((768, 1536)),
+        "lead": rng.randint(0, 3),
+        "tied": 0,
+    }
+
+
+def light_numbers(rng: Random) -> Numbers:
+    """27 layers make a light model, the only one whose query is not of low rank."""
+    return mla_numbers(rng) | ({"qrank": 0, "L": 27} if rng.randint(0, 1) else {})
