@@ -202,6 +202,12 @@ def test_a_wrong_file_is_named_with_what_it_is_and_a_hint(
         (("qwen3-8b", "--context", "0"), "context"),
         (("qwen3-8b", "--gpu", "24GB", "--gpu-memory-reserve", "1G"), "1G"),
         ((), "no MODEL"),
+        (
+            ("qwen3-8b", "--engine", "vllm", "--gpu-layers", "4", "--gpu", "24GiB"),
+            "`--gpu-layers` means nothing to vllm",
+        ),
+        (("qwen3-8b", "--engine", "sglang", "--ubatch", "64", "--gpu", "24GiB"), "`--ubatch` means nothing to sglang"),
+        (("qwen3-8b", "--tensor-parallel", "2"), "`--tensor-parallel` means nothing to llama.cpp"),
         (("llama2:7b", "--gpu", "24GB", "--quantization", "Q9"), ""),
     ],
 )
@@ -316,3 +322,9 @@ def test_an_engine_that_needs_a_card_says_so_where_there_is_none(engine: str, tm
     code, document = plan("qwen3-8b", "--engine", engine, "--gpu", "none", cwd=tmp_path)
     assert code == 2
     assert "for cards only" in document["error"]["message"]
+
+
+def test_facts_that_are_not_read_beside_named_cards_are_said(tmp_path: Path) -> None:
+    code, document = plan("qwen3-8b", "--gpu", "RTX 4090", "--facts", "other.json", cwd=tmp_path)
+    assert code == 0
+    assert any(line.startswith("other.json was not read") for line in document["result"]["plan"]["why"])

@@ -128,7 +128,9 @@ def test_what_is_said_to_fit_on_two_cards_fits_there(capsys: pytest.CaptureFixtu
     """Card by card: cards of different size, a mixture and a dense model with more layers than a card has room for."""
     cards = ["RTX 4090", "RTX 3060"]
     document = told(plan_wide.Options(models_for=tuple(cards), words=("32b",)))
-    for one in document["models_for"]["models"][:3]:
+    first = document["models_for"]["models"][:3]
+    assert len(first) == 3
+    for one in first:
         choice = one["choice"]
         code = plan.command(
             one["model"], gpu=cards, quantization=choice["quantization"], context=choice["context_tokens"], parallel=1,
@@ -267,3 +269,11 @@ def test_cards_for_a_model_with_vllm(capsys: pytest.CaptureFixture[str]) -> None
     assert by_name["H200-SXM-141GB"]["count"] == 1
     assert by_name["H200-SXM-141GB"]["choice"]["quantization"] == "FP8"
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("engine", [EngineChoice.AUTO, EngineChoice.VLLM])
+@pytest.mark.parametrize("asked", [{"models_for": ("RTX 4090",)}, {"gpus_for": "qwen3-8b"}])
+def test_a_word_that_no_name_holds_is_not_taken_for_nothing_fits(engine: EngineChoice, asked: dict[str, Any]) -> None:
+    with pytest.raises(WrongUsage, match="is named `zzz`") as stopped:
+        plan_wide.run(plan_wide.Options(**asked, words=("zzz",), engine=engine))
+    assert "llmops catalog" in (stopped.value.hint or "")

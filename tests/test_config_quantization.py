@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -223,18 +223,18 @@ def test_entries_match_as_their_method_means_them(entry: str, flavour: Flavour, 
 
 
 def test_patterns_that_would_run_away_are_refused_or_quick() -> None:
-    begun = perf_counter()
+    begun = process_time()
     for entry in PATTERNS:
         Modules((entry,), Flavour.NAME).has(("layers.0." + "a" * 300,))
-    assert perf_counter() - begun < 1
+    assert process_time() - begun < 1
     assert Modules(("re:(a+)+$",), Flavour.NAME).unclear == ("re:(a+)+$",)
 
 
 def test_a_hostile_checkpoint_gives_a_shape_or_a_refusal_within_a_second() -> None:
     for number in range(300):
-        begun = perf_counter()
+        begun = process_time()
         assert outcome(mutated(20_261_121, number))
-        assert perf_counter() - begun < 3, number  # a second of processor time; the machine may be busy
+        assert process_time() - begun < 1, number
 
 
 def outcome(one: Checkpoint) -> str:

@@ -6,7 +6,7 @@ import tracemalloc
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 from headers import HeaderOnly, header_only, measured_metadata, measured_model, measured_tensors
@@ -133,9 +133,9 @@ def test_no_real_tokenizer_takes_more_than_three_reads_and_32_mib(
 ) -> None:
     keys = tokenizer(tokens=tokens, merges=merges, mean=mean, scores=scores)
     file = header_only(measured_metadata("llama3-8b") | keys, measured_tensors("llama3-8b"))
-    begun = perf_counter()
+    begun = process_time()
     header = read_header(file.read, name=words, file_bytes=file.file_bytes)
-    assert perf_counter() - begun < 1
+    assert process_time() - begun < 1
     assert len(file.requests) <= 3
     assert sum(length for _, length in file.requests) <= 32 * MIB
     assert sum(length for _, length in file.requests) <= len(file.header) + 8 * MIB
@@ -281,10 +281,10 @@ HOSTILE = {
 def test_hostile_files_take_no_time(name: str) -> None:
     raw, file_bytes = HOSTILE[name]
     file = HeaderOnly(raw, file_bytes or len(raw))
-    begun = perf_counter()
+    begun = process_time()
     with suppress(WrongInput):
         read_header(file.read, name="m.gguf", file_bytes=file.file_bytes)
-    assert perf_counter() - begun < 2  # an idle machine takes less than half a second
+    assert process_time() - begun < 1
 
 
 def test_a_hostile_file_is_read_in_few_steps_however_long_its_arrays_are() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import struct
-from time import perf_counter
+from time import process_time
 
 import pytest
 from headers import HeaderOnly
@@ -121,10 +121,10 @@ def test_a_header_of_nothing_but_structure_takes_no_time(piece: bytes) -> None:
     body = b'{"a":[' + piece * (HEADER_LIMIT_BYTES // len(piece) - 9) + b"0]}"
     raw = file_of(body, 0)
     assert len(body) <= HEADER_LIMIT_BYTES < 17 * MIB
-    begun = perf_counter()
+    begun = process_time()
     with pytest.raises(WrongInput, match=f"more than {TENSORS_LIMIT} tensors"):
         read(raw)
-    assert perf_counter() - begun < 1
+    assert process_time() - begun < 1
 
 
 @settings(max_examples=300, deadline=None)

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from llmops.domain.finding import Finding, Status, Where
-from llmops.views.screen import PlainScreen, RichScreen, Tone, show_findings
+from llmops.views.screen import BETWEEN, PlainScreen, RichScreen, Tone, columns_that_fit, show_findings
 
 
 def on_a_terminal(width: int) -> tuple[RichScreen, io.StringIO]:
@@ -57,3 +57,13 @@ def test_a_pipe_gets_the_line_as_it_is() -> None:
     stream = io.StringIO()
     PlainScreen(stream).line("  - " + "word " * 50)
     assert stream.getvalue().count("\n") == 1
+
+
+def test_a_narrow_terminal_gives_up_whole_columns_in_the_order_that_is_said() -> None:
+    head, rows = ("card", "memory", "left"), [("RTX 4090", "24.00 GiB", "1.00 GiB")]
+    every = len("RTX 4090") + len("24.00 GiB") + len("1.00 GiB") + 3 * BETWEEN
+    gone = ("left", "memory")
+    assert columns_that_fit(head, rows, width=every, first_left_out=gone) == (0, 1, 2)
+    assert columns_that_fit(head, rows, width=every - 1, first_left_out=gone) == (0, 1)
+    assert columns_that_fit(head, rows, width=4, first_left_out=gone) == (0,)
+    assert columns_that_fit(head, rows, width=4, first_left_out=()) == (0, 1, 2)

@@ -82,7 +82,8 @@ def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner | None = 
     if named:
         unknown = HostDevice(memory_bytes=None, physical_cores=None)
         note = "the host of these cards is not known: its memory is not judged"
-        return Hardware(cards=named, host=unknown, facts=None, notes=(*notes, note))
+        beside = () if facts is None else (f"{facts} was not read: the cards are named, it would be another host's",)
+        return Hardware(cards=named, host=unknown, facts=None, notes=(*notes, note, *beside))
     known = facts_of(facts) if facts is not None else this_host(runner)
     cards, host = devices.from_facts(known, gpu_rows())
     rate = devices.read_bytes_per_second(known)

@@ -107,7 +107,7 @@ def _models_for(options: Options) -> Answer:
     found: list[ModelFor] = []
     smaller: list[str] = []
     tried = fitted = 0
-    rows = [row for row in model_rows() if holds(options.words, row.id, row.repository, row.family, row.licence)]
+    rows = models_of(options.words)
     for row in rows:
         if not is_covered(row):
             continue
@@ -164,8 +164,8 @@ def _gpus_for(options: Options, name: str) -> Answer:
     reserve = reserve_bytes(options)
     found = [
         best
-        for gpu in gpu_rows()
-        if gpu.memory_bytes and gpu.vendor in _KINDS and holds(options.words, gpu.name, gpu.vendor, gpu.architecture)
+        for gpu in cards_of(options.words)
+        if gpu.vendor in _KINDS
         if (best := _fewest(one, gpu, reserve, options)) is not None
     ]
     found.sort(key=lambda each: (each.memory_bytes, each.power_watts or 0, each.gpu))
@@ -261,7 +261,29 @@ def reserve_bytes(options: Options) -> int:
     return size
 
 
-def holds(words: Iterable[str], *texts: str | None) -> bool:
+def models_of(words: Sequence[str]) -> list[ModelRow]:
+    """The catalogue's models of `--search`. Raises `WrongUsage` where no name holds the words: that is not "none fits"."""
+    rows = [row for row in model_rows() if _holds(words, row.id, row.repository, row.family, row.licence)]
+    if not rows:
+        raise WrongUsage(
+            f"no model of the catalogue is named {_quoted(words)}", hint="`llmops catalog models` lists them"
+        )
+    return rows
+
+
+def cards_of(words: Sequence[str]) -> list[GpuRow]:
+    """The catalogue's cards of `--search` whose memory is known. Raises `WrongUsage` as `models_of` does."""
+    rows = [row for row in gpu_rows() if row.memory_bytes and _holds(words, row.name, row.vendor, row.architecture)]
+    if not rows:
+        raise WrongUsage(f"no card of the catalogue is named {_quoted(words)}", hint="`llmops catalog gpus` lists them")
+    return rows
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return " and ".join(f"`{word}`" for word in words)
+
+
+def _holds(words: Iterable[str], *texts: str | None) -> bool:
     """Whether every word is somewhere in these."""
     text = " ".join(one for one in texts if one).casefold()
     return all(word.casefold() in text for word in words)

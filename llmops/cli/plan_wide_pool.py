@@ -5,8 +5,7 @@ from functools import cache, partial
 
 from llmops.cli.answer import Answer
 from llmops.cli.hardware import gpu_rows
-from llmops.cli.opening import model_rows
-from llmops.cli.plan_wide import COUNTS, Options, device_of, holds, reserve_bytes, row_of, worth
+from llmops.cli.plan_wide import COUNTS, Options, cards_of, device_of, models_of, reserve_bytes, row_of, worth
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.engine import Device, EngineName
 from llmops.domain.errors import WrongInput, WrongUsage
@@ -48,7 +47,7 @@ def _models_for(options: Options) -> Answer:
             f"vLLM does not run on `{old.name}`: it needs a CUDA card of capability 7.5", hint="without `--engine`"
         )
     room = Room(cards=cards, reserve_bytes=reserve_bytes(options))
-    rows = [row for row in model_rows() if holds(options.words, row.id, row.repository, row.family, row.licence)]
+    rows = models_of(options.words)
     found: list[ModelFor] = []
     smaller: list[str] = []
     not_sized: list[str] = []
@@ -132,10 +131,8 @@ def _gpus_for(options: Options, name: str) -> Answer:
         formats = _formats(row, (), options, every=False)
         found = [
             best
-            for gpu in gpu_rows()
-            if gpu.memory_bytes
-            and gpu.vendor == "nvidia"
-            and holds(options.words, gpu.name, gpu.vendor, gpu.architecture)
+            for gpu in cards_of(options.words)
+            if gpu.vendor == "nvidia"
             if (best := _fewest(row, formats, gpu, options)) is not None
         ]
     except WrongInput as stopped:

@@ -30,6 +30,9 @@ SIZING = (
 )
 """Options that force a setting the planner would choose."""
 
+LLAMA_CPP_ONLY = ("kv_unified", "ubatch", "flash_attention", "gpu_layers")
+POOL_ONLY = ("tensor_parallel", "gpu_memory_utilization")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -137,7 +140,24 @@ def plan_all(profile: Profile, place: Hardware, options: Options, sources: Sourc
         one = plan_one(name, intent, place, options, sources, port=options.port + len(planned))
         planned.append(one)
         place = _left_by(one.plan, place)
+    _refuse_without_effect(options, {one.opened.engine for one in planned})
     return planned
+
+
+def _refuse_without_effect(options: Options, engines: set[EngineName]) -> None:
+    """A typed setting that none of the engines has would be passed over in silence. Raises `WrongUsage`."""
+    blank = Options()
+    known = {
+        *(LLAMA_CPP_ONLY if any(one.runs_llama_cpp() for one in engines) else ()),
+        *(POOL_ONLY if any(one.takes_pool() for one in engines) else ()),
+    }
+    for name in (*LLAMA_CPP_ONLY, *POOL_ONLY):
+        if name not in known and getattr(options, name) != getattr(blank, name):
+            others = "llama.cpp" if name in LLAMA_CPP_ONLY else "vllm, sglang or tgi"
+            raise WrongUsage(
+                f"`--{name.replace('_', '-')}` means nothing to {' and '.join(sorted(engines))}",
+                hint=f"leave it out, or `--engine` {others}",
+            )
 
 
 def _left_by(plan: Plan, place: Hardware) -> Hardware:

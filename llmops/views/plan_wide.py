@@ -42,6 +42,7 @@ def show_models_for(
             ("model", "parameters", "quantization", "weights", "context", "slots", "tokens/s", "left"),
             rows,
             right=(1, 3, 4, 5, 6, 7),
+            first_left_out=("left", "parameters", "slots", "weights"),
         )
     if len(found) == 1:
         _show_quantizations(found[0], to)
@@ -87,7 +88,8 @@ def show_gpus_for(model: str, found: Sequence[GpuFor], to: Screen, *, engine: st
             for one in found
         ]
         head = ("cards", "memory", "power", "quantization", "weights", "context", "slots", "tokens/s", "left")
-        to.table(head, rows, right=(1, 2, 4, 5, 6, 7, 8))
+        left_out = ("left", "memory", "slots", "weights", "power")
+        to.table(head, rows, right=(1, 2, 4, 5, 6, 7, 8), first_left_out=left_out)
         to.line(_FOOT[engine], tone=Tone.DIM)
         several = next((one for one in found if one.count > 1), None)
         if several is not None:

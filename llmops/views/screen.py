@@ -39,8 +39,15 @@ class Screen(Protocol):
         """Text as it is: files, commands, diffs; never wrapped or coloured by content."""
         ...
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-        """A table; the columns in `right` are numbers."""
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        right: Sequence[int] = (),
+        first_left_out: Sequence[str] = (),
+    ) -> None:
+        """A table; the columns in `right` are numbers, those of `first_left_out` go, in order, where a terminal is narrow."""
         ...
 
 
@@ -58,7 +65,14 @@ class PlainScreen:
         """Text as it is."""
         self._stream.write(text if text.endswith("\n") else text + "\n")
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        right: Sequence[int] = (),
+        first_left_out: Sequence[str] = (),  # noqa: ARG002 - a pipe is as wide as it must be
+    ) -> None:
         """Columns padded with blanks."""
         every = [list(head), *[list(row) for row in rows]] if any(head) else [list(row) for row in rows]
         widths = [max((len(row[at]) for row in every), default=0) for at in range(len(head))]
@@ -100,18 +114,46 @@ class RichScreen:
         """Text as it is."""
         self._console.out(text, highlight=False, end="" if text.endswith("\n") else "\n")
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    def table(
+        self,
+        head: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        right: Sequence[int] = (),
+        first_left_out: Sequence[str] = (),
+    ) -> None:
         """A table without borders."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
+        shown = columns_that_fit(head, rows, width=self._console.width, first_left_out=first_left_out)
         table = Table(box=SIMPLE_HEAD, show_header=any(head), pad_edge=False, header_style="bold")
-        for at, title in enumerate(head):
-            table.add_column(title, justify="right" if at in right else "left", overflow="fold")
+        for at in shown:
+            table.add_column(head[at], justify="right" if at in right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*[Text(cell) for cell in row])
+            table.add_row(*[Text(row[at]) for at in shown])
         self._console.print(table)
+        if len(shown) < len(head):
+            gone = ", ".join(title for at, title in enumerate(head) if at not in shown)
+            self.line(f"no room in {self._console.width} columns for: {gone}", tone=Tone.DIM)
+
+
+BETWEEN = 3
+"""Characters between two columns of a table without borders; as many stand at its edges."""
+
+
+def columns_that_fit(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, width: int, first_left_out: Sequence[str]
+) -> tuple[int, ...]:
+    """The places of the columns that `width` characters hold; one after the other of `first_left_out` is given up."""
+    widths = [max((len(row[at]) for row in (head, *rows)), default=0) for at in range(len(head))]
+    shown = list(range(len(head)))
+    for title in first_left_out:
+        if sum(widths[at] + BETWEEN for at in shown) <= width:
+            break
+        shown.remove(head.index(title))
+    return tuple(shown)
 
 
 def screen(stream: TextIO, environment: Mapping[str, str]) -> Screen:
