@@ -19,7 +19,7 @@ from llama_cpp_families import build, draw
 
 from llmops.domain.forms import dump
 from llmops.domain.reading import Known
-from llmops.domain.units import MIB
+from llmops.domain.units import GIB, MIB
 from llmops.formats.tiny_model import TINY_NAME, tiny_model
 from llmops.hub.loopback import LoopbackHub
 
@@ -340,3 +340,21 @@ def test_the_cards_a_plan_takes_of_several_unlike_ones_are_said_beside_its_comma
 def test_a_plan_that_takes_all_cards_says_nothing_of_the_environment() -> None:
     _, planned = document("plan", "qwen3-8b:Q4_K_M", "--gpu", "24GiB")
     assert planned["result"]["plan"]["environment"] == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "gibibytes"),
+    [
+        # 32,762,123,264 parameters in the format that the line names, or in 16 bit where it names none
+        (("Qwen/Qwen3-32B",), 61.0),
+        (("/models/qwen3-32b",), 61.0),
+        (("/models/mine",), 61.0),
+        (("Qwen/Qwen3-32B-AWQ",), 18.1),
+        (("/models/Qwen3-32B-FP8",), 32.0),
+        (("/models/mine", "--quantization", "gptq_marlin"), 18.1),
+    ],
+)
+def test_a_stand_in_weighs_what_the_repository_of_the_line_weighs(words: tuple[str, ...], gibibytes: float) -> None:
+    _, made = document("explain", "--model", "qwen3-32b", "--gpu", "RTX 4090", "--", "vllm", "serve", *words)
+    assert made["result"]["ledger"]["devices"][0]["weights_bytes"] / GIB == pytest.approx(gibibytes, rel=0.005)
+    assert ("EXP013" in codes(made)) == (words == ("/models/mine",))

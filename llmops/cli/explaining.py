@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from llmops.cli.hardware import Hardware
-from llmops.cli.opening import Opened, Sources, open_model
+from llmops.cli.opening import Opened, Sources, model_row, open_model
 from llmops.domain.engine import Device, EngineName, Wishes
 from llmops.domain.errors import Stop, WrongInput, WrongUsage
 from llmops.domain.explained import EngineProcess, Meaning
@@ -65,7 +65,7 @@ def open_named(question: Question, *, stand_in: str | None, quantization: str | 
     if named.file is not None and Path(named.file).expanduser().exists():
         return _opened(question, str(Path(named.file).expanduser()), "auto")
     if stand_in is not None:
-        return _opened(question, stand_in, wanted)
+        return _opened(question, stand_in, _served_format(question.meaning, stand_in) if wanted == "auto" else wanted)
     if named.repository is None:
         return None
     if wanted == "auto" and question.meaning.engine is EngineName.LLAMA_CPP and named.repository.count(":") == 1:
@@ -74,6 +74,17 @@ def open_named(question: Question, *, stand_in: str | None, quantization: str | 
         except WrongUsage:  # no such quantization there: the server takes another one
             return _opened(question, named.repository, "auto")
     return _opened(question, named.repository, wanted)
+
+
+def _served_format(meaning: Meaning, stand_in: str) -> str:
+    """The format of the repository that a line of vLLM's kind names, or of its `--quantization`, for a catalogue's model."""
+    row = model_row(stand_in) if meaning.engine.takes_pool() and "/" not in stand_in else None
+    if row is None:
+        return "auto"
+    from llmops.formats.row_formats import named_format
+
+    said = (meaning.model.file, meaning.value("--quantization"), meaning.value("--quantize"))
+    return next((found for one in said if one and (found := named_format(row, one))), "auto")
 
 
 def _opened(question: Question, text: str, quantization: str) -> Opened:
@@ -172,9 +183,12 @@ def _deployment(
 
 
 def shape_that_fits(question: Question, opened: Opened) -> Weighed:
-    """The first quantization whose ledger fits this line; the last one when none does."""
+    """The first quantization whose ledger fits this line; the last one when none does.
+
+    A line of vLLM's kind serves one repository, whatever would fit: the model's own format is weighed where none is told.
+    """
     weighed = [Weighed(shape=shape, ledger=_ledger(question, shape)) for shape in opened.shapes[:1]]
-    for shape in opened.shapes[1:]:
+    for shape in () if question.meaning.engine.takes_pool() else opened.shapes[1:]:
         last = weighed[-1].ledger
         if last is None or last.fits():
             break

@@ -65,7 +65,7 @@ def model_rows() -> "tuple[ModelRow, ...]":
     return catalogue.models(shipped.text("catalogue", "models.json"))
 
 
-def _model_row(name: str) -> "ModelRow | None":
+def model_row(name: str) -> "ModelRow | None":
     """The catalogue's row of a name. A row's text is read only where the name is in it; if none has it, spelled any way."""
     from llmops.formats import catalogue
     from llmops.library import shipped
@@ -92,7 +92,7 @@ def open_model(
     source = parse_model(
         text,
         exists=lambda path: Path(path).exists(),
-        is_catalogue=lambda name: _model_row(name) is not None,
+        is_catalogue=lambda name: model_row(name) is not None,
         near=_near,
     )
     if source.kind is SourceKind.LOCAL:
@@ -109,7 +109,7 @@ def open_model(
         return opening_elsewhere.from_hub(source, engine, wanted, rooms_bytes, sources)
     if source.kind is SourceKind.URL:
         return opening_elsewhere.from_address(source, engine, sources)
-    row = _model_row(source.path or text)
+    row = model_row(source.path or text)
     if row is None:
         raise WrongUsage(f"no model `{text}` in the catalogue", hint="`llmops catalog models` lists them")
     return opening_elsewhere.from_catalogue(source, row, engine, wanted, rooms_bytes, sources, pinned=pinned)

@@ -5,6 +5,7 @@ Least compute capability: vLLM 0.33.0, `get_min_capability` of model_executor/la
 """
 
 import json
+import re
 from collections.abc import Mapping
 
 from llmops.domain.catalogue import ModelRow
@@ -120,6 +121,24 @@ def format_shape(row: ModelRow, name: str) -> ModelShape:
         config["quantization_config"] = said
     raw = json.dumps(config).encode()
     return model_shape(raw, name=row.id, tensors=None)
+
+
+_WORDS = {
+    "fp8": "FP8", "int8": "INT8", "w8a8": "INT8", "awq": "AWQ", "gptq": "GPTQ", "int4": "W4A16", "w4a16": "W4A16",
+    "nvfp4": "NVFP4", "fp4": "NVFP4", "mxfp4": "MXFP4", "bf16": "BF16", "fp16": "BF16",
+}  # fmt: skip
+"""How names of repositories and `--quantization` spell a format."""
+
+
+def named_format(row: ModelRow, name: str) -> str | None:
+    """The format of what a command line names: a repository the catalogue knows, else a word of the name; None: not told."""
+    asked = name.strip("/").lower()
+    last = asked.rsplit("/", 1)[-1]
+    for one in BY_NAME:
+        known = {repository.lower() for repository in published(row, one)}
+        if asked in known or last in {repository.rsplit("/", 1)[-1] for repository in known}:
+            return one
+    return next((_WORDS[word] for word in reversed(re.split(r"[-_.]", last)) if word in _WORDS), None)
 
 
 def published(row: ModelRow, name: str) -> tuple[str, ...]:
