@@ -226,7 +226,7 @@ class Planner:
         config = self.config(model, asked)
         try:
             return self._answer(model, asked, config)
-        except (ValueError, NotImplementedError, AssertionError) as error:
+        except (ValueError, NotImplementedError, AssertionError, ZeroDivisionError) as error:
             return {"refused": str(error)[:200] or type(error).__name__}
 
     def _answer(self, model: dict[str, Any], asked: dict[str, Any], config: Any) -> dict[str, Any]:
@@ -286,7 +286,7 @@ class Planner:
 
     def config(self, model: dict[str, Any], asked: dict[str, Any]) -> Any:
         """The parts of a VllmConfig that planning reads."""
-        is_latent = any(one["kind"] == "latent" for one in model["layers"])
+        is_latent = any(one.get("beside", one)["kind"] == "latent" for one in model["layers"])
         attention = next((one for one in self.attention(model)), None)
         has_state = any("kernel" in one for one in model["layers"])
         cache = SimpleNamespace(
@@ -327,7 +327,9 @@ class Planner:
             scheduler_config=SimpleNamespace(disable_hybrid_kv_cache_manager=not asked["window_groups"]),
             speculative_config=None,
             attention_config=SimpleNamespace(hisparse_config=None),
-            num_prefill_lookahead_tokens=0,
+            num_prefill_lookahead_tokens=(
+                asked["drafted"] if min(model.get("mtp_modules", 0), asked["drafted"]) > 1 else 1
+            ),
             max_in_flight_tokens=asked["batch_tokens"] * (asked["stages"] + 1),
             num_speculative_tokens=asked["drafted"],
             device_config=SimpleNamespace(device_type="cuda"),
@@ -340,7 +342,7 @@ class Planner:
     @staticmethod
     def kernel_block(model: dict[str, Any], asked: dict[str, Any]) -> int:
         """The smallest block of the back end that v1/attention/backends and platforms/cuda.py give for the card."""
-        kinds = [one for one in model["layers"] if one["kind"] == "latent"]
+        kinds = [one for one in Planner.attention(model) if one["kind"] == "latent"]
         if not kinds:
             return 16
         if "indexer" in kinds[0]:
@@ -424,7 +426,9 @@ class Planner:
                 at += 1
         if asked["drafted"] and self.attention(model):
             last = [one for one in self.attention(model) if one["kind"] in ("full", "latent")][-1]
-            found |= {f"draft.{name}": (-1, spec) for name, spec in self.token_specs(last, asked, config)}
+            for module in range(max(model.get("mtp_modules", 1), 1)):
+                specs = self.token_specs(last, asked, config)
+                found |= {f"draft.{module}.{name}": (-1 - module, spec) for name, spec in specs}
         return found
 
     def state_spec(self, one: dict[str, Any], asked: dict[str, Any], config: Any) -> Any:

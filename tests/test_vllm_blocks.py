@@ -17,6 +17,11 @@ from llmops.engines.vllm_blocks import Pools, pools, stage_bounds
 MEASURED = Path(__file__).parent / "measured" / "vllm"
 PLANNER: dict[str, Any] = json.loads((MEASURED / "planner.json").read_text())
 CASES = [PLANNER["base"] | one for one in PLANNER["cases"]]
+DRAWN: dict[str, Any] = json.loads((MEASURED / "planner_random.json").read_text())
+DRAWN_CASES = [DRAWN["base"] | one for one in DRAWN["cases"]]
+MODELS: dict[str, dict[str, Any]] = PLANNER["models"] | DRAWN["models"]
+for model in DRAWN["models"].values():
+    model["layers"] = model["pattern"] * model["times"] + model["pattern"][: model["rest"]]
 ATTENTION = {
     "full": Attention.FULL,
     "sliding": Attention.SLIDING,
@@ -81,12 +86,14 @@ def shape(model: dict[str, Any]) -> ModelShape:
         vocabulary=128_256,
         context_length=1 << 20,
         window_tokens=next((one["window"] for one in model["layers"] if "window" in one), None),
+        mtp_layers=model.get("mtp_modules", 0),
         tensors=(),
         tensors_confidence=Confidence.EXACT,
     )
 
 
 def settings(asked: dict[str, Any]) -> EngineSettings:
+    modules = MODELS.get(asked.get("model", ""), {}).get("mtp_modules", 0)
     return EngineSettings(
         engine=EngineName.VLLM,
         context_size=asked["max_model_len"],
@@ -100,8 +107,9 @@ def settings(asked: dict[str, Any]) -> EngineSettings:
             prefix_caching=asked["prefix_caching"],
             window_groups=asked["window_groups"],
             drafted_tokens=asked["drafted"],
-            drafter="eagle3" if asked["drafted"] else "",
+            drafter=("mtp" if modules else "eagle3") if asked["drafted"] else "",
             pipeline_parallel=asked["stages"],
+            context_parallel=asked["context_parallel"],
         ),
     )
 
@@ -110,19 +118,18 @@ def planned(asked: dict[str, Any]) -> Pools:
     card = Device(
         name="card", kind=DeviceKind.CUDA, capacity_bytes=1, free_bytes=1, compute_capability=asked["capability"]
     )
-    found = pools(shape(PLANNER["models"][asked["model"]]), settings(asked), device=card)
+    found = pools(shape(MODELS[asked["model"]]), settings(asked), device=card)
     assert found is not None
     return found
 
 
 def name(asked: dict[str, Any]) -> str:
-    changed = {
-        key: value for key, value in asked.items() if key not in ("model", "answer") and value != PLANNER["base"][key]
-    }
+    base = PLANNER["base"]
+    changed = {key: value for key, value in asked.items() if key not in ("model", "answer") and value != base[key]}
     return " ".join([asked["model"], *(f"{key}={value}" for key, value in changed.items())])
 
 
-@pytest.mark.parametrize("asked", CASES, ids=name)
+@pytest.mark.parametrize("asked", [*CASES, *DRAWN_CASES], ids=name)
 def test_the_pool_is_the_one_vllm_plans(asked: dict[str, Any]) -> None:
     answer = asked["answer"]
     if "refused" in answer:
@@ -152,7 +159,7 @@ def test_the_pool_is_the_one_vllm_plans(asked: dict[str, Any]) -> None:
 
 
 def test_the_cases_are_of_the_build_the_ledger_names() -> None:
-    assert PLANNER["version"] == vllm.BUILD
+    assert PLANNER["version"] == DRAWN["version"] == vllm.BUILD
     assert {one["model"] for one in CASES} == set(PLANNER["models"])
     assert sum("refused" not in one["answer"] for one in CASES) > 300
 

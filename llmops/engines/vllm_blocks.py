@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from llmops.domain.engine import Device, EngineSettings, PoolSettings
 from llmops.domain.model import ModelShape
 from llmops.domain.records import dataclass
-from llmops.engines.pool_groups import Group, grouped
+from llmops.engines.pool_groups import Group, PageKind, UngroupableError, grouped
 from llmops.engines.vllm_pages import LayerPages
 
 
@@ -59,15 +59,17 @@ def pools(shape: ModelShape, settings: EngineSettings, *, device: Device | None 
     groups = grouped(reader.pages(), window_groups=told.window_groups)
     if not groups:
         return None
-    stages = told.pipeline_parallel
+    if told.context_parallel > 1 and any(one.page.kind is PageKind.WINDOW for group in groups for one in group.layers):
+        raise UngroupableError("decode context parallelism cannot share layers with a window out over ranks")
+    bounds = stage_bounds(len(shape.layers), told.pipeline_parallel, told.layer_partition)
+    stages = tuple(_stage(groups, first, last, is_last=last == len(shape.layers)) for first, last in bounds)
+    if not all(any(group.layers for group in stage) for stage in stages):
+        raise UngroupableError("a pipeline stage has no layer that keeps anything")
     return Pools(
         groups=groups,
-        stages=tuple(
-            _stage(groups, first, last, is_last=last == len(shape.layers))
-            for first, last in stage_bounds(len(shape.layers), stages, told.layer_partition)
-        ),
+        stages=stages,
         block_tokens=reader.block_tokens,
-        in_flight_tokens=settings.batch_tokens * (stages + told.async_scheduling),
+        in_flight_tokens=settings.batch_tokens * (told.pipeline_parallel + told.async_scheduling),
         context_parallel=told.context_parallel,
     )
 

@@ -77,8 +77,15 @@ class LayerPages:
         kind = {Attention.SLIDING: PageKind.WINDOW, Attention.CHUNKED: PageKind.CHUNK}.get(layer.attention)
         if kind is None or not window:
             kind, window = PageKind.FULL, 0
+        if kind is PageKind.WINDOW:
+            window += self._retained_tokens()
         form = (heads_on_rank(layer.kv_heads, self.ranks), layer.key_length, layer.value_length)
         return [Page(kind=kind, block_tokens=block, page_bytes=size, window_tokens=window, form=form)]
+
+    def _retained_tokens(self) -> int:
+        """Tokens behind a window that several MTP blocks in a chain read again (`num_prefill_lookahead_tokens` - 1)."""
+        has_chain = "mtp" in self.told.drafter and min(self.shape.mtp_layers, self.told.drafted_tokens) > 1
+        return self.told.drafted_tokens - 1 if has_chain else 0
 
     def _state_page(self, state: RecurrentState) -> Page:
         """As large as an attention layer's page, which was made long enough for it."""
