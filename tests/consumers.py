@@ -48,6 +48,8 @@ CONSUMERS: dict[str, Consumer] = {
         Consumer("fio", "fio", ("fio",)),
         Consumer("sysctl", "sysctl", ("procps",)),
         Consumer("systemd-analyze", "systemd-analyze", ("systemd",)),
+        Consumer("systemd-analyze-trixie", "systemd-analyze-trixie", how="scripts/get-systemd .cache/tools"),
+        Consumer("systemd-analyze-forky", "systemd-analyze-forky", how="scripts/get-systemd .cache/tools"),
         Consumer("openssl", "openssl", ("openssl",)),
         Consumer("curl", "curl", ("curl", "ca-certificates")),
         Consumer("cc", "cc", ("gcc", "libc6-dev")),

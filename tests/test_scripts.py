@@ -13,7 +13,14 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ("quickstart", "test", "lock", "get-llama-server", "get-docker-compose", "unpack-debian")
+TOOLS = {
+    "get-llama-server": ("llama-server",),
+    "get-docker-compose": ("docker-compose",),
+    "get-systemd": ("systemd-analyze-trixie", "systemd-analyze-forky"),
+}
+"""What fetches tools, and the programs it brings."""
+
+SCRIPTS = ("quickstart", "test", "lock", *TOOLS, "unpack-debian")
 RELEASE = Path("/etc/os-release")
 IS_DEBIAN = RELEASE.exists() and "ID=debian" in RELEASE.read_text().splitlines()
 
@@ -204,7 +211,7 @@ def test_a_missing_consumer_is_named_and_fails_in_ci_only(checkout: Path) -> Non
     assert "FAILED: CI needs every consumer" in ci.stdout
 
 
-@pytest.mark.parametrize("name", ["get-llama-server", "get-docker-compose"])
+@pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_that_cannot_be_fetched_says_why_and_leaves_nothing_half_done(name: str, tmp_path: Path) -> None:
     if shutil.which("apt-get") is None:
         pytest.skip("apt-get is not here: the tools come from Debian's packages")
@@ -218,9 +225,10 @@ def test_a_tool_that_cannot_be_fetched_says_why_and_leaves_nothing_half_done(nam
     assert [path.name for path in tmp_path.iterdir()] == ["the tools"]
 
 
-@pytest.mark.parametrize("name", ["get-llama-server", "get-docker-compose"])
+@pytest.mark.parametrize("name", TOOLS)
 def test_a_tool_that_is_there_is_not_fetched_again(name: str, tmp_path: Path) -> None:
-    program(tmp_path / "bin" / name.removeprefix("get-"), "exit 0")
+    for one in TOOLS[name]:
+        program(tmp_path / "bin" / one, "exit 0")
     done = ran(ROOT / "scripts" / name, str(tmp_path), LLMOPS_DEBIAN_MIRROR="http://127.0.0.1:1/debian")
     assert (done.returncode, done.stderr) == (0, "")
 
