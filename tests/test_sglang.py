@@ -249,6 +249,10 @@ def test_the_server_is_found_however_it_is_started(
         (("--context-length", "999999"), "EXP042", "more than the 131072"),
         (("--tp", "2"), "EXP050", "needs 2 cards"),
         (("--mem-fraction-static", "1.2"), "EXP003", "above 0 and below 1"),
+        (("--tp-size", "0"), "EXP003", "at least 1, not 0"),
+        (("--max-running-requests", "-1"), "EXP003", "at least 1"),
+        (("--port", "65536"), "EXP003", "from 1 to 65535"),
+        (("--chunked-prefill-size", "-1"), None, ""),
     ],
 )
 def test_what_would_not_start_or_is_unwise_is_said(words: tuple[str, ...], code: str | None, holds: str) -> None:
@@ -257,6 +261,15 @@ def test_what_would_not_start_or_is_unwise_is_said(words: tuple[str, ...], code:
     said = {one.code: one.message for one in found if one.code != "EXP058"}
     assert set(said) == ({code} if code else set())
     assert holds in said.get(code or "", "")
+
+
+def test_a_line_without_a_model_would_not_start_and_does_not_fit() -> None:
+    line = sglang_explained.meaning(EngineProcess(engine=EngineName.SGLANG, argv=("--port", "30000")))
+    said = sglang_explained.advice(line, shape=shape(), devices=(LARGE,))
+    assert any(one.code == "EXP003" and "`--model-path` is required" in one.message for one in said)
+    weighed = sglang_explained.ledger(line, shape=shape(), devices=(LARGE,), host=NO_HOST, reserve_bytes=0)
+    assert weighed is not None
+    assert not weighed.fits()
 
 
 def test_a_key_is_never_repeated() -> None:

@@ -92,6 +92,9 @@ def test_variables_count_and_the_command_line_comes_first() -> None:
         (("--quantize", "gguf"), "EXP003", "does not take `gguf`"),
         (("--num-shard", "2"), "EXP050", "needs 2 cards"),
         (("--trust-remote-code",), "EXP024", ""),
+        (("--num-shard", "0"), "EXP003", "at least 1, not 0"),
+        (("--port", "70000"), "EXP003", "from 0 to 65535"),
+        (("--max-best-of=-1",), "EXP003", "at least 0"),
     ],
 )
 def test_what_would_not_start_or_is_unwise_is_said(words: tuple[str, ...], code: str, holds: str) -> None:

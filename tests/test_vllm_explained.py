@@ -98,6 +98,8 @@ def test_words_are_read_as_the_parser_does(words: tuple[str, ...], name: str, va
         (("--compilation-config", "{mode: 3}"), "is not valid JSON"),
         (("--max-num-seqs.x", "3"), "no keys behind a dot"),
         (("--tensor-parallel-size", "0"), "at least 1"),
+        (("--max-num-batched-tokens", "0"), "at least 1"),
+        (("--port", "65536"), "at most 65535"),
         (("--max-num-seqs", "lots"), "whole number"),
         (("--max", "3"), "does not know `--max`"),
         (("--max-model-len",), "needs a value"),

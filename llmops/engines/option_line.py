@@ -16,30 +16,54 @@ _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "K": 1 << 10, "M": 1 << 2
 
 
 class Option(NamedTuple):
-    """One option: `kind` is value, whole, human (`8k`), float, list or switch; `off` are spellings that switch it off."""
+    """One option: `kind` is value, whole, human (`8k`), float, list or switch; `off` are spellings that switch it off.
+
+    `least` and `most` bound its number; None: no bound.
+    """
 
     name: str
     kind: str
     off: frozenset[str] = frozenset()
     choices: frozenset[str] = frozenset()
+    least: int | None = None
+    most: int | None = None
 
 
 Options = Mapping[str, Option]
 """Every spelling of every option of one program."""
 
 
-def table(rows: str, choices: str) -> dict[str, Option]:
-    """Lines of a kind, names, and after `!` the names that switch it off; lines of a name and values it takes."""
+def table(rows: str, choices: str, limits: str = "") -> dict[str, Option]:
+    """Options by kind (`kind: --name|--alias!--off …`), values by name, and the least (and most) numbers with their names."""
     values: dict[str, set[str]] = {}
     for line in choices.strip().splitlines():
         name, *some = line.split()
         values.setdefault(name, set()).update(some)
+    bounds = _bounds(limits)
     found: dict[str, Option] = {}
-    for row in rows.strip().splitlines():
-        on, _, off = row.partition("!")
-        kind, name, *others = on.split()
-        option = Option(name, kind, frozenset(off.split()), frozenset(values.get(name, ())))
-        found |= dict.fromkeys((name, *others, *off.split()), option)
+    kind = ""
+    for word in rows.split():
+        if word.endswith(":"):
+            kind = word[:-1]
+            continue
+        on, _, off = word.partition("!")
+        name, *others = on.split("|")
+        offs = frozenset(off.split("|")) if off else frozenset()
+        least, most = bounds.get(name, (None, None))
+        option = Option(name, kind, offs, frozenset(values.get(name, ())), least, most)
+        found |= dict.fromkeys((name, *others, *offs), option)
+    return found
+
+
+def _bounds(limits: str) -> dict[str, tuple[int, int | None]]:
+    found: dict[str, tuple[int, int | None]] = {}
+    bound: tuple[int, int | None] = (0, None)
+    for word in limits.split():
+        if word.startswith("--"):
+            found[word] = bound
+            continue
+        least, _, most = word.partition("-")
+        bound = (int(least), int(most) if most else None)
     return found
 
 
@@ -169,10 +193,21 @@ def _value_problem(one: Given, option: Option, program: str) -> Problem | None:
         "float": number(value) is not None,
     }.get(option.kind, True)
     if is_number:
-        return None
+        return _bound_problem(one, option, program)
     what = "a number" if option.kind == "float" else "a whole number"
     message = f"`{name}` takes {what}, not `{value[:40]}`: {program} would not start"
     return Problem(code=WRONG_VALUE, word=name, message=message, fix=f"`{name} NUMBER`")
+
+
+def _bound_problem(one: Given, option: Option, program: str) -> Problem | None:
+    """A number that the program, or a socket, does not take."""
+    found = whole(one.value)
+    if found is None or option.least is None or (option.least <= found and found <= (option.most or found)):
+        return None
+    bounds = f"from {option.least} to {option.most}" if option.most is not None else f"at least {option.least}"
+    message = f"`{one.written}` is {bounds}, not {one.value[:20]}: {program} would not start"
+    fix = f"`{one.written} {max(option.least, 1)}`" if option.most is None else f"`{one.written} 8000`"
+    return Problem(code=WRONG_VALUE, word=one.written, message=message, fix=fix)
 
 
 def whole(text: str) -> int | None:

@@ -33,6 +33,8 @@ DANGEROUS = {
 }
 
 
+NO_MODEL = "SGLang refuses to start: the line has no `--model-path`"
+
 RANGES = (
     ("--mem-fraction-static", 0.999, "below 1"),
     ("--swa-full-tokens-ratio", 1.0, "at most 1"),
@@ -106,6 +108,8 @@ def ledger(
     said = sglang_memory.ledger(
         shape=shape, settings=meaning.settings, devices=used, host=host, reserve_bytes=reserve_bytes
     )
+    if not meaning.model.file and said.pool is not None:
+        said = replace(said, pool=replace(said.pool, holds_one=False), notes=(*said.notes, NO_MODEL))
     if not meaning.uncounted:
         return said
     notes = (*said.notes, f"not counted: {'; '.join(meaning.uncounted)}")
@@ -130,6 +134,9 @@ def _said(meaning: Meaning, shape: ModelShape | None, devices: Sequence[Device])
     if len(devices) < wanted:
         message = f"needs {wanted} card{'s'[: wanted > 1]}, {len(devices)} seen: it would not start"
         yield said("EXP050", Status.FAIL, "--tp-size", message, "`--gpu` names cards to plan for")
+    if not meaning.model.file:
+        message = "`--model-path` is required: it would not start"
+        yield said("EXP003", Status.FAIL, "--model-path", message, "`--model-path ORG/REPO`, or a directory")
     yield from _doors(meaning)
     if not meaning.gives("--max-queued-requests"):
         message = "further requests wait without any limit: what stands in front must bound the queue"

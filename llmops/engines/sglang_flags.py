@@ -1,539 +1,158 @@
-"""Every option of SGLang 0.5.23's server, dumped from its parser. One line an option, as `option_line.table` reads them."""
+"""Every option of SGLang 0.5.23's server, dumped from its parser, as `option_line.table` reads them.
+
+Limits: arg_groups/validation_hook.py, parallel_hook.py and cuda_graph_hook.py, managers/tp_worker.py, and the ports that
+sockets have. -1 means off, or no limit, where no least number is said.
+"""
 
 from llmops.engines.option_line import table
 
 _ROWS = """
-value  --model-path --model
-value  --tokenizer-path
-value  --tokenizer-mode
-value  --tokenizer-backend
-whole  --tokenizer-worker-num
-whole  --detokenizer-worker-num
-switch --skip-tokenizer-init
-value  --load-format
-value  --model-loader-extra-config
-switch --trust-remote-code
-human  --context-length
-switch --is-embedding
-switch --enable-multimodal
-value  --revision
-value  --model-impl
-value  --model-config-parser
-value  --json-model-override-args
-value  --dtype
-value  --quantization
-value  --quantization-param-path
-value  --kv-cache-dtype
-switch --enable-fp32-lm-head
-value  --modelopt-quant
-value  --modelopt-checkpoint-restore-path
-value  --modelopt-checkpoint-save-path
-value  --modelopt-export-path
-switch --quantize-and-serve
-value  --rl-quant-profile
-value  --enable-tf32-matmul ! --no-enable-tf32-matmul
-float  --mem-fraction-static
-whole  --max-running-requests
-whole  --max-queued-requests
-human  --max-total-tokens
-whole  --chunked-prefill-size
-whole  --prefill-decode-interval
-switch --enable-dynamic-chunking
-human  --max-prefill-tokens
-whole  --prefill-max-requests
-value  --schedule-policy
-switch --enable-priority-scheduling
-switch --disable-priority-preemption
-whole  --default-priority-value
-switch --abort-on-priority-when-disabled
-switch --schedule-low-priority-values-first
-whole  --priority-scheduling-preemption-threshold
-value  --retraction-policy
-float  --schedule-conservativeness
-whole  --page-size
-whole  --c128-page-size
-float  --swa-full-tokens-ratio
-switch --disable-hybrid-swa-memory
-value  --radix-eviction-policy
-value  --radix-eviction-policy-config
-switch --prefill-only-disable-kv-cache
-switch --disable-radix-cache
-switch --enable-page-major-kv-layout
-switch --enable-unified-memory
-switch --disable-chunked-prefix-cache
-switch --disable-overlap-schedule
-whole  --num-continuous-decode-steps
-whole  --scheduler-recv-interval
-switch --enable-mixed-chunk
-whole  --nccl-port
-whole  --dist-timeout
-value  --dist-init-addr --nccl-init-addr
-whole  --gated-launch-port
-whole  --nnodes
-whole  --node-rank
-whole  --tp-size --tensor-parallel-size
-whole  --dcp-size --decode-context-parallel-size
-whole  --pp-size --pipeline-parallel-size
-whole  --pp-max-micro-batch-size
-whole  --pp-async-batch-depth
-whole  --dp-size --data-parallel-size
-whole  --attn-dp-size --attention-data-parallel-size
-value  --load-balance-method
-whole  --attn-cp-size --attention-context-parallel-size
-whole  --moe-dp-size --moe-data-parallel-size
-whole  --dwdp-size
-value  --dcp-comm-backend
-value  --dcp-replicate-q-proj ! --no-dcp-replicate-q-proj
-switch --enable-prefill-cp
-value  --cp-strategy
-switch --enable-dsa-cache-layer-split
-switch --enable-cp-decode-attn-tp
-switch --enable-kv-cache-sharding
-switch --enable-dp-attention-local-control-broadcast
-switch --enable-dp-lm-head
-value  --enable-tp-lm-head-all-to-all ! --no-enable-tp-lm-head-all-to-all
-switch --enable-attn-tp-input-scattered
-switch --enable-shared-experts-attn-tp
-whole  --shared-experts-tp-size
-switch --enable-dense-mlp-attn-tp
-switch --enable-layernorm-sp
-switch --disable-attn-tp-gather
-switch --enable-p2p-check
-value  --device
-whole  --base-gpu-id
-whole  --gpu-id-step
-whole  --random-seed
-switch --mlx-enable-sampling
-float  --watchdog-timeout
-float  --soft-watchdog-timeout
-switch --sleep-on-idle
-switch --use-ray
-list   --numa-node
-list   --gc-threshold
-value  --host
-whole  --port
-value  --fastapi-root-path
-switch --smg-grpc-mode
-switch --grpc-mode
-whole  --grpc-port
-value  --sidecar
-value  --sidecar-args
-switch --skip-server-warmup
-value  --warmups
-switch --enable-http2
-whole  --http2-max-concurrent-streams
-whole  --http2-initial-connection-window-size
-value  --ssl-keyfile
-value  --ssl-certfile
-value  --ssl-ca-certs
-value  --ssl-keyfile-password
-switch --enable-ssl-refresh
-value  --api-key
-value  --admin-api-key
-value  --served-model-name
-value  --weight-version
-value  --chat-template
-switch --trust-request-chat-template
-value  --hf-chat-template-name
-value  --completion-template
-value  --file-storage-path
-switch --enable-cache-report
-switch --return-input-ids
-switch --return-output-ids
-value  --default-chat-template-kwargs
-switch --strip-thinking-cache
-switch --enable-strict-thinking
-value  --tool-server
-value  --sampling-defaults
-whole  --asr-max-buffer-seconds
-whole  --asr-max-concurrent-sessions
-value  --preferred-sampling-params
-switch --allow-auto-truncate
-whole  --stream-interval
-whole  --batch-notify-size
-switch --stream-response-default-include-usage
-switch --incremental-streaming-output
-switch --enable-streaming-session
-switch --enable-session-radix-cache
-value  --log-level
-value  --log-level-http
-switch --log-requests
-whole  --log-requests-level
-value  --log-requests-format
-list   --log-requests-target
-list   --uvicorn-access-log-exclude-prefixes
-value  --crash-dump-folder
-switch --show-time-cost
-switch --enable-metrics
-whole  --smg-http-sidecar-port --grpc-http-sidecar-port
-switch --enable-mfu-metrics
-switch --enable-metrics-for-all-schedulers
-whole  --load-snapshot-publish-interval
-value  --tokenizer-metrics-custom-labels-header
-list   --tokenizer-metrics-allowed-custom-labels
-value  --extra-metric-labels
-list   --bucket-time-to-first-token
-list   --bucket-inter-token-latency
-list   --bucket-e2e-request-latency
-list   --prompt-tokens-buckets
-list   --generation-tokens-buckets
-float  --gc-warning-threshold-secs
-whole  --decode-log-interval
-switch --enable-request-time-stats-logging
-value  --kv-events-config
-value  --load-publish-endpoint
-switch --enable-forward-pass-metrics
-value  --forward-pass-metrics-worker-id
-value  --forward-pass-metrics-ipc-name
-switch --enable-trace
-value  --trace-modules
-value  --otlp-traces-endpoint
-switch --export-metrics-to-file
-value  --export-metrics-to-file-dir
-value  --constrained-json-whitespace-pattern
-switch --constrained-json-disable-any-whitespace
-whole  --constrained-json-max-whitespace-cnt
-value  --attention-backend
-value  --decode-attention-backend
-switch --enable-lean-attention
-value  --prefill-attention-backend
-value  --grammar-backend
-value  --radix-cache-backend
-value  --mm-attention-backend
-value  --fp8-gemm-backend
-value  --fp4-gemm-backend
-value  --bf16-gemm-backend
-value  --dsa-prefill-backend
-value  --dsv4-prefill-backend
-value  --dsa-decode-backend
-value  --dsa-paged-mqa-logits-backend
-value  --dsa-topk-backend
-switch --disable-flashinfer-autotune
-list   --flashinfer-autotune-skip-ops
-value  --mamba-backend
-value  --cuda-graph-config
-value  --cuda-graph-backend-decode
-value  --cuda-graph-backend-prefill
-whole  --cuda-graph-max-bs-decode
-whole  --cuda-graph-max-bs-prefill
-list   --cuda-graph-bs-decode
-list   --cuda-graph-bs-prefill
-human  --cuda-graph-prefill-max-context --context-bucket
-switch --disable-prefill-cuda-graph
-switch --disable-decode-cuda-graph
-switch --disable-cuda-graph-padding
-switch --enable-profile-cuda-graph
-switch --enable-cudagraph-gc
-switch --debug-cuda-graph
-switch --enable-layerwise-nvtx-marker
-switch --enable-nccl-nvls
-switch --enable-symm-mem
-switch --triton-attention-reduce-in-fp32
-whole  --triton-attention-num-kv-splits
-whole  --triton-attention-split-tile-size
-switch --flashinfer-mla-disable-ragged
-value  --enable-fused-qk-norm-rope ! --no-enable-fused-qk-norm-rope
-switch --enable-precise-embedding-interpolation
-switch --enable-fused-moe-sum-all-reduce
-switch --enable-deepseek-v4-fp4-indexer
-switch --disable-custom-all-reduce
-switch --enable-mscclpp
-switch --enable-torch-symm-mem
-switch --enable-scattered-sconv
-switch --pre-warm-nccl
-value  --boundary-reduction
-switch --enable-quant-communications
-switch --enforce-disable-flashinfer-allreduce-fusion
-value  --flashinfer-allreduce-fusion-backend
-switch --enable-aiter-allreduce-fusion
-switch --enable-torch-compile
-switch --enable-torch-compile-debug-mode
-whole  --torch-compile-max-bs
-value  --speculative-algorithm
-value  --uno-lora-path
-value  --speculative-draft-model-path --speculative-draft-model
-value  --speculative-draft-model-revision
-value  --speculative-draft-load-format
-whole  --speculative-num-steps
-whole  --speculative-eagle-topk
-whole  --speculative-num-draft-tokens
-whole  --speculative-dflash-block-size
-whole  --speculative-dspark-block-size
-value  --speculative-dspark-sps-table-path
-value  --speculative-dspark-confidence-sts-path
-switch --speculative-dspark-align-verify-tokens-to-graph-tier
-float  --speculative-accept-threshold-single
-float  --speculative-accept-threshold-acc
-switch --speculative-use-rejection-sampling
-value  --speculative-token-map
-value  --speculative-attention-mode
-value  --speculative-draft-attention-backend
-value  --speculative-dsa-topk-backend
-value  --speculative-draft-kv-cache-dtype
-whole  --speculative-draft-window-size
-value  --speculative-moe-runner-backend
-value  --speculative-moe-a2a-backend
-value  --speculative-enable-w4a4-mxfp4-megamoe ! --no-speculative-enable-w4a4-mxfp4-megamoe
-value  --speculative-draft-model-quantization
-switch --enable-multi-layer-eagle
-switch --speculative-adaptive
-value  --speculative-adaptive-config
-value  --decoupled-spec-bind-endpoint
-value  --decoupled-spec-connect-endpoints
-whole  --decoupled-spec-rank
-value  --decoupled-spec-role
-value  --spec-trace-dir
-whole  --speculative-ngram-min-bfs-breadth
-whole  --speculative-ngram-max-bfs-breadth
-value  --speculative-ngram-match-type
-whole  --speculative-ngram-max-trie-depth
-whole  --speculative-ngram-capacity
-value  --speculative-ngram-external-corpus-path
-whole  --speculative-ngram-external-sam-budget
-whole  --speculative-ngram-external-corpus-max-tokens
-whole  --ep-size --expert-parallel-size --ep
-value  --moe-a2a-backend
-switch --enable-w4a4-mxfp4-megamoe
-value  --deepep-v2-mode
-value  --moe-runner-backend
-value  --flashinfer-mxfp4-moe-precision
-value  --deepep-mode
-whole  --fuseep-mode
-value  --deepep-dispatcher-output-dtype
-whole  --ep-num-redundant-experts
-value  --ep-dispatch-algorithm
-value  --init-expert-location
-switch --enable-eplb
-value  --eplb-algorithm
-whole  --eplb-rebalance-num-iterations
-whole  --eplb-rebalance-layers-per-chunk
-float  --eplb-min-rebalancing-utilization-threshold
-value  --expert-distribution-recorder-mode
-whole  --expert-distribution-recorder-buffer-size
-value  --expert-balancedness-report-mode
-value  --deepep-config
-whole  --moe-dense-tp-size
-value  --elastic-ep-backend
-switch --enable-elastic-expert-backup
-value  --mooncake-ib-device
-switch --enable-waterfill
-value  --elastic-ep-join-mode
-whole  --elastic-ep-join-rank-offset
-whole  --elastic-ep-initial-size
-whole  --max-ep-size
-float  --elastic-ep-scale-timeout
-switch --disable-flashinfer-cutlass-moe-fp4-allgather
-switch --disable-shared-experts-fusion
-switch --enforce-shared-experts-fusion
-whole  --max-mamba-cache-size
-value  --mamba-ssm-dtype
-whole  --mamba-max-states-per-path
-switch --enable-mamba-cache-stochastic-rounding
-whole  --mamba-cache-philox-rounds
-float  --mamba-full-memory-ratio
-value  --mamba-radix-cache-strategy
-whole  --mamba-track-interval
-switch --enable-int8-mamba-checkpoint
-whole  --int8-mamba-ckpt-size
-value  --linear-attn-backend
-value  --linear-attn-decode-backend
-value  --linear-attn-prefill-backend
-value  --linear-attn-verify-backend
-switch --enable-linear-replayssm
-whole  --linear-replayssm-cache-len
-switch --enable-linear-replayssm-spec
-switch --enable-hierarchical-cache --enable-hicache
-value  --hicache-host-memory-mode
-float  --hicache-ratio
-whole  --hicache-size
-value  --hicache-write-policy
-value  --hicache-io-backend
-value  --hicache-mem-layout
-value  --hicache-storage-backend
-value  --hicache-storage-prefetch-policy
-value  --hicache-storage-backend-extra-config
-whole  --hicache-storage-prefetch-retry-poll-interval
-whole  --hicache-storage-prefetch-retry-max-attempts
-switch --enable-unified-cache-external-linker
-value  --unified-cache-external-linker-backend
-switch --enable-hisparse
-value  --hisparse-config --hierarchical-sparse-attention-extra-config
-switch --enable-broadcast-mm-inputs-process
-switch --enable-prefix-mm-cache
-value  --mm-enable-dp-encoder ! --no-mm-enable-dp-encoder
-value  --mm-process-config
-whole  --mm-processor-worker-num
-whole  --mm-io-worker-num
-list   --allowed-media-domains
-whole  --media-url-max-file-size-mb
-whole  --mm-preprocess-cache-size-mb
-switch --trust-mm-content-hashes
-value  --limit-mm-data-per-request
-switch --enable-mm-global-cache
-value  --image-processor-backend
-value  --mm-global-cache-backend
-switch --disable-fast-image-processor
-value  --mm-feature-transport
-switch --enable-lora
-switch --enable-lora-overlap-loading
-whole  --max-lora-rank
-list   --lora-target-modules
-list   --lora-paths
-whole  --max-loaded-loras
-whole  --max-loras-per-batch
-value  --lora-eviction-policy
-value  --lora-backend
-whole  --max-lora-chunk-size
-value  --experts-shared-outer-loras ! --no-experts-shared-outer-loras
-switch --lora-use-virtual-experts
-value  --lora-strict-loading ! --no-lora-strict-loading
-float  --lora-drain-wait-threshold
-switch --enable-two-batch-overlap
-switch --enable-single-batch-overlap
-float  --tbo-token-distribution-threshold
-whole  --cpu-offload-gb
-whole  --offload-group-size
-whole  --offload-num-in-group
-whole  --offload-prefetch-step
-value  --offload-mode
-switch --enable-lmcache
-value  --lmcache-config-file
-switch --enable-flexkv
-value  --flexkv-config-file
-value  --kt-weight-path
-value  --kt-method
-whole  --kt-cpuinfer
-whole  --kt-threadpool-count
-whole  --kt-num-gpu-experts
-whole  --kt-max-deferred-experts-per-token
-value  --dllm-algorithm
-value  --dllm-algorithm-config
-value  --dllm-fdfo ! --no-dllm-fdfo
-value  --disaggregation-mode
-value  --disaggregation-transfer-backend
-whole  --disaggregation-bootstrap-port
-value  --disaggregation-ib-device
-switch --disaggregation-decode-enable-radix-cache
-switch --disaggregation-decode-enable-offload-kvcache
-value  --disaggregation-decode-retraction-backup
-whole  --num-reserved-decode-tokens
-whole  --disaggregation-decode-extra-slots
-whole  --disaggregation-decode-polling-interval
-whole  --optimistic-prefill-attempts
-switch --encoder-only
-switch --language-only
-switch --language-model-only
-value  --encoder-transfer-backend
-list   --encoder-urls
-whole  --encoder-bootstrap-port
-list   --encoder-register-urls
-switch --enable-adaptive-dispatch-to-encoder
-switch --enable-pdmux
-value  --pdmux-config-path
-whole  --sm-group-num
-value  --startup-weight-load-mode
-list   --custom-weight-loader
-switch --weight-loader-disable-mmap
-switch --weight-loader-prefetch-checkpoints
-whole  --weight-loader-prefetch-num-threads
-switch --weight-loader-drop-cache-after-load
-value  --remote-instance-weight-loader-seed-instance-ip
-whole  --remote-instance-weight-loader-seed-instance-service-port
-value  --remote-instance-weight-loader-send-weights-group-ports
-value  --remote-instance-weight-loader-backend
-switch --remote-instance-weight-loader-start-seed-via-transfer-engine
-whole  --engine-info-bootstrap-port
-value  --modelexpress-config
-value  --download-dir
-value  --model-checksum
-switch --delete-ckpt-after-loading
-value  --decrypted-config-file
-value  --decrypted-draft-config-file
-switch --checkpoint-engine-wait-weights-before-ready
-switch --enable-prefill-delayer
-whole  --prefill-delayer-max-delay-passes
-float  --prefill-delayer-token-usage-low-watermark
-list   --prefill-delayer-forward-passes-buckets
-list   --prefill-delayer-wait-seconds-buckets
-float  --prefill-delayer-queue-min-ratio
-float  --prefill-delayer-max-delay-ms
-whole  --min-free-slots-delay
-switch --enable-deterministic-inference
-value  --rl-on-policy-target
-value  --kv-canary
-whole  --kv-canary-sweep-interval
-switch --enable-dynamic-batch-tokenizer
-whole  --dynamic-batch-tokenizer-batch-size
-float  --dynamic-batch-tokenizer-batch-timeout
-switch --enable-tokenizer-batch-encode
-switch --disable-tokenizer-batch-decode
-value  --debug-tensor-dump-output-folder
-list   --debug-tensor-dump-layers
-value  --debug-tensor-dump-input-file
-switch --enable-memory-saver
-switch --enable-weights-cpu-backup
-switch --enable-draft-weights-cpu-backup
-switch --enable-custom-logit-processor
-switch --enable-return-hidden-states
-value  --return-hidden-states-mode
-switch --enable-return-routed-experts
-switch --enable-return-indexer-topk
-whole  --sampling-mask-max-tokens
-switch --disable-outlines-disk-cache
-switch --enable-mis
-value  --weight-cache-mode
-value  --weight-cache-socket
-whole  --weight-cache-timeout
-value  --forward-hooks
-value  --msprobe-dump-config
-value  --ple-offload-embedding ! --no-ple-offload-embedding
-value  --ple-offload-backend
-value  --ple-offload-dir
-switch --disaggregation-enable-kv-checksum
-switch --enable-pd-role-switch
-whole  --speculative-domino-candidate-pool-size
-value  --flashinfer-a2a-dispatch-type
-whole  --cuda-graph-max-seq-len-prefill
-value  --prefill-kv-cache-dequant-dtype
-value  --dsv4-attn-backend
-value  --otlp-service-name
-float  --hicache-host-memory-fraction
-switch --enable-linker-mla-dedup
-whole  --swa-prefix-tails
-switch --enable-encoder-swa-bounded-replay
-value  --enable-decoder-swa-bounded-replay ! --no-enable-decoder-swa-bounded-replay
-switch --enable-response-store
-float  --disaggregation-decode-host-receive-threshold
-value  --qsa-indexer-dtype
-value  --disaggregation-decode-allocation-policy
-switch --speculative-use-block-verification
-whole  --speculative-draft-sink-size
-switch --disable-aiter-allreduce-fusion-in-prefill
-switch --disable-aiter-allreduce-fusion-in-decode
-switch --enable-amd-monokernel
-whole  --dsa-triton-union
-value  --enable-dsa-fused-indexer ! --no-enable-dsa-fused-indexer
-switch --enable-watermark
-value  --watermark-config
-whole  --grpc-response-timeout-secs
-switch --enable-paged-experts
-whole  --paged-experts-num-resident
-switch --enable-nvidia-megakernel
-switch --enable-megamoe-for-layernorm-sp
-switch --enable-http-worker-reuseport
-whole  --prefill-decode-interval-min-bs
-value  --unified-cache-external-linker-config
-switch --enable-return-aux-hidden-states
-list   --return-aux-hidden-state-layer-ids
-value  --sampling-backend
-value  --reasoning-parser
-value  --tool-call-parser
-value  --kv-canary-real-data
-value  --config
-switch --disable-cuda-graph
-switch --enable-dp-attention
-switch --monokernel-backend
-switch --enable-flashinfer-allreduce-fusion
+value: --model-path|--model --tokenizer-path --tokenizer-mode --tokenizer-backend --load-format
+  --model-loader-extra-config --revision --model-impl --model-config-parser --json-model-override-args --dtype
+  --quantization --quantization-param-path --kv-cache-dtype --modelopt-quant --modelopt-checkpoint-restore-path
+  --modelopt-checkpoint-save-path --modelopt-export-path --rl-quant-profile
+  --enable-tf32-matmul!--no-enable-tf32-matmul --schedule-policy --retraction-policy --radix-eviction-policy
+  --radix-eviction-policy-config --dist-init-addr|--nccl-init-addr --load-balance-method --dcp-comm-backend
+  --dcp-replicate-q-proj!--no-dcp-replicate-q-proj --cp-strategy
+  --enable-tp-lm-head-all-to-all!--no-enable-tp-lm-head-all-to-all --device --host --fastapi-root-path --sidecar
+  --sidecar-args --warmups --ssl-keyfile --ssl-certfile --ssl-ca-certs --ssl-keyfile-password --api-key
+  --admin-api-key --served-model-name --weight-version --chat-template --hf-chat-template-name --completion-template
+  --file-storage-path --default-chat-template-kwargs --tool-server --sampling-defaults --preferred-sampling-params
+  --log-level --log-level-http --log-requests-format --crash-dump-folder --tokenizer-metrics-custom-labels-header
+  --extra-metric-labels --kv-events-config --load-publish-endpoint --forward-pass-metrics-worker-id
+  --forward-pass-metrics-ipc-name --trace-modules --otlp-traces-endpoint --export-metrics-to-file-dir
+  --constrained-json-whitespace-pattern --attention-backend --decode-attention-backend --prefill-attention-backend
+  --grammar-backend --radix-cache-backend --mm-attention-backend --fp8-gemm-backend --fp4-gemm-backend
+  --bf16-gemm-backend --dsa-prefill-backend --dsv4-prefill-backend --dsa-decode-backend --dsa-paged-mqa-logits-backend
+  --dsa-topk-backend --mamba-backend --cuda-graph-config --cuda-graph-backend-decode --cuda-graph-backend-prefill
+  --enable-fused-qk-norm-rope!--no-enable-fused-qk-norm-rope --boundary-reduction
+  --flashinfer-allreduce-fusion-backend --speculative-algorithm --uno-lora-path
+  --speculative-draft-model-path|--speculative-draft-model --speculative-draft-model-revision
+  --speculative-draft-load-format --speculative-dspark-sps-table-path --speculative-dspark-confidence-sts-path
+  --speculative-token-map --speculative-attention-mode --speculative-draft-attention-backend
+  --speculative-dsa-topk-backend --speculative-draft-kv-cache-dtype --speculative-moe-runner-backend
+  --speculative-moe-a2a-backend --speculative-enable-w4a4-mxfp4-megamoe!--no-speculative-enable-w4a4-mxfp4-megamoe
+  --speculative-draft-model-quantization --speculative-adaptive-config --decoupled-spec-bind-endpoint
+  --decoupled-spec-connect-endpoints --decoupled-spec-role --spec-trace-dir --speculative-ngram-match-type
+  --speculative-ngram-external-corpus-path --moe-a2a-backend --deepep-v2-mode --moe-runner-backend
+  --flashinfer-mxfp4-moe-precision --deepep-mode --deepep-dispatcher-output-dtype --ep-dispatch-algorithm
+  --init-expert-location --eplb-algorithm --expert-distribution-recorder-mode --expert-balancedness-report-mode
+  --deepep-config --elastic-ep-backend --mooncake-ib-device --elastic-ep-join-mode --mamba-ssm-dtype
+  --mamba-radix-cache-strategy --linear-attn-backend --linear-attn-decode-backend --linear-attn-prefill-backend
+  --linear-attn-verify-backend --hicache-host-memory-mode --hicache-write-policy --hicache-io-backend
+  --hicache-mem-layout --hicache-storage-backend --hicache-storage-prefetch-policy
+  --hicache-storage-backend-extra-config --unified-cache-external-linker-backend
+  --hisparse-config|--hierarchical-sparse-attention-extra-config --mm-enable-dp-encoder!--no-mm-enable-dp-encoder
+  --mm-process-config --limit-mm-data-per-request --image-processor-backend --mm-global-cache-backend
+  --mm-feature-transport --lora-eviction-policy --lora-backend
+  --experts-shared-outer-loras!--no-experts-shared-outer-loras --lora-strict-loading!--no-lora-strict-loading
+  --offload-mode --lmcache-config-file --flexkv-config-file --kt-weight-path --kt-method --dllm-algorithm
+  --dllm-algorithm-config --dllm-fdfo!--no-dllm-fdfo --disaggregation-mode --disaggregation-transfer-backend
+  --disaggregation-ib-device --disaggregation-decode-retraction-backup --encoder-transfer-backend --pdmux-config-path
+  --startup-weight-load-mode --remote-instance-weight-loader-seed-instance-ip
+  --remote-instance-weight-loader-send-weights-group-ports --remote-instance-weight-loader-backend
+  --modelexpress-config --download-dir --model-checksum --decrypted-config-file --decrypted-draft-config-file
+  --rl-on-policy-target --kv-canary --debug-tensor-dump-output-folder --debug-tensor-dump-input-file
+  --return-hidden-states-mode --weight-cache-mode --weight-cache-socket --forward-hooks --msprobe-dump-config
+  --ple-offload-embedding!--no-ple-offload-embedding --ple-offload-backend --ple-offload-dir
+  --flashinfer-a2a-dispatch-type --prefill-kv-cache-dequant-dtype --dsv4-attn-backend --otlp-service-name
+  --enable-decoder-swa-bounded-replay!--no-enable-decoder-swa-bounded-replay --qsa-indexer-dtype
+  --disaggregation-decode-allocation-policy --enable-dsa-fused-indexer!--no-enable-dsa-fused-indexer
+  --watermark-config --unified-cache-external-linker-config --sampling-backend --reasoning-parser --tool-call-parser
+  --kv-canary-real-data --config
+whole: --tokenizer-worker-num --detokenizer-worker-num --max-running-requests --max-queued-requests
+  --chunked-prefill-size --prefill-decode-interval --prefill-max-requests --default-priority-value
+  --priority-scheduling-preemption-threshold --page-size --c128-page-size --num-continuous-decode-steps
+  --scheduler-recv-interval --nccl-port --dist-timeout --gated-launch-port --nnodes --node-rank
+  --tp-size|--tensor-parallel-size --dcp-size|--decode-context-parallel-size --pp-size|--pipeline-parallel-size
+  --pp-max-micro-batch-size --pp-async-batch-depth --dp-size|--data-parallel-size
+  --attn-dp-size|--attention-data-parallel-size --attn-cp-size|--attention-context-parallel-size
+  --moe-dp-size|--moe-data-parallel-size --dwdp-size --shared-experts-tp-size --base-gpu-id --gpu-id-step
+  --random-seed --port --grpc-port --http2-max-concurrent-streams --http2-initial-connection-window-size
+  --asr-max-buffer-seconds --asr-max-concurrent-sessions --stream-interval --batch-notify-size --log-requests-level
+  --smg-http-sidecar-port|--grpc-http-sidecar-port --load-snapshot-publish-interval --decode-log-interval
+  --constrained-json-max-whitespace-cnt --cuda-graph-max-bs-decode --cuda-graph-max-bs-prefill
+  --triton-attention-num-kv-splits --triton-attention-split-tile-size --torch-compile-max-bs --speculative-num-steps
+  --speculative-eagle-topk --speculative-num-draft-tokens --speculative-dflash-block-size
+  --speculative-dspark-block-size --speculative-draft-window-size --decoupled-spec-rank
+  --speculative-ngram-min-bfs-breadth --speculative-ngram-max-bfs-breadth --speculative-ngram-max-trie-depth
+  --speculative-ngram-capacity --speculative-ngram-external-sam-budget --speculative-ngram-external-corpus-max-tokens
+  --ep-size|--expert-parallel-size|--ep --fuseep-mode --ep-num-redundant-experts --eplb-rebalance-num-iterations
+  --eplb-rebalance-layers-per-chunk --expert-distribution-recorder-buffer-size --moe-dense-tp-size
+  --elastic-ep-join-rank-offset --elastic-ep-initial-size --max-ep-size --max-mamba-cache-size
+  --mamba-max-states-per-path --mamba-cache-philox-rounds --mamba-track-interval --int8-mamba-ckpt-size
+  --linear-replayssm-cache-len --hicache-size --hicache-storage-prefetch-retry-poll-interval
+  --hicache-storage-prefetch-retry-max-attempts --mm-processor-worker-num --mm-io-worker-num
+  --media-url-max-file-size-mb --mm-preprocess-cache-size-mb --max-lora-rank --max-loaded-loras --max-loras-per-batch
+  --max-lora-chunk-size --cpu-offload-gb --offload-group-size --offload-num-in-group --offload-prefetch-step
+  --kt-cpuinfer --kt-threadpool-count --kt-num-gpu-experts --kt-max-deferred-experts-per-token
+  --disaggregation-bootstrap-port --num-reserved-decode-tokens --disaggregation-decode-extra-slots
+  --disaggregation-decode-polling-interval --optimistic-prefill-attempts --encoder-bootstrap-port --sm-group-num
+  --weight-loader-prefetch-num-threads --remote-instance-weight-loader-seed-instance-service-port
+  --engine-info-bootstrap-port --prefill-delayer-max-delay-passes --min-free-slots-delay --kv-canary-sweep-interval
+  --dynamic-batch-tokenizer-batch-size --sampling-mask-max-tokens --weight-cache-timeout
+  --speculative-domino-candidate-pool-size --cuda-graph-max-seq-len-prefill --swa-prefix-tails
+  --speculative-draft-sink-size --dsa-triton-union --grpc-response-timeout-secs --paged-experts-num-resident
+  --prefill-decode-interval-min-bs
+switch: --skip-tokenizer-init --trust-remote-code --is-embedding --enable-multimodal --enable-fp32-lm-head
+  --quantize-and-serve --enable-dynamic-chunking --enable-priority-scheduling --disable-priority-preemption
+  --abort-on-priority-when-disabled --schedule-low-priority-values-first --disable-hybrid-swa-memory
+  --prefill-only-disable-kv-cache --disable-radix-cache --enable-page-major-kv-layout --enable-unified-memory
+  --disable-chunked-prefix-cache --disable-overlap-schedule --enable-mixed-chunk --enable-prefill-cp
+  --enable-dsa-cache-layer-split --enable-cp-decode-attn-tp --enable-kv-cache-sharding
+  --enable-dp-attention-local-control-broadcast --enable-dp-lm-head --enable-attn-tp-input-scattered
+  --enable-shared-experts-attn-tp --enable-dense-mlp-attn-tp --enable-layernorm-sp --disable-attn-tp-gather
+  --enable-p2p-check --mlx-enable-sampling --sleep-on-idle --use-ray --smg-grpc-mode --grpc-mode --skip-server-warmup
+  --enable-http2 --enable-ssl-refresh --trust-request-chat-template --enable-cache-report --return-input-ids
+  --return-output-ids --strip-thinking-cache --enable-strict-thinking --allow-auto-truncate
+  --stream-response-default-include-usage --incremental-streaming-output --enable-streaming-session
+  --enable-session-radix-cache --log-requests --show-time-cost --enable-metrics --enable-mfu-metrics
+  --enable-metrics-for-all-schedulers --enable-request-time-stats-logging --enable-forward-pass-metrics --enable-trace
+  --export-metrics-to-file --constrained-json-disable-any-whitespace --enable-lean-attention
+  --disable-flashinfer-autotune --disable-prefill-cuda-graph --disable-decode-cuda-graph --disable-cuda-graph-padding
+  --enable-profile-cuda-graph --enable-cudagraph-gc --debug-cuda-graph --enable-layerwise-nvtx-marker
+  --enable-nccl-nvls --enable-symm-mem --triton-attention-reduce-in-fp32 --flashinfer-mla-disable-ragged
+  --enable-precise-embedding-interpolation --enable-fused-moe-sum-all-reduce --enable-deepseek-v4-fp4-indexer
+  --disable-custom-all-reduce --enable-mscclpp --enable-torch-symm-mem --enable-scattered-sconv --pre-warm-nccl
+  --enable-quant-communications --enforce-disable-flashinfer-allreduce-fusion --enable-aiter-allreduce-fusion
+  --enable-torch-compile --enable-torch-compile-debug-mode --speculative-dspark-align-verify-tokens-to-graph-tier
+  --speculative-use-rejection-sampling --enable-multi-layer-eagle --speculative-adaptive --enable-w4a4-mxfp4-megamoe
+  --enable-eplb --enable-elastic-expert-backup --enable-waterfill --disable-flashinfer-cutlass-moe-fp4-allgather
+  --disable-shared-experts-fusion --enforce-shared-experts-fusion --enable-mamba-cache-stochastic-rounding
+  --enable-int8-mamba-checkpoint --enable-linear-replayssm --enable-linear-replayssm-spec
+  --enable-hierarchical-cache|--enable-hicache --enable-unified-cache-external-linker --enable-hisparse
+  --enable-broadcast-mm-inputs-process --enable-prefix-mm-cache --trust-mm-content-hashes --enable-mm-global-cache
+  --disable-fast-image-processor --enable-lora --enable-lora-overlap-loading --lora-use-virtual-experts
+  --enable-two-batch-overlap --enable-single-batch-overlap --enable-lmcache --enable-flexkv
+  --disaggregation-decode-enable-radix-cache --disaggregation-decode-enable-offload-kvcache --encoder-only
+  --language-only --language-model-only --enable-adaptive-dispatch-to-encoder --enable-pdmux
+  --weight-loader-disable-mmap --weight-loader-prefetch-checkpoints --weight-loader-drop-cache-after-load
+  --remote-instance-weight-loader-start-seed-via-transfer-engine --delete-ckpt-after-loading
+  --checkpoint-engine-wait-weights-before-ready --enable-prefill-delayer --enable-deterministic-inference
+  --enable-dynamic-batch-tokenizer --enable-tokenizer-batch-encode --disable-tokenizer-batch-decode
+  --enable-memory-saver --enable-weights-cpu-backup --enable-draft-weights-cpu-backup --enable-custom-logit-processor
+  --enable-return-hidden-states --enable-return-routed-experts --enable-return-indexer-topk
+  --disable-outlines-disk-cache --enable-mis --disaggregation-enable-kv-checksum --enable-pd-role-switch
+  --enable-linker-mla-dedup --enable-encoder-swa-bounded-replay --enable-response-store
+  --speculative-use-block-verification --disable-aiter-allreduce-fusion-in-prefill
+  --disable-aiter-allreduce-fusion-in-decode --enable-amd-monokernel --enable-watermark --enable-paged-experts
+  --enable-nvidia-megakernel --enable-megamoe-for-layernorm-sp --enable-http-worker-reuseport
+  --enable-return-aux-hidden-states --disable-cuda-graph --enable-dp-attention --monokernel-backend
+  --enable-flashinfer-allreduce-fusion
+human: --context-length --max-total-tokens --max-prefill-tokens --cuda-graph-prefill-max-context|--context-bucket
+float: --mem-fraction-static --schedule-conservativeness --swa-full-tokens-ratio --watchdog-timeout
+  --soft-watchdog-timeout --gc-warning-threshold-secs --speculative-accept-threshold-single
+  --speculative-accept-threshold-acc --eplb-min-rebalancing-utilization-threshold --elastic-ep-scale-timeout
+  --mamba-full-memory-ratio --hicache-ratio --lora-drain-wait-threshold --tbo-token-distribution-threshold
+  --prefill-delayer-token-usage-low-watermark --prefill-delayer-queue-min-ratio --prefill-delayer-max-delay-ms
+  --dynamic-batch-tokenizer-batch-timeout --hicache-host-memory-fraction
+  --disaggregation-decode-host-receive-threshold
+list: --numa-node --gc-threshold --log-requests-target --uvicorn-access-log-exclude-prefixes
+  --tokenizer-metrics-allowed-custom-labels --bucket-time-to-first-token --bucket-inter-token-latency
+  --bucket-e2e-request-latency --prompt-tokens-buckets --generation-tokens-buckets --flashinfer-autotune-skip-ops
+  --cuda-graph-bs-decode --cuda-graph-bs-prefill --allowed-media-domains --lora-target-modules --lora-paths
+  --encoder-urls --encoder-register-urls --custom-weight-loader --prefill-delayer-forward-passes-buckets
+  --prefill-delayer-wait-seconds-buckets --debug-tensor-dump-layers --return-aux-hidden-state-layer-ids
 """
 
 _CHOICES = """
@@ -560,4 +179,11 @@ _CHOICES = """
 --mamba-radix-cache-strategy auto no_buffer extra_buffer extra_buffer_lazy
 """
 
-OPTIONS = table(_ROWS, _CHOICES)
+_LIMITS = """
+1 --tp-size --pp-size --dp-size --ep-size --dcp-size --nnodes --page-size --max-running-requests
+  --max-total-tokens --context-length --tokenizer-worker-num --detokenizer-worker-num --gpu-id-step
+  --pp-max-micro-batch-size --max-loras-per-batch
+1-65535 --port --nccl-port --grpc-port --disaggregation-bootstrap-port
+"""
+
+OPTIONS = table(_ROWS, _CHOICES, _LIMITS)

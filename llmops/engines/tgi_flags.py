@@ -1,62 +1,21 @@
-"""Every option of text-generation-launcher 3.3.6-dev0 (launcher/src/main.rs); each is a variable, too, as `MODEL_ID`."""
+"""Every option of text-generation-launcher 3.3.6-dev0 (launcher/src/main.rs); each is a variable, too, as `MODEL_ID`.
+
+Limits: its unsigned numbers, ports of 16 bit, `find_num_shards`, and what router/src/main.rs refuses.
+"""
 
 from llmops.engines.option_line import table
 
 _ROWS = """
-value  --model-id
-value  --revision
-whole  --validation-workers
-value  --sharded
-whole  --num-shard
-value  --quantize
-whole  --speculate
-value  --dtype
-value  --kv-cache-dtype
-switch --trust-remote-code
-whole  --max-concurrent-requests
-whole  --max-best-of
-whole  --max-stop-sequences
-whole  --max-top-n-tokens
-whole  --max-input-tokens
-whole  --max-input-length
-whole  --max-total-tokens
-float  --waiting-served-ratio
-whole  --max-batch-prefill-tokens
-whole  --max-batch-total-tokens
-whole  --max-waiting-tokens
-whole  --max-batch-size
-value  --cuda-graphs
-value  --hostname
-whole  --port
-whole  --prometheus-port
-value  --shard-uds-path
-value  --master-addr
-whole  --master-port
-value  --huggingface-hub-cache
-value  --weights-cache-override
-switch --disable-custom-kernels
-float  --cuda-memory-fraction
-value  --rope-scaling
-float  --rope-factor
-switch --json-output
-value  --otlp-endpoint
-value  --otlp-service-name
-value  --cors-allow-origin
-value  --api-key
-float  --watermark-gamma
-float  --watermark-delta
-switch --ngrok
-value  --ngrok-authtoken
-value  --ngrok-edge
-value  --tokenizer-config-path
-switch --disable-grammar-support
-switch --env
-whole  --max-client-batch-size
-value  --lora-adapters
-value  --usage-stats
-whole  --payload-limit
-switch --enable-prefill-logprobs
-whole  --graceful-termination-timeout
+value: --model-id --revision --sharded --quantize --dtype --kv-cache-dtype --cuda-graphs --hostname --shard-uds-path
+  --master-addr --huggingface-hub-cache --weights-cache-override --rope-scaling --otlp-endpoint --otlp-service-name
+  --cors-allow-origin --api-key --ngrok-authtoken --ngrok-edge --tokenizer-config-path --lora-adapters --usage-stats
+whole: --validation-workers --num-shard --speculate --max-concurrent-requests --max-best-of --max-stop-sequences
+  --max-top-n-tokens --max-input-tokens --max-input-length --max-total-tokens --max-batch-prefill-tokens
+  --max-batch-total-tokens --max-waiting-tokens --max-batch-size --port --prometheus-port --master-port
+  --max-client-batch-size --payload-limit --graceful-termination-timeout
+switch: --trust-remote-code --disable-custom-kernels --json-output --ngrok --disable-grammar-support --env
+  --enable-prefill-logprobs
+float: --waiting-served-ratio --cuda-memory-fraction --rope-factor --watermark-gamma --watermark-delta
 """
 
 _CHOICES = """
@@ -66,4 +25,12 @@ _CHOICES = """
 --usage-stats on no-stack off
 """
 
-OPTIONS = table(_ROWS, _CHOICES)
+_LIMITS = """
+0 --speculate --max-concurrent-requests --max-best-of --max-stop-sequences --max-top-n-tokens --max-input-tokens
+  --max-input-length --max-batch-prefill-tokens --max-batch-total-tokens --max-waiting-tokens
+  --master-port --max-client-batch-size --payload-limit --graceful-termination-timeout
+0-65535 --port --prometheus-port
+1 --max-batch-size --num-shard --validation-workers --max-total-tokens
+"""
+
+OPTIONS = table(_ROWS, _CHOICES, _LIMITS)

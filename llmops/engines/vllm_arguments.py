@@ -30,8 +30,17 @@ CHOICES = {
     "--mm-encoder-tp-mode": frozenset({"data", "weights"}),
     "--dtype": frozenset({"auto", "bfloat16", "float", "float16", "float32", "half"}),
 }
-MOST_POSITIVE = frozenset({"--tensor-parallel-size", "--pipeline-parallel-size", "--max-num-seqs", "--block-size"})
-"""At least 1."""
+POSITIVE = frozenset(
+    {"--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--decode-context-parallel-size"}
+    | {"--prefill-context-parallel-size", "--max-num-seqs", "--max-num-active-seqs", "--max-num-batched-tokens"}
+    | {"--max-num-scheduled-tokens", "--block-size", "--mamba-block-size", "--replayssm-buffer-len", "--prefix-match-unit"}
+    | {"--max-loras", "--nnodes", "--stream-interval", "--prefill-schedule-interval", "--max-parallel-loading-workers"}
+    | {"--offload-num-in-group", "--dp-sync-interval", "--spec-tokens"}
+)  # fmt: skip
+"""At least 1 (the fields of config/*.py)."""
+
+PORTS = frozenset({"--port", "--grpc-port", "--master-port", "--data-parallel-rpc-port"})
+LAST_PORT = 65_535
 
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([kmgKMG]?)", re.ASCII)
@@ -193,8 +202,10 @@ def _value_problem(one: Given) -> Problem | None:
         return _wrong(name, message, "`--gpu-memory-utilization 0.92`")
     if name in NUMBERS and whole(value) is None:
         return _wrong(name, f"`{name}` takes a whole number, not `{value[:40]}`", f"`{name} NUMBER`")
-    if name in MOST_POSITIVE and whole(value) == 0:
-        return _wrong(name, f"`{name}` is at least 1", f"`{name} 1`")
+    if name in POSITIVE and whole(value) == 0:
+        return _wrong(name, f"`{name}` is at least 1, not `{value[:20]}`", f"`{name} 1`")
+    if name in PORTS and (whole(value) or 0) > LAST_PORT:
+        return _wrong(name, f"`{name}` is at most {LAST_PORT}, not `{value[:20]}`", f"`{name} 8000`")
     return None
 
 
