@@ -29,17 +29,20 @@ class Arena:
     def take(self, size: int) -> int:
         """The address of the smallest free block that fits, the last one of equals; the open end only as a last resort."""
         sizes = self.sizes
-        best, best_size = len(sizes) - 1, _ENDLESS
-        for at in range(len(sizes) - 1):
-            if size <= sizes[at] <= best_size:
-                best, best_size = at, sizes[at]
+        best = last = len(sizes) - 1
+        if last:
+            best_size = _ENDLESS
+            for at, free in enumerate(sizes):
+                if size <= free <= best_size and at < last:
+                    best, best_size = at, free
         address = self.offsets[best]
         if sizes[best] == size:
             del self.offsets[best], sizes[best]
         else:
             self.offsets[best] += size
             sizes[best] -= size
-        self.highest = max(self.highest, address + size)
+        if address + size > self.highest:
+            self.highest = address + size
         return address
 
     def give(self, address: int, size: int) -> None:
@@ -162,14 +165,15 @@ class _Allocation:
                     place(source, device)
 
     def allocate(self, nodes: Placed) -> None:
-        place = self.place
+        put = self.put
         for node, device in nodes:
-            for source in node.sources:
+            sources = node.sources
+            for source in sources:
                 if not source.allocated and source.origin is None and source.home is None:
-                    place(source, device)
+                    put(source, device)
             if not node.allocated and node.origin is None and node.home is None:
-                place(node, device)
-            for source in node.sources:
+                put(node, device)
+            for source in sources:
                 source.children -= 1
                 if source.children or source.views:
                     continue
@@ -182,8 +186,10 @@ class _Allocation:
                     self.free(source)
 
     def place(self, node: Node, device: int) -> None:
-        if node.allocated or node.origin is not None or node.home is not None:
-            return
+        if not node.allocated and node.origin is None and node.home is None:
+            self.put(node, device)
+
+    def put(self, node: Node, device: int) -> None:
         node.allocated = True
         if node.op in IN_PLACE and self.reuse(node):
             return

@@ -3,7 +3,7 @@
 Source: llama.cpp b11669, ggml/src/ggml.c (result shapes, views, `ggml_visit_parents`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from llmops.domain.tensor_types import TENSOR_TYPES
 
@@ -23,7 +23,7 @@ class Node:
 
     `strides` is None where the tensor is contiguous, else any value that tells two layouts apart. `adapters` are a weight's
     pairs of LoRA matrices, which products with it take along. The last fields belong to the scheduler (`backend`) and the
-    allocator.
+    allocator, which gives `owner`, `address` and `taken` to what it places: a graph has thousands of nodes.
     """
 
     __slots__ = (
@@ -85,13 +85,12 @@ class Node:
         self.allocated = False
         self.children = 0
         self.views = 0
-        self.owner = -1
-        self.address = 0
-        self.taken = 0
 
 
 def nbytes(kind: str, dims: Dims) -> int:
     """`ggml_nbytes` of a contiguous tensor."""
+    if kind == "F32":  # most are
+        return 4 * dims[0] * dims[1] * dims[2] * dims[3]
     return TENSOR_TYPES[kind].row_bytes(dims[0]) * dims[1] * dims[2] * dims[3]
 
 
@@ -109,24 +108,27 @@ class Graph:
 
     def expand(self, node: Node) -> None:
         """`ggml_build_forward_expand`."""
-        pending: list[tuple[Node, int]] = [(node, 0)]
         if node.visited:
             return
         node.visited = True
-        while pending:
-            one, at = pending.pop()
-            sources = one.sources
-            while at < len(sources) and sources[at].visited:
-                at += 1
-            if at < len(sources):
-                pending.append((one, at + 1))
-                below = sources[at]
+        leafs, nodes = self.leafs, self.nodes
+        above: list[tuple[Node, Iterator[Node]]] = []
+        one, sources = node, iter(node.sources)
+        while True:
+            for below in sources:
+                if below.visited:
+                    continue
                 below.visited = True
-                pending.append((below, 0))
-            elif one.op == "none":
-                self.leafs.append(one)
+                if below.sources:
+                    above.append((one, sources))
+                    one, sources = below, iter(below.sources)
+                    break
+                (leafs if below.op == "none" else nodes).append(below)
             else:
-                self.nodes.append(one)
+                (leafs if one.op == "none" else nodes).append(one)
+                if not above:
+                    return
+                one, sources = above.pop()
 
 
 # ---- leafs -----------------------------------------------------------------------------------------------------------

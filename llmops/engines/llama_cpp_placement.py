@@ -187,8 +187,7 @@ def weight_place(name: str, placement: Placement, *, at: int | None, output: boo
         return placement.moves[name]
     if output:
         return placement.output
-    match = BLOCK.match(name)
-    if match is not None:
+    if name.startswith("blk.") and (match := BLOCK.match(name)) is not None:
         return placement.layers[int(match[1])]
     if at is not None:
         return placement.layers[at]

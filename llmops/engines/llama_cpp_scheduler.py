@@ -50,10 +50,12 @@ def cut(graph: Graph, machine: Machine) -> Cut:
 
 def _supports(machine: Machine, device: int, node: Node) -> bool:
     """No card reads another card's weights; what a card has no kernel for goes to the host."""
-    if device == machine.cards:
+    cards = machine.cards
+    if device == cards:
         return True
     for source in node.sources:
-        if source.home is not None and source.home != device and source.home != machine.cards:
+        home = source.home
+        if home is not None and home != device and home != cards:
             return False
     return machine.runs(device, node)
 
@@ -62,24 +64,18 @@ def _home(node: Node) -> int | None:
     return node.home if node.origin is None else node.origin.home
 
 
-def _from_buffer(machine: Machine, node: Node, op: Node) -> int:
-    home = _home(node)
-    if home is None:
-        return -1
-    return home if _supports(machine, home, op) else -1
-
-
 def _assign(graph: Graph, machine: Machine) -> None:
     """Pass 1: what lies in a buffer, the graph's inputs (host), and operations with weights (where the weights are)."""
-    for node in (*graph.leafs, *graph.nodes):
-        if node.backend == -1:
-            node.backend = _from_current(node, machine)
+    for nodes in (graph.leafs, graph.nodes):
+        for node in nodes:
+            if node.backend == -1:
+                node.backend = _from_current(node, machine)
 
 
 def _from_current(node: Node, machine: Machine) -> int:
-    at = _from_buffer(machine, node, node)
-    if at != -1:
-        return at
+    home = node.home if node.origin is None else node.origin.home
+    if home is not None and _supports(machine, home, node):
+        return home
     if node.is_input:
         return machine.cards
     if node.op in ("rope", "flash"):
@@ -87,14 +83,18 @@ def _from_current(node: Node, machine: Machine) -> int:
     for source in node.sources:
         if not source.is_weight:
             continue
-        at = _from_buffer(machine, source, node)
-        copied = machine.op_offload and not (machine.is_arranged is not None and machine.is_arranged(source))
-        if copied and at == machine.cards and rows_of_batch(node) >= OFFLOAD_ROWS:
+        home = _home(source)
+        at = home if home is not None and _supports(machine, home, node) else -1
+        if at == machine.cards and _is_copied(source, machine) and rows_of_batch(node) >= OFFLOAD_ROWS:
             for card in range(machine.cards):
                 if _supports(machine, card, node):
                     return card
         return at
     return -1
+
+
+def _is_copied(weight: Node, machine: Machine) -> bool:
+    return machine.op_offload and not (machine.is_arranged is not None and machine.is_arranged(weight))
 
 
 def rows_of_batch(node: Node) -> int:
@@ -125,9 +125,10 @@ def _expand(nodes: Sequence[Node], machine: Machine) -> None:
 
 def _reads(device: int, node: Node) -> bool:
     """Whether a device can read a tensor where it is."""
-    home = _home(node)
+    origin = node.origin
+    home = node.home if origin is None else origin.home
     if home is None:
-        home = node.backend if node.backend != -1 or node.origin is None else node.origin.backend
+        home = node.backend if node.backend != -1 or origin is None else origin.backend
     return home == device
 
 
@@ -149,7 +150,7 @@ def _assign_rest(nodes: Sequence[Node], machine: Machine) -> None:  # noqa: C901
             if known > best:
                 best, node.backend = known, device
     for node in nodes:
-        if node.origin is not None and node.backend == -1:
+        if node.backend == -1 and node.origin is not None:
             node.backend = node.origin.backend
         for source in node.sources:
             if source.backend == -1:
@@ -189,7 +190,7 @@ def _split(graph: Graph, machine: Machine) -> Cut:  # noqa: C901 - ggml's pass, 
             part = _Part(node.backend, at)
             parts.append(part)
         for position, source in enumerate(node.sources):
-            if source.is_input and kept and (id(source), source.backend) not in copies:
+            if kept and source.is_input and (id(source), source.backend) not in copies:
                 more = [_like(source, kept=True) for _ in range(machine.copies - 1)]
                 source.is_output = True
                 copies[id(source), source.backend] = [source, *more]
@@ -212,10 +213,10 @@ def _split(graph: Graph, machine: Machine) -> Cut:  # noqa: C901 - ggml's pass, 
 
 
 def _copies_a_weight(node: Node, part: _Part) -> bool:
-    return any(
-        source.is_weight and source.backend != part.device and not _reads(part.device, source)
-        for source in node.sources
-    )
+    for source in node.sources:
+        if source.is_weight and source.backend != part.device and not _reads(part.device, source):
+            return True
+    return False
 
 
 def _copy(

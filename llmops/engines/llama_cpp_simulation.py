@@ -67,7 +67,7 @@ def cuda_bytes(node: Node) -> int:
             size = padded(size, CUDA_ALIGNMENT) + 2 * _elements(keys)
         if values.kind != "F16" and not is_view_of_keys:
             size = padded(size, CUDA_ALIGNMENT) + 2 * _elements(values)
-    if TENSOR_TYPES[node.kind].quantized:
+    if node.kind != "F32" and TENSOR_TYPES[node.kind].quantized:
         size += row_tail_bytes(node.kind, node.dims[0])
     return size
 
