@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -59,6 +60,23 @@ class Gateway:
         found = re.search(rf'^{name}\{{[^}}]*proxy="{proxy}"[^}}]*\}} (\S+)$', text, flags=re.MULTILINE)
         assert found, f"{name} of {proxy} is not in the metrics"
         return float(found[1])
+
+    def health(self, key: str) -> int:
+        """The status of `/health` for who has this key."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection.request("GET", "/health", headers={"Authorization": f"Bearer {key}"})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def becomes(self, status: int) -> bool:
+        """Whether `/health` answers so within what three checks take."""
+        until = time.monotonic() + 8
+        while self.health(KEYS["chat"]) != status:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        return True
 
     def kill(self, name: str) -> None:
         """As the kernel does when memory is short."""
@@ -217,6 +235,21 @@ def test_without_an_engine_key_nothing_is_answered(tmp_path: Path) -> None:
         assert asyncio.run(ask(gateway.port, "w" * 24)).status == 401
         assert asyncio.run(ask(gateway.port, "")).status == 401
         assert gateway.stats()["done"] == 0
+
+
+def test_whether_it_is_well_is_answered_without_a_slot_and_follows_the_engine(tmp_path: Path) -> None:
+    with _gateway(tmp_path) as gateway:
+        assert gateway.health("no-key-of-ours") == 401
+        assert gateway.becomes(200)
+        busy = threading.Thread(target=lambda: gateway.ask(SLOTS + WAITING, tokens=100))
+        busy.start()
+        time.sleep(0.2)
+        began = time.monotonic()
+        assert gateway.health(KEYS["chat"]) == 200
+        assert time.monotonic() - began < 0.5, "it waited in the queue"
+        busy.join()
+        gateway.kill("chat")
+        assert gateway.becomes(503)
 
 
 def test_an_engine_that_dies_is_replaced_by_its_fallback(tmp_path: Path) -> None:

@@ -229,9 +229,15 @@ def test_the_engine_gets_its_own_key_and_no_forged_address(site: Site) -> None:
 
 
 PATHS = (
-    *("/metrics", "/", "/health", "/slots", "/props", "/invocations", "/_llmops_auth"),
+    *("/metrics", "/", "/health/", "/slots", "/props", "/invocations", "/_llmops_auth"),
     *("/v1/../metrics", "/v1/models/x", "/v1/chat/completions/", "/%2e%2e/metrics", "/v1/%2e%2e/metrics"),
 )
+
+
+def test_whether_the_engine_is_well_is_told_to_those_with_a_key_only(site: Site) -> None:
+    assert site.ask("GET", "/health", key=None)[0] == 401
+    assert site.ask("GET", "/health", key=site.key)[0] == 200
+    assert [path for path, _ in site.engine.seen] == ["/health"]
 
 
 def test_only_listed_paths_are_open_even_with_the_key(site: Site) -> None:

@@ -100,6 +100,10 @@ class Deployment:
         """Where the edge sends requests: the gateway's queue, or the engine itself."""
         return self.port if self.gateway_port is None else self.gateway_port
 
+    def answers_health(self) -> bool:
+        """Whether `/health` behind the edge is a path of the gateway, or of the engine itself."""
+        return self.gateway_port is not None or self.health_path == "/health"
+
     def metrics(self) -> tuple["MetricRow", ...]:
         """What of the engine's own metrics has a name that every engine shares."""
         return METRICS.get(self.engine, ())
