@@ -90,6 +90,8 @@ class PoolSettings:
     `pool_tokens` is the most tokens of the pool; `window_share` the tokens a layer with a window keeps of a full layer's,
     `state_share` the states' memory to the cache's, `state_slots` the states themselves; `graph_requests` the largest batch
     whose decoding is captured, `prefill_graphs` whether prompts are; `snapshots`: a prefix keeps states of its own (SGLang).
+    vLLM's graphs: `graph_mode` as it spells it, `graph_sizes` the tokens of each batch, `graph_requests` of the largest;
+    `interactive`: every small batch is captured. `draft_parallel`: ranks of a draft model, 0: as many as the model's.
     """
 
     block_tokens: int | None = None
@@ -122,6 +124,10 @@ class PoolSettings:
     graph_requests: int | None = None
     prefill_graphs: bool = True
     snapshots: str = "auto"
+    graph_mode: str = ""
+    graph_sizes: tuple[int, ...] = ()
+    interactive: bool = False
+    draft_parallel: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

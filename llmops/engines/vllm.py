@@ -11,12 +11,15 @@ from llmops.domain.finding import Where
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.engines import vllm_memory
-from llmops.engines.vllm_arguments import PROGRAM, Line, read
+from llmops.engines.vllm_arguments import PROGRAM, Line, read, whole
 from llmops.engines.vllm_defaults import SMALL
+from llmops.engines.vllm_graphs import LEVEL_MODES, MODES
 
 NAME = EngineName.VLLM
 BUILD = vllm_memory.BUILD
 VERSIONS = ">= 0.20, < 0.34"
+MOST_GRAPH_SIZES = 4096
+"""A longer list is nonsense."""
 
 
 def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None) -> tuple[str, ...]:  # noqa: ARG001
@@ -57,6 +60,10 @@ def _pool_words(told: PoolSettings) -> list[str]:
         words += [name] if is_given else []
     words += ["--mm-encoder-tp-mode", "data"] if told.replicated_tower else []
     words += ["--performance-mode", "throughput"] if told.throughput_mode else []
+    words += ["--performance-mode", "interactivity"] if told.interactive else []
+    words += ["--cudagraph-capture-sizes", *(str(one) for one in told.graph_sizes)] if told.graph_sizes else []
+    words += ["--max-cudagraph-capture-size", str(told.graph_requests)] if told.graph_requests is not None else []
+    words += ["--compilation-config.cudagraph_mode", told.graph_mode] if told.graph_mode else []
     words += ["--mamba-cache-dtype", told.conv_state_type] if told.conv_state_type != "auto" else []
     words += ["--mamba-ssm-cache-dtype", told.state_type] if told.state_type != "auto" else []
     if told.drafted_tokens:
@@ -93,7 +100,11 @@ def settings_of(line: Line) -> EngineSettings:
             blocks=line.number("--num-gpu-blocks-override") or None,
             prefix_caching=line.is_on("--enable-prefix-caching", default=True),
             window_groups=not line.is_on("--disable-hybrid-kv-cache-manager"),
-            eager=_is_eager(line),
+            eager=line.is_on("--enforce-eager") or _graph_mode(line) == "NONE",
+            graph_mode=mode if (mode := _graph_mode(line)) != "NONE" else "",
+            graph_sizes=_graph_sizes(line),
+            graph_requests=_largest_graph(line),
+            interactive=line.value("--performance-mode") == "interactivity",
             parallel_given=line.has("--max-num-seqs"),
             batch_given=line.has("--max-num-batched-tokens"),
             throughput_mode=line.value("--performance-mode") == "throughput",
@@ -125,14 +136,26 @@ def _speculation(line: Line) -> tuple[str, int]:
     return (method, count) if method else ("", 0)
 
 
-def _is_eager(line: Line) -> bool:
-    """No graphs are captured: asked for, optimization level 0, or graphs switched off."""
-    mode = line.table("--compilation-config").get("cudagraph_mode")
-    return (
-        line.is_on("--enforce-eager")
-        or line.value("--optimization-level") == "0"
-        or (isinstance(mode, str) and mode.upper() == "NONE")
-    )
+def _graph_mode(line: Line) -> str:
+    """As the compilation config says it, else by the optimization level; empty: the default."""
+    said = line.table("--compilation-config").get("cudagraph_mode")
+    if isinstance(said, str) and said.upper() in MODES:
+        return said.upper()
+    return LEVEL_MODES.get(line.value("--optimization-level"), "")
+
+
+def _graph_sizes(line: Line) -> tuple[int, ...]:
+    words: object = line.value("--cudagraph-capture-sizes").replace(",", " ").split()
+    said = words or line.table("--compilation-config").get("cudagraph_capture_sizes")
+    if not isinstance(said, list) or len(said) > MOST_GRAPH_SIZES:
+        return ()
+    found = [one if isinstance(one, int) else whole(str(one)) for one in said]
+    return tuple(one for one in found if one is not None and one > 0)
+
+
+def _largest_graph(line: Line) -> int | None:
+    said = line.table("--compilation-config").get("max_cudagraph_capture_size")
+    return line.number("--max-cudagraph-capture-size") or (said if isinstance(said, int) and said > 0 else None)
 
 
 def _has_no_images(line: Line) -> bool:

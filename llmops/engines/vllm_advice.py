@@ -33,6 +33,7 @@ def line_advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence
     yield from _doors(meaning)
     yield from _length(meaning, shape)
     yield from _cards(devices)
+    yield from _graphs(meaning)
     yield from parser_advice(meaning, shape, file=PROGRAM)
     if shape is not None:
         yield from _cut(meaning, shape)
@@ -81,6 +82,17 @@ def _cards(devices: Sequence[Device]) -> Iterator[Finding]:
     if metal is not None:
         message = f"`{metal.name}`: vLLM has no wheel for Metal"
         yield said("EXP051", Status.FAIL, "", message, "llama.cpp runs there")
+
+
+def _graphs(meaning: Meaning) -> Iterator[Finding]:
+    """Sizes and their limit are both given, and are not of one mind."""
+    told = meaning.settings.pool or PoolSettings()
+    largest = max((one for one in told.graph_sizes if one <= meaning.settings.batch_tokens), default=0)
+    if told.graph_sizes and told.graph_requests not in (None, largest):
+        word = "--max-cudagraph-capture-size"
+        wrong = f"`{word} {told.graph_requests}` is not the largest of `--cudagraph-capture-sizes`, {largest}"
+        message = f"{wrong}: vLLM refuses to start"
+        yield said("EXP003", Status.FAIL, word, message, f"leave `{word}` out")
 
 
 def _cut(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:

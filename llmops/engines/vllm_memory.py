@@ -23,6 +23,7 @@ from llmops.engines.pool_groups import UngroupableError
 from llmops.engines.rank_weights import Cut, rank_weights, vocabulary_rows
 from llmops.engines.vllm_blocks import Pools, pools, stage_bounds
 from llmops.engines.vllm_defaults import resolved
+from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
 from llmops.engines.vllm_pages import NO_DRAFT_LAYERS
 
 BUILD = "0.33.0"
@@ -50,7 +51,7 @@ class Constants:
     libraries_parallel: int
     logit_bytes: float
     peak: int
-    graphs: int
+    graph_factor: float
 
 
 CENTRAL = Constants(
@@ -59,7 +60,7 @@ CENTRAL = Constants(
     libraries_parallel=520 * MIB,
     logit_bytes=38.5,
     peak=51 * MIB,
-    graphs=256 * MIB,
+    graph_factor=1,
 )
 SAFE = Constants(
     weights=102 * MIB,
@@ -67,7 +68,7 @@ SAFE = Constants(
     libraries_parallel=2253 * MIB,
     logit_bytes=40,
     peak=307 * MIB,
-    graphs=410 * MIB,
+    graph_factor=SAFE_FACTOR,
 )
 WIDE_TYPES = frozenset({"BF16", "F16", "F32"})
 _DECOMPRESSING = re.compile(
@@ -112,8 +113,13 @@ def ledger(
         cut = pools(shape, settings, device=devices[0])
     except UngroupableError as refused:
         refusals.append(str(refused))
-    central = [taken(shape, settings, stage=_stage(at, settings), constants=CENTRAL) for at in range(len(used))]
-    safe = [taken(shape, settings, stage=_stage(at, settings), constants=SAFE) for at in range(len(used))]
+    central, safe = (
+        [
+            taken(shape, settings, stage=_stage(at, settings), constants=constants, device=one)
+            for at, one in enumerate(used)
+        ]
+        for constants in (CENTRAL, SAFE)
+    )
     pool = _pool(shape, settings, used, cut, central, safe) if cut is not None else None
     if refusals:
         nothing = Pool(num_blocks=0, bytes_per_block=0, kv_pool_bytes=0, kv_pool_tokens=0, max_concurrency=0.0)
@@ -137,7 +143,9 @@ def ledger(
     )
 
 
-def taken(shape: ModelShape, settings: EngineSettings, *, stage: int, constants: Constants) -> Taken:
+def taken(
+    shape: ModelShape, settings: EngineSettings, *, stage: int, constants: Constants, device: Device | None = None
+) -> Taken:
     """What one rank of a stage takes besides the pool."""
     told = settings.pool or PoolSettings()
     bounds = stage_bounds(len(shape.layers), told.pipeline_parallel, told.layer_partition)
@@ -157,7 +165,7 @@ def taken(shape: ModelShape, settings: EngineSettings, *, stage: int, constants:
         draft=own.draft if is_drafted else 0,
         tower=0 if told.text_only else own.tower,
         peak=_peak(shape, settings, told, constants, is_last=is_last),
-        graphs=0 if told.eager else constants.graphs,
+        graphs=int(graph_bytes(settings, device) * constants.graph_factor),
         libraries=constants.libraries_parallel if parallel else constants.libraries,
     )
 
