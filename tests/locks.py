@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from llmops.domain.engine import EngineName, EngineSettings
+from llmops.domain.binding import Binding, MemoryPolicy
+from llmops.domain.engine import DeviceKind, Engine, EngineName, EngineSettings
 from llmops.domain.ledger import Buffer, Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
 from llmops.domain.lock import Lock, LockedDeployment, LockedDevice, LockedEngine
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef, SourceKind
@@ -11,7 +12,7 @@ from llmops.domain.numbers import Number, Numbers
 from llmops.domain.plan import Estimate, Speed
 from llmops.domain.profile import ChangePolicy, Features, HostWish, Observe, Serve
 from llmops.domain.units import GIB, MIB
-from llmops.engines import llama_cpp
+from llmops.engines import llama_cpp, ollama, sglang, tgi
 
 RTX_4090_UUID = "GPU-5d6a1c2e-8f0b-4c1d-9e77-3a1b2c3d4e5f"
 
@@ -124,7 +125,11 @@ def llama_gpu(*, alias: str = "chat", port: int = 8080, index: int = 0) -> Locke
         argv=llama_cpp.argv(settings, alias=alias, port=port, threads=8),
         devices=(
             LockedDevice(
-                name="NVIDIA GeForce RTX 4090", capacity_bytes=25_757_220_864, uuid=RTX_4090_UUID, index=index
+                name="NVIDIA GeForce RTX 4090",
+                kind=DeviceKind.CUDA,
+                capacity_bytes=25_757_220_864,
+                uuid=RTX_4090_UUID,
+                index=index,
             ),
         ),
         ledger=Ledger(
@@ -187,7 +192,11 @@ def vllm_gpu(*, alias: str = "chat", port: int = 8000, index: int = 0) -> Locked
         argv=vllm_argv(alias=alias, port=port, context=8192, slots=16),
         devices=(
             LockedDevice(
-                name="NVIDIA GeForce RTX 4090", capacity_bytes=25_757_220_864, uuid=RTX_4090_UUID, index=index
+                name="NVIDIA GeForce RTX 4090",
+                kind=DeviceKind.CUDA,
+                capacity_bytes=25_757_220_864,
+                uuid=RTX_4090_UUID,
+                index=index,
             ),
         ),
         ledger=Ledger(
@@ -207,6 +216,57 @@ def vllm_gpu(*, alias: str = "chat", port: int = 8000, index: int = 0) -> Locked
         features=Features(),
         fallback=(),
     )
+
+
+def amd_gpu(*, alias: str = "chat", port: int = 8080) -> LockedDeployment:
+    """The same 8B model with llama.cpp on two Radeon cards, which amdgpu gives no UUID."""
+    cards = tuple(
+        LockedDevice(name="AMD Radeon RX 7900 XTX", kind=DeviceKind.ROCM, capacity_bytes=25_753_026_560, index=at)
+        for at in range(2)
+    )
+    return replace(llama_gpu(alias=alias, port=port), devices=cards)
+
+
+def ollama_gpu(*, port: int = 11434) -> LockedDeployment:
+    """The 1.7B model in Ollama on one RTX 4090: 16384 tokens, 2 slots."""
+    settings = EngineSettings(engine=EngineName.OLLAMA, context_size=32768, parallel=2, split_mode="none")
+    chosen = llama_gpu(port=port)
+    return replace(
+        chosen,
+        model=llama_cpu().model,
+        quantization="Q8_0",
+        engine=LockedEngine(name=EngineName.OLLAMA, build=ollama.BUILD, versions=ollama.VERSIONS),
+        settings=settings,
+        argv=ollama.argv(settings, alias="chat", port=port, threads=8),
+        numbers=numbers(port=port),
+    )
+
+
+def sglang_gpu(*, alias: str = "chat", port: int = 30000) -> LockedDeployment:
+    """The safetensors model for SGLang on one RTX 4090: 8192 tokens, 16 requests."""
+    return _pooled(sglang, EngineName.SGLANG, alias=alias, port=port)
+
+
+def tgi_gpu(*, alias: str = "chat", port: int = 3000) -> LockedDeployment:
+    """The safetensors model for TGI on one RTX 4090: 8192 tokens, 16 requests."""
+    return _pooled(tgi, EngineName.TGI, alias=alias, port=port)
+
+
+def _pooled(engine: Engine, name: EngineName, *, alias: str, port: int) -> LockedDeployment:
+    chosen = vllm_gpu(alias=alias, port=port)
+    settings = replace(chosen.settings, engine=name, batch_tokens=2048)
+    return replace(
+        chosen,
+        engine=LockedEngine(name=name, build=engine.BUILD, versions=engine.VERSIONS),
+        settings=settings,
+        argv=engine.argv(settings, alias=alias, port=port, threads=None),
+    )
+
+
+def bound(deployment: LockedDeployment) -> LockedDeployment:
+    """The deployment on the second of two memory nodes."""
+    on = Binding(nodes="1", policy=MemoryPolicy.PREFERRED, threads="16-31,48-63")
+    return replace(deployment, binding=on)
 
 
 def lock(

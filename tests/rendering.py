@@ -18,6 +18,14 @@ from llmops.render import render
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 EVERY_TARGET = ("systemd", "env", "compose", "nginx", "haproxy", "prometheus", "host-tuning")
 
+WITHOUT_UNITS = tuple(target for target in EVERY_TARGET if target != "systemd")
+
+
+def on_amd(deployment: LockedDeployment) -> LockedDeployment:
+    """The same deployment on a card of AMD's."""
+    return replace(deployment, devices=locks.amd_gpu().devices[:1])
+
+
 CASES: dict[str, Lock] = {
     "llama_cpp_cpu": locks.lock({"chat": locks.llama_cpu()}, targets=EVERY_TARGET),
     "llama_cpp_gpu": locks.lock(
@@ -26,7 +34,13 @@ CASES: dict[str, Lock] = {
         serve=Serve(listen="0.0.0.0:443", hostname="llm.example.internal"),
     ),
     "vllm_gpu": locks.lock({"chat": locks.vllm_gpu()}, targets=EVERY_TARGET),
+    "llama_cpp_amd": locks.lock({"chat": locks.bound(locks.amd_gpu())}, targets=EVERY_TARGET),
+    "vllm_amd": locks.lock({"chat": on_amd(locks.vllm_gpu())}, targets=EVERY_TARGET),
+    "ollama_gpu": locks.lock({"chat": locks.ollama_gpu()}, targets=EVERY_TARGET),
+    "sglang_gpu": locks.lock({"chat": locks.sglang_gpu()}, targets=EVERY_TARGET),
+    "tgi_gpu": locks.lock({"chat": locks.tgi_gpu()}, targets=WITHOUT_UNITS),
 }
+"""Every engine, on the processor, on NVIDIA's cards and on AMD's; in `llama_cpp_amd` bound to a memory node."""
 
 
 def site_of(lock: Lock, *, systemd_version: int = 252) -> Site:

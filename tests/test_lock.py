@@ -1,5 +1,7 @@
 """The lock: same decision, same bytes; and nothing in it that `render` or `pull` could not trust."""
 
+import re
+
 import pytest
 import strategies
 import yaml
@@ -60,8 +62,8 @@ def test_a_lock_is_read_by_people_keys_in_fixed_order_and_words_of_the_command_l
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("llmops.lock/1", "llmops.lock/2", "made for a newer llmops"),
-        ("llmops.lock/1", "llmops.profile/1", "not a llmops.lock document"),
+        ("llmops.lock/2", "llmops.lock/3", "made for a newer llmops"),
+        ("llmops.lock/2", "llmops.profile/1", "not a llmops.lock document"),
         ("Qwen3-1.7B-Q8_0.gguf", "../../etc/passwd", "an unsafe file name"),
         ("Qwen3-1.7B-Q8_0.gguf", "/etc/passwd", "an unsafe file name"),
         ("Qwen3-1.7B-Q8_0.gguf", '"a\\\\b"', "an unsafe file name"),
@@ -95,6 +97,36 @@ def test_a_damaged_lock_is_refused_with_its_line(old: str, new: str, message: st
     assert stop.where is not None
     assert (stop.where.line or 0) > 1
     assert stop.hint is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("NVIDIA GeForce RTX 4090", "cuda"),
+        ("80GiB", "cuda"),
+        ("AMD Radeon RX 7900 XTX", "rocm"),
+        ("MI300X Instinct", "rocm"),
+        ("Apple M3 Ultra", "metal"),
+        ("Intel Arc B580", "other"),
+    ],
+)
+def test_a_lock_of_the_first_version_is_read_with_the_kind_of_its_cards(name: str, kind: str) -> None:
+    first = TEXT.replace("llmops.lock/2", "llmops.lock/1").replace("NVIDIA GeForce RTX 4090", name)
+    first = re.sub(r"kind: cuda,?\s+", "", first)
+    first = re.sub(r"^    binding: null\n", "", first, flags=re.MULTILINE)
+    assert "kind: cuda" not in first
+
+    read = parse_lock(first, file="llmops.lock")
+
+    assert [card.kind.value for card in read.deployments["chat"].devices] == [kind]
+    assert read.schema == "llmops.lock/2"
+
+
+@pytest.mark.parametrize("devices", ["3", "[3]", "[[]]", "null"])
+def test_a_lock_of_the_first_version_with_cards_that_are_none_is_refused_as_any_other(devices: str) -> None:
+    first = re.sub(r"    devices: \[\]", f"    devices: {devices}", TEXT.replace("llmops.lock/2", "llmops.lock/1"))
+    assert first != TEXT
+    assert "expected" in refused(first).message
 
 
 def test_an_empty_command_line_is_refused() -> None:

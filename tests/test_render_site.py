@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import locks
 import pytest
+import yaml
 from rendering import CASES, EVERY_TARGET, rendered, site_of, text_of, with_number
 
 from llmops.domain.engine import EngineName
@@ -17,6 +18,7 @@ from llmops.engines.deployment import site
 from llmops.formats.unit import command_line, settings
 from llmops.library import shipped
 from llmops.render.directives import DIRECTIVES
+from llmops.render.findings import findings
 
 UNIT = "/etc/systemd/system/llmops-chat.service"
 
@@ -243,3 +245,22 @@ def _seconds(text: str, pattern: str) -> int:
     found = re.search(pattern, text)
     assert found is not None, pattern
     return int(found[1])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_engine_without_a_key_of_its_own_is_said_and_listens_on_loopback_alone(case: str) -> None:
+    lock = CASES[case]
+    site = site_of(lock)
+    said = findings(lock, site, targets=lock.targets, file="llmops.lock", missing_models=(), store="/var/lib/llmops")
+    codes = {one.code for one in said}
+    deployment = site.deployments[0]
+    assert ("RND021" in codes) == (not deployment.has_key) == case.startswith(("ollama", "sglang", "tgi"))
+    assert ("RND022" in codes) == case.startswith("ollama")
+    files = rendered(lock)
+    port = deployment.port
+    text = "".join(file.text for file in files if file.target == "systemd")
+    assert f"0.0.0.0:{port}" not in text
+    compose = yaml.safe_load(text_of(files, "/etc/llmops/compose/chat/compose.yaml"))
+    published = [one for service in compose["services"].values() for one in service.get("ports", [])]
+    assert published == [f"127.0.0.1:{port}:{port}"]
+    assert ("secrets" in compose) == deployment.has_key

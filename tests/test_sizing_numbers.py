@@ -82,6 +82,13 @@ def test_loading_three_times_as_long_as_expected_is_still_waited_for() -> None:
     assert made.start_timeout_seconds.value == 360
 
 
+def test_ollamas_first_start_has_time_to_copy_the_model_too() -> None:
+    settings = EngineSettings(engine=EngineName.OLLAMA, context_size=8192, parallel=1)
+    made = numbers(settings=settings, ledger=host_ledger(3 * GIB), speed=Speed(), serve=Serve(), port=11434)
+    assert made.start_timeout_seconds.value == 120 + 22  # 3 GiB at 150 MB/s
+    assert "to copy the weights" in made.start_timeout_seconds.rule
+
+
 def test_the_memory_limit_is_above_the_ledger_and_within_the_host() -> None:
     assert of(ledger=host_ledger(16 * GIB)).memory_max_bytes.value == 18 * GIB
     assert of(ledger=host_ledger(16 * GIB, limit=17 * GIB)).memory_max_bytes.value == 17 * GIB

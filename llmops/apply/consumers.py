@@ -21,6 +21,12 @@ from llmops.domain.records import dataclass
 
 TIMEOUT_SECONDS = 20.0
 STAND_IN_IMAGE = f"stand-in@sha256:{'0' * 64}"
+COMPOSE_STAND_INS = {
+    "LLMOPS_IMAGE": ("the image's digest", STAND_IN_IMAGE),
+    "LLMOPS_RENDER_GID": ("the number of the group `render`", "105"),
+}
+"""Variables a compose file asks for: what each is, and what stands in for it."""
+
 JS_MODULE = "ngx_http_js_module.so"
 MODULE_PLACES = (
     "/usr/lib/nginx/modules",
@@ -190,7 +196,7 @@ def _systemd_version(runner: Runner) -> int | None:
 
 def _programs(asked: Check) -> set[str]:
     """The engines, and what else units call by its absolute path."""
-    programs = {one.program for one in asked.site.deployments}
+    programs = {one.program for one in asked.site.deployments if one.program}
     for file in asked.files:
         programs |= set(re.findall(r"^Exec\w+=(/[\w./+-]+)", file.text, flags=re.MULTILINE))
     return programs
@@ -322,12 +328,12 @@ def _compose(asked: Check) -> Verdict:
         for deployment in asked.site.deployments:
             _write(asked.stage, deployment.environment_file, "")
             _write(asked.stage, deployment.container.key_file, "stand-in\n")
-        is_asked_for = "${LLMOPS_IMAGE:?" in file.text
-        stood_in = ("the image's digest (LLMOPS_IMAGE)",) if is_asked_for else stood_in
+        asked_for = {name: one for name, one in COMPOSE_STAND_INS.items() if f"${{{name}:?" in file.text}
+        stood_in = tuple(f"{what} ({name})" for name, (what, _) in asked_for.items()) or stood_in
         ran = asked.runner.run(
             [*command, "--project-directory", str(place.parent), "-f", str(place), "config", "-q"],
             timeout_seconds=TIMEOUT_SECONDS,
-            environment={"LLMOPS_IMAGE": STAND_IN_IMAGE} if is_asked_for else {},
+            environment={name: value for name, (_, value) in asked_for.items()},
         )
         verdict = _judged(ran, lambda done: "level=warning" in done.stderr, stood_in)
         if verdict.status is not Status.OK:

@@ -62,7 +62,7 @@ def _engine_key(deployment: Deployment, at: _Reader, targets: Sequence[str]) -> 
     if key is None and at.make:
         key = secrets.token_urlsafe(KEY_BYTES)
     files = [_file(deployment.key_file, users[0], _line(key))]
-    if "compose" in targets:
+    if "compose" in targets and deployment.has_key:
         path = deployment.container.key_file
         files.append(_file(path, "compose", _line(key), mode=0o440, owner=f"root:{deployment.container.user_id}"))
     if "nginx" in targets:

@@ -42,7 +42,9 @@ def _locked(planned: Planned, profile: Profile, place: Hardware) -> LockedDeploy
         settings=plan.settings,
         argv=plan.argv,
         devices=tuple(
-            LockedDevice(name=card.name, capacity_bytes=card.capacity_bytes, uuid=card.uuid, index=card.index)
+            LockedDevice(
+                name=card.name, kind=card.kind, capacity_bytes=card.capacity_bytes, uuid=card.uuid, index=card.index
+            )
             for card in (place.cards[at] for at in plan.cards)
         ),
         ledger=plan.ledger,
@@ -53,4 +55,5 @@ def _locked(planned: Planned, profile: Profile, place: Hardware) -> LockedDeploy
         features=planned.intent.features,
         fallback=planned.intent.fallback,
         slo=planned.intent.slo,
+        binding=plan.binding,
     )

@@ -16,6 +16,7 @@ from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.engines import ENGINES
 from llmops.library import files
+from llmops.sizing.binding import left_by
 from llmops.sizing.findings import findings, unused
 from llmops.sizing.search import search
 from llmops.sizing.speed import speed
@@ -166,7 +167,8 @@ def _left_by(plan: Plan, place: Hardware) -> Hardware:
         cards[at] = replace(cards[at], free_bytes=max(0, cards[at].free_bytes - row.total_bytes()))
     memory = place.host.memory_bytes
     left = None if memory is None else max(0, memory - plan.ledger.host.total_bytes())
-    return replace(place, cards=tuple(cards), host=replace(place.host, memory_bytes=left))
+    host = left_by(plan.binding, plan.ledger, replace(place.host, memory_bytes=left))
+    return replace(place, cards=tuple(cards), host=host)
 
 
 def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sources: Sources, *, port: int) -> Planned:

@@ -5,7 +5,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from llmops.domain.engine import EngineName
+from llmops.domain.binding import Binding
+from llmops.domain.engine import DeviceKind, EngineName
 from llmops.domain.numbers import Numbers
 from llmops.domain.records import dataclass
 
@@ -32,32 +33,53 @@ METRICS: Mapping[EngineName, tuple[MetricRow, ...]] = {
         MetricRow("vllm:prompt_tokens_total", "prompt_tokens_total"),
         MetricRow("vllm:generation_tokens_total", "generation_tokens_total"),
     ),
+    EngineName.SGLANG: (
+        MetricRow("sglang:num_running_reqs", "requests_running"),
+        MetricRow("sglang:num_queue_reqs", "requests_waiting"),
+        MetricRow("sglang:token_usage", "kv_cache_usage_ratio"),
+        MetricRow("sglang:num_retracted_requests_total", "preemptions_total"),
+        MetricRow("sglang:prompt_tokens_total", "prompt_tokens_total"),
+        MetricRow("sglang:generation_tokens_total", "generation_tokens_total"),
+    ),
+    EngineName.TGI: (
+        MetricRow("tgi_batch_current_size", "requests_running"),
+        MetricRow("tgi_queue_size", "requests_waiting"),
+        MetricRow("tgi_request_input_length_sum", "prompt_tokens_total"),
+        MetricRow("tgi_request_generated_tokens_sum", "generation_tokens_total"),
+    ),
 }
-"""As printed by llama-server b11669, and as in the sources of vLLM 0.9 to 0.33."""
+"""As printed by llama-server b11669, and as in the sources of vLLM 0.9 to 0.33, SGLang 0.5.23 and TGI 3.3; Ollama has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """How the same process runs in a container. `argv` is without the program, paths inside the container.
 
-    `image` None: not known here, the compose file asks for it. `entrypoint` empty: the image's own.
+    `image` None: not known here, the compose file asks for it. `entrypoint` empty: the image's own. `environment` is true in
+    this container only. `devices` are nodes of the host it is given, beside NVIDIA's, which its runtime hands over. `loader`
+    is what another container of the same image runs to give it the model, where it does not take it from its command line.
     """
 
     image: str | None
     entrypoint: tuple[str, ...]
     argv: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
     health: tuple[str, ...]
     key_file: PurePosixPath
     user_id: int
+    devices: tuple[str, ...]
+    loader: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """One engine process. `argv` has the model's path resolved; `{credentials}` is left to the target (systemd, compose).
 
-    `unit` is the unit's name without suffix, `user` its system user. `uses_gpu` False: CPU only; True with empty
-    `gpu_indices`: cards that are not known by number. `environment` holds no secret and is true in a unit and in a
-    container; `host_environment` only on the host itself (a container has its own numbering of cards).
+    `unit` is the unit's name without suffix, `user` its system user. `device_kind` None: CPU only; a kind with empty
+    `gpu_indices`: cards that are not known by number. `device_nodes` and `device_groups` are what opens the cards, as
+    DeviceAllow= and SupplementaryGroups= take them. `has_key`: the engine itself asks for its key. `environment` holds no
+    secret and is true in a unit and in a container; `host_environment` only on the host itself (a container has its own
+    numbering of cards). `model_files` are what is opened first: the model, and a projector.
     `gateway_port` is where its queue listens, None without a gateway; `fallbacks` are the deployments that answer for it when
     it is full or down, in order. `health_path` answers 200 without a key when the engine can serve.
     `route` is what stands before `/v1` at the edge, empty for the first deployment. `key_file` is the engine's key;
@@ -71,16 +93,21 @@ class Deployment:
     engine_build: str
     program: str
     argv: tuple[str, ...]
+    has_key: bool
     environment: tuple[tuple[str, str], ...]
     host_environment: tuple[tuple[str, str], ...]
     model_path: PurePosixPath
     model_directory: PurePosixPath
+    model_files: tuple[PurePosixPath, ...]
     served_name: str
     port: int
     gateway_port: int | None
     fallbacks: tuple[str, ...]
     health_path: str
-    uses_gpu: bool
+    device_kind: DeviceKind | None
+    device_nodes: tuple[str, ...]
+    device_groups: tuple[str, ...]
+    binding: Binding | None
     gpu_count: int
     gpu_indices: tuple[int, ...]
     gpu_uuids: tuple[str, ...]
@@ -120,6 +147,22 @@ class Deployment:
         """That variable, as HAProxy reads it between double quotes."""
         return f"${{{self.key_variable()}}}"
 
+    def metric(self, neutral: str) -> str | None:
+        """The engine's own name of a figure that others have too."""
+        return next((row.name for row in self.metrics() if row.neutral == neutral), None)
+
+    def uses_nvidia(self) -> bool:
+        """Whether it runs on cards of NVIDIA's."""
+        return self.device_kind is DeviceKind.CUDA
+
+    def uses_amd(self) -> bool:
+        """Whether it runs on cards of AMD's."""
+        return self.device_kind is DeviceKind.ROCM
+
+    def compiles(self) -> bool:
+        """Whether it is Python with PyTorch: it compiles kernels while it runs, and its ranks share memory."""
+        return self.engine.takes_pool()
+
     def is_llama_cpp(self) -> bool:
         """Whether it is a llama-server."""
         return self.engine is EngineName.LLAMA_CPP
@@ -127,6 +170,10 @@ class Deployment:
     def is_vllm(self) -> bool:
         """Whether it is a vLLM."""
         return self.engine is EngineName.VLLM
+
+    def is_ollama(self) -> bool:
+        """Whether it is an Ollama: it keeps a copy of the model in a store of its own."""
+        return self.engine is EngineName.OLLAMA
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,13 +232,13 @@ class Site:
         """The deployment of that name."""
         return next(one for one in self.deployments if one.name == name)
 
-    def uses_gpu(self) -> bool:
-        """Whether any engine needs a card."""
-        return any(one.uses_gpu for one in self.deployments)
+    def uses_amd(self) -> bool:
+        """Whether any engine runs on cards of AMD's."""
+        return any(one.uses_amd() for one in self.deployments)
 
-    def uses_vllm(self) -> bool:
-        """Whether any engine is a vLLM."""
-        return any(one.is_vllm() for one in self.deployments)
+    def device_groups(self) -> tuple[str, ...]:
+        """The groups that open the cards of any engine."""
+        return tuple(dict.fromkeys(group for one in self.deployments for group in one.device_groups))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,10 +264,13 @@ class When(StrEnum):
 
     ALWAYS = "always"
     GPU = "gpu"
+    NVIDIA = "nvidia"
+    KEY = "key"
     GATEWAY = "gateway"
     AUDIT_LOG = "audit_log"
     LLAMA_CPP = "llama.cpp"
     VLLM = "vllm"
+    OLLAMA = "ollama"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

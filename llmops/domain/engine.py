@@ -5,6 +5,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
+from llmops.domain.binding import HostNode
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.records import dataclass
@@ -50,7 +51,7 @@ class Device:
     """One card to plan for. `overhead_bytes` None: the engine's calibrated context; 0 for a bare size.
 
     Bandwidth in 10^9 bytes per second, FLOPS dense in 10^12 (`fp16_tflops` accumulates in FP32, `fp16_acc16_tflops` in FP16),
-    None where not known. `power_watts` is the card's limit as its maker states it.
+    None where not known. `numa_node` is the memory node it hangs on. `power_watts` is the card's limit as its maker states it.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Device:
     compute_capability: str | None = None
     uuid: str | None = None
     index: int | None = None
+    numa_node: int | None = None
     bandwidth_gb_s: float | None = None
     fp16_tflops: float | None = None
     fp16_acc16_tflops: float | None = None
@@ -70,11 +72,15 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostDevice:
-    """The host's RAM and cores to plan for; `memory_bytes` None: not known, then it is not judged."""
+    """The host's RAM and cores to plan for; `memory_bytes` None: not known, then it is not judged.
+
+    `nodes` are the memory nodes with processors, empty where they are not known or a process may not use all of them.
+    """
 
     memory_bytes: int | None
     physical_cores: int | None
     bandwidth_gb_s: float | None = None
+    nodes: tuple[HostNode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +152,7 @@ class Speculation:
     gpu_layers: int | None = None
     use_gpu: bool = True
     cpu_moe_layers: int = 0
+    backend_sampling: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import field
 
-from llmops.domain.engine import EngineName, EngineSettings
+from llmops.domain.binding import Binding
+from llmops.domain.engine import DeviceKind, EngineName, EngineSettings
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelRef
 from llmops.domain.numbers import Numbers
@@ -11,7 +12,7 @@ from llmops.domain.plan import Speed
 from llmops.domain.profile import ChangePolicy, Features, HostWish, Observe, Serve, Slo
 from llmops.domain.records import dataclass
 
-LOCK_SCHEMA = "llmops.lock/1"
+LOCK_SCHEMA = "llmops.lock/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +26,10 @@ class LockedEngine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedDevice:
-    """A card the plan is for. `index` is its number on the host (CUDA order by PCI bus)."""
+    """A card the plan is for. `index` is its number on the host (order of the PCI bus)."""
 
     name: str
+    kind: DeviceKind
     capacity_bytes: int
     uuid: str | None = None
     index: int | None = None
@@ -49,6 +51,7 @@ class LockedDeployment:
     features: Features
     fallback: tuple[str, ...]
     slo: Slo = field(default_factory=Slo)
+    binding: Binding | None = None
 
     def served_name(self) -> str | None:
         """The model's name for clients, as the command line says it; None: the engine's own choice."""

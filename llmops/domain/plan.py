@@ -1,5 +1,6 @@
 """What was decided and why: the document of `result.plan`."""
 
+from llmops.domain.binding import Binding
 from llmops.domain.engine import EngineSettings
 from llmops.domain.ledger import Confidence, Ledger
 from llmops.domain.records import dataclass
@@ -70,7 +71,7 @@ class Plan:
     `cards` are the positions of the devices it uses, in the order they were given; the ledger's devices are these.
     `gpu_layers` counts the layers on them, the output as one; None where an engine has no such choice. `environment` names
     these cards where there are others: the command line alone would take the first ones. `quantizations`: every one of a
-    model of the catalogue, sized by rules.
+    model of the catalogue, sized by rules. `binding` None: on any processor and memory node of the host.
     """
 
     model: str
@@ -85,3 +86,4 @@ class Plan:
     gpu_layers: int | None = None
     environment: tuple[tuple[str, str], ...] = ()
     quantizations: tuple[QuantizationFit, ...] = ()
+    binding: Binding | None = None

@@ -12,6 +12,7 @@ from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.engines import ENGINES, ollama
+from llmops.engines.launch import LAUNCHES
 from llmops.engines.ollama_variables import read_server
 
 LOOPBACK = "127.0.0.1"
@@ -43,7 +44,7 @@ def _disagreements(locked: LockedDeployment, file: str, path: str) -> Iterator[t
     port, given = locked.numbers.engine_port.value, _value(locked.argv, "--port")
     if given != str(port):
         yield "numbers.engine_port", f"the port is {port}, and the command line says {given or 'nothing'}"
-    host = _value(locked.argv, "--host")
+    host = _value(locked.argv, LAUNCHES[locked.engine.name].host_option)
     if host != LOOPBACK:
         yield "argv", f"the engine would listen on {host or 'an address of its own choice'}, not on {LOOPBACK} alone"
     if locked.engine.name is EngineName.LLAMA_CPP and _value(locked.argv, "--api-key-file") != KEY_FILE:

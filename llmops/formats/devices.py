@@ -9,6 +9,7 @@ from llmops.domain.engine import Device, DeviceKind, HostDevice
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.reading import Known, Unknown, known
 from llmops.domain.units import GIB, MIB, TIB, size_bytes, size_text
+from llmops.formats.nodes import nodes
 
 if TYPE_CHECKING:
     from llmops.domain.catalogue import GpuRow
@@ -227,6 +228,7 @@ def _card(gpu: "Gpu", rows: "Sequence[GpuRow]") -> Device:
         compute_capability=known(gpu.compute_capability),
         uuid=known(gpu.uuid),
         index=gpu.index,
+        numa_node=known(gpu.numa_node),
         bandwidth_gb_s=row.bandwidth_gb_s if row else None,
         fp16_tflops=row.fp16_tflops if row else None,
         fp16_acc16_tflops=row.fp16_acc16_tflops if row else None,
@@ -249,4 +251,5 @@ def _host(memory: "Known[Memory] | Unknown", cpu: "Known[Cpu] | Unknown") -> Hos
     return HostDevice(
         memory_bytes=min(sizes, default=None),
         physical_cores=known(processor.physical_cores) if processor is not None else None,
+        nodes=nodes(ram, processor) if ram is not None and processor is not None else (),
     )

@@ -31,6 +31,7 @@ from llmops.probe import (
     pythons,
     tegra,
 )
+from llmops.probe.near_node import with_near_nodes
 from llmops.probe.told import told
 from llmops.probe.within import answer_of, beside
 
@@ -85,8 +86,9 @@ def ask(
     return Asked(
         until=time.monotonic() + LIMIT_SECONDS,
         cards=beside(
-            lambda: tegra.read(
-                tegra.ask(root), nvidia.read(nvidia.ask(runner, environment, seconds=seconds, full=full))
+            lambda: with_near_nodes(
+                root,
+                tegra.read(tegra.ask(root), nvidia.read(nvidia.ask(runner, environment, seconds=seconds, full=full))),
             )
         ),
         smi=beside(partial(nvidia_smi.ask, runner)),

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from llmops.domain.deployment import Deployment, Per, RenderedFile, Site, Target, TargetFile, When
-from llmops.domain.errors import WrongInput
+from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Where
 from llmops.render.directives import RESTART_STEPS_SINCE, sandbox
 from llmops.render.quoting import (
@@ -15,14 +15,18 @@ from llmops.render.quoting import (
     nginx_string,
     systemd_command,
     systemd_environment,
+    systemd_word,
 )
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+UNITS = "systemd"
+
 
 def render(site: Site, *, targets: Sequence[Target], templates: Mapping[str, str]) -> tuple[RenderedFile, ...]:
     """Every file of `targets`, sorted by path. `templates` is keyed `<target>/<template>`."""
+    _refuse_without_unit(site, targets)
     environment = _environment(templates)
     files: list[RenderedFile] = []
     for target in targets:
@@ -34,6 +38,18 @@ def render(site: Site, *, targets: Sequence[Target], templates: Mapping[str, str
             raise WrongInput(f"{file.path} comes from both `{seen[file.path]}` and `{file.target}`")
         seen[file.path] = file.target
     return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _refuse_without_unit(site: Site, targets: Sequence[Target]) -> None:
+    """An engine that is no program of the host has no unit."""
+    if any(target.name == UNITS for target in targets):
+        for one in site.deployments:
+            if not one.program:
+                message = (
+                    f"`{one.name}` is planned for {one.engine.value}, which is served from its image: it has no unit"
+                )
+                hint = "`targets: [compose, env, nginx, haproxy, prometheus]` in the profile, or `--engine vllm`"
+                raise WrongUsage(message, hint=hint)
 
 
 def _rows(environment: "Environment", site: Site, target: Target, row: TargetFile) -> tuple[RenderedFile, ...]:
@@ -55,11 +71,17 @@ def _is_wanted(when: When, site: Site, deployment: Deployment) -> bool:
         case When.GATEWAY:
             return deployment.gateway_port is not None
         case When.GPU:
-            return deployment.uses_gpu
+            return deployment.device_kind is not None
+        case When.NVIDIA:
+            return deployment.uses_nvidia()
+        case When.KEY:
+            return deployment.has_key
         case When.LLAMA_CPP:
             return deployment.is_llama_cpp()
         case When.VLLM:
             return deployment.is_vllm()
+        case When.OLLAMA:
+            return deployment.is_ollama()
 
 
 def _file(
@@ -109,7 +131,8 @@ def _environment(templates: Mapping[str, str]) -> "Environment":
     )
     environment.filters.clear()
     environment.filters.update(
-        systemd_command=systemd_command,
+        systemd_command=lambda words: systemd_command([str(word) for word in words]),
+        systemd_word=systemd_word,
         systemd_environment=lambda pair: systemd_environment(*pair),
         dotenv=dotenv_value,
         nginx=lambda text: nginx_string(str(text)),

@@ -2,7 +2,9 @@
 
 A directive newer than the host's systemd is left out: older ones print a warning for it and ignore it. `since` is from
 systemd's NEWS. What each engine bears was tried with llama-server b11669 on systemd 252, 257 and 262; rows that only
-weaken the sandbox for vLLM follow its need of run-time code (Triton, torch.compile) and of `getifaddrs` (NCCL).
+weaken the sandbox for vLLM and SGLang follow their need of run-time code (Triton, torch.compile) and of `getifaddrs` (NCCL).
+Ollama's llama-server bears what llama.cpp's does, also on CUDA and ROCm (nixpkgs, nixos/modules/services/misc/ollama.nix);
+it reads /proc/meminfo. Memory nodes are set by systemd itself before the sandbox is closed.
 """
 
 from collections.abc import Callable
@@ -15,16 +17,16 @@ def _every(_one: Deployment) -> bool:
     return True
 
 
-def _llama_cpp(one: Deployment) -> bool:
-    return one.is_llama_cpp()
+def _compiled_before(one: Deployment) -> bool:
+    return not one.compiles()
 
 
-def _vllm(one: Deployment) -> bool:
-    return one.is_vllm()
+def _compiles(one: Deployment) -> bool:
+    return one.compiles()
 
 
 def _cpu_llama_cpp(one: Deployment) -> bool:
-    return one.is_llama_cpp() and not one.uses_gpu
+    return one.is_llama_cpp() and one.device_kind is None
 
 
 def _not_cpu_llama_cpp(one: Deployment) -> bool:
@@ -32,11 +34,11 @@ def _not_cpu_llama_cpp(one: Deployment) -> bool:
 
 
 def _gpu(one: Deployment) -> bool:
-    return one.uses_gpu
+    return one.device_kind is not None
 
 
 def _no_gpu(one: Deployment) -> bool:
-    return not one.uses_gpu
+    return one.device_kind is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,6 @@ DIRECTIVES: tuple[Directive, ...] = (
     Directive("PrivateDevices", "yes", 209, _no_gpu),
     Directive("PrivateDevices", "no", 209, _gpu),
     Directive("DevicePolicy", "closed"),
-    Directive("DeviceAllow", "char-nvidia* rw", 0, _gpu),
     Directive("ProtectSystem", "strict", 232),
     Directive("ProtectHome", "yes"),
     Directive("ProtectProc", "invisible", 247),
@@ -77,11 +78,11 @@ DIRECTIVES: tuple[Directive, ...] = (
     Directive("ProtectKernelModules", "yes", 232),
     Directive("ProtectKernelTunables", "yes", 232),
     Directive("LockPersonality", "yes", 235),
-    Directive("MemoryDenyWriteExecute", "yes", 231, _llama_cpp),
-    Directive("MemoryDenyWriteExecute", "no", 231, _vllm),
+    Directive("MemoryDenyWriteExecute", "yes", 231, _compiled_before),
+    Directive("MemoryDenyWriteExecute", "no", 231, _compiles),
     Directive("RemoveIPC", "yes", 232),
-    Directive("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX", 0, _llama_cpp),
-    Directive("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK", 0, _vllm),
+    Directive("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX", 0, _compiled_before),
+    Directive("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK", 0, _compiles),
     Directive("RestrictNamespaces", "yes", 233),
     Directive("RestrictRealtime", "yes", 231),
     Directive("RestrictSUIDSGID", "yes", 242),
@@ -99,5 +100,10 @@ RESTART_STEPS_SINCE = 254
 
 
 def sandbox(deployment: Deployment, *, systemd_version: int) -> tuple[str, ...]:
-    """The sandbox lines of one unit."""
-    return tuple(row.line() for row in DIRECTIVES if row.since <= systemd_version and row.applies(deployment))
+    """The sandbox lines of one unit, and the devices it may open."""
+    lines: list[str] = []
+    for row in DIRECTIVES:
+        if row.since <= systemd_version and row.applies(deployment):
+            lines.append(row.line())
+            lines += [f"DeviceAllow={node} rw" for node in deployment.device_nodes] if row.key == "DevicePolicy" else []
+    return tuple(lines)

@@ -6,6 +6,7 @@ from llmops.domain.deployment import Site
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
 from llmops.domain.profile import Gateway
+from llmops.domain.units import size_text
 
 
 def findings(
@@ -31,6 +32,17 @@ def findings(
         if not locked.ledger.fits():
             text = f"`{name}` was locked although its plan does not fit: the engine may not start"
             add("RND010", text, "`llmops plan` says what would fit", f"deployments.{name}.ledger.fits")
+    for one in site.deployments:
+        if not one.has_key:
+            text = (
+                f"`{one.name}`: {one.engine.value} asks for no key, so whoever has an account on this host can ask it on "
+                f"127.0.0.1:{one.port}, past edge and gateway"
+            )
+            add("RND021", text, "let nobody else log in there, or plan for llama.cpp or vLLM, which ask for theirs")
+        if one.is_ollama():
+            size = sum(file.bytes for file in lock.deployments[one.name].model.files)
+            text = f"`{one.name}`: Ollama copies the model into its own store at the first start: {size_text(size)} more on disk"
+            add("RND022", text, "plan for llama.cpp, which reads the model where it lies")
     for name in missing_models:
         fix = f"llmops pull --lock {file} --store {store}"
         place = site.deployment(name).model_directory

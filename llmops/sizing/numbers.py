@@ -2,7 +2,7 @@
 
 import math
 
-from llmops.domain.engine import EngineSettings
+from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.ledger import Ledger
 from llmops.domain.numbers import Number, Numbers
 from llmops.domain.plan import Speed
@@ -42,7 +42,7 @@ def numbers(*, settings: EngineSettings, ledger: Ledger, speed: Speed, serve: Se
         gateway_timeout_seconds=Number(value=gateway, rule=f"queue + request + {EDGE_MARGIN_SECONDS} s"),
         edge_read_timeout_seconds=Number(value=edge, rule=f"gateway + {EDGE_MARGIN_SECONDS} s"),
         client_timeout_seconds=Number(value=edge + EDGE_MARGIN_SECONDS, rule=f"edge + {EDGE_MARGIN_SECONDS} s"),
-        start_timeout_seconds=_start_timeout(ledger, speed),
+        start_timeout_seconds=_start_timeout(settings, ledger, speed),
         stop_timeout_seconds=Number(
             value=DRAIN_SECONDS + EDGE_MARGIN_SECONDS,
             rule=f"{DRAIN_SECONDS} s to drain + {EDGE_MARGIN_SECONDS} s to let go of the memory",
@@ -97,15 +97,27 @@ def _request_timeout(settings: EngineSettings, speed: Speed) -> Number:
     return Number(value=value, rule=rule)
 
 
-def _start_timeout(ledger: Ledger, speed: Speed) -> Number:
+def _start_timeout(settings: EngineSettings, ledger: Ledger, speed: Speed) -> Number:
+    """Ollama's first start reads and writes the whole model once more, into its own store."""
+    loading = _loading_timeout(ledger, speed)
+    if settings.engine is not EngineName.OLLAMA:
+        return loading
+    copying = math.ceil(_weights_bytes(ledger) / SLOWEST_READ_BYTES_PER_SECOND)
+    return Number(value=loading.value + copying, rule=f"{loading.rule}; + {copying} s to copy the weights at 150 MB/s")
+
+
+def _weights_bytes(ledger: Ledger) -> int:
+    return ledger.host.causes.weights_bytes + sum(device.causes.weights_bytes for device in ledger.devices)
+
+
+def _loading_timeout(ledger: Ledger, speed: Speed) -> Number:
     if speed.load_seconds is not None:
         loading = speed.load_seconds
         return Number(
             value=max(math.ceil(3 * loading.value) + 60, 120),
             rule=f"3 x loading + 60 s, at least 120 s; loading: {loading.basis}",
         )
-    weights = ledger.host.causes.weights_bytes + sum(device.causes.weights_bytes for device in ledger.devices)
-    value = max(math.ceil(weights / SLOWEST_READ_BYTES_PER_SECOND) + 60, 120)
+    value = max(math.ceil(_weights_bytes(ledger) / SLOWEST_READ_BYTES_PER_SECOND) + 60, 120)
     return Number(value=value, rule="weights at 150 MB/s + 60 s, at least 120 s")
 
 

@@ -10,6 +10,7 @@ from llmops.domain.model import ModelShape
 from llmops.domain.plan import Candidate, Plan, Speed
 from llmops.domain.visible import visible_cards
 from llmops.sizing import shares
+from llmops.sizing.binding import binding, threads, words
 from llmops.sizing.reasons import Choice, Outcome, alternatives, reasons
 from llmops.sizing.trial import Draft, Question, card_sets, fits, weigh
 from llmops.sizing.wishes import cache_types, possible, refuse_impossible
@@ -54,18 +55,23 @@ def search(
     )
     choice = _choose(question, shapes)
     chosen = choice.candidate
+    cards = [question.devices[at] for at in choice.draft.cards]
+    bound = binding(cards, chosen.ledger, host)
     return Plan(
         model=model,
         quantization=chosen.quantization,
         settings=chosen.settings,
-        argv=chosen.argv,
+        argv=engine.argv(chosen.settings, alias=alias, port=port, threads=threads(bound, host))
+        if bound
+        else chosen.argv,
         ledger=chosen.ledger,
         speed=speed(choice.draft.shape, chosen.settings),
-        why=reasons(question, shapes, choice),
+        why=(*reasons(question, shapes, choice), *((words(bound, cards, host),) if bound else ())),
         alternatives=alternatives(question, shapes, choice),
         cards=choice.draft.cards,
         gpu_layers=_gpu_layers(choice),
         environment=_environment(question, choice),
+        binding=bound,
     )
 
 
@@ -75,9 +81,10 @@ def _environment(question: Question, choice: Choice) -> tuple[tuple[str, str], .
     if not cards or cards == tuple(range(len(question.devices))):
         return ()
     taken = [question.devices[at] for at in cards]
-    if any(one.kind is not DeviceKind.CUDA for one in taken):
+    kind = taken[0].kind
+    if kind not in (DeviceKind.CUDA, DeviceKind.ROCM):
         return ()
-    return visible_cards([one.uuid for one in taken], [one.index for one in taken])
+    return visible_cards([one.uuid for one in taken], [one.index for one in taken], kind=kind)
 
 
 def _cache_types(wishes: Wishes, shape: ModelShape, engine: Engine, devices: Sequence[Device]) -> tuple[str, ...]:

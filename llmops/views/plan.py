@@ -24,6 +24,7 @@ def plan_result(plan: Plan) -> Json:
         "tensor_parallel": settings.tensor_parallel if settings.engine.takes_pool() else None,
         "argv": list(plan.argv),
         "environment": dict(plan.environment),
+        "binding": dump(plan.binding),
         "speed": dump(plan.speed),
         "why": list(plan.why),
         "alternatives": [dump(one) for one in plan.alternatives],

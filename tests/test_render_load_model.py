@@ -1,0 +1,133 @@
+"""The script that gives Ollama's store its model, run against a stand-in of the program and of its server."""
+
+import http.server
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from rendering import CASES, rendered, text_of
+
+OLLAMA = """#!/bin/sh
+echo "$OLLAMA_HOST $*" >> "$HOME/calls"
+case $1 in
+    show) test -e "$HOME/known" ;;
+    create) test ! -e "$HOME/refuse" && cp "$4" "$HOME/given" && touch "$HOME/known" ;;
+esac
+"""
+
+
+class Place:
+    """A state directory with the script, a stand-in for `ollama`, and a model behind a link."""
+
+    def __init__(self, top: Path) -> None:
+        self.home, self.run, self.script, self.ollama = (top / name for name in ("home", "run", "load-model", "ollama"))
+        self.home.mkdir()
+        self.run.mkdir()
+        self.script.write_text(text_of(rendered(CASES["ollama_gpu"]), "/usr/lib/llmops/load-model"))
+        self.ollama.write_text(OLLAMA)
+        for program in (self.script, self.ollama):
+            program.chmod(0o755)
+        self.model = top / "a model.gguf"
+        self.points_to(top / "blob-1")
+
+    def points_to(self, blob: Path) -> None:
+        """The model is this blob from now on."""
+        blob.write_text("weights")
+        self.model.unlink(missing_ok=True)
+        self.model.symlink_to(blob)
+
+    def loads(self, port: int) -> tuple[int, str]:
+        """Exit code and what was said."""
+        ran = subprocess.run(
+            [self.script, self.ollama, str(port), "chat", self.model],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "XDG_CONFIG_HOME": str(self.run)},
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+        return ran.returncode, ran.stderr
+
+    def calls(self, word: str) -> int:
+        """How often the program was called for it."""
+        lines = (self.home / "calls").read_text().splitlines()
+        return sum(line.split()[1] == word for line in lines)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@contextmanager
+def _server(knows: str) -> Iterator[tuple[int, list[tuple[str, dict[str, object]]]]]:
+    """Answers 200 at one path, 400 at every other, as Ollama does for a model that cannot do it."""
+    seen: list[tuple[str, dict[str, object]]] = []
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            return
+
+        def do_POST(self) -> None:
+            seen.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200 if self.path == knows else 400)
+            self.end_headers()
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02), daemon=True)
+    thread.start()
+    try:
+        yield int(server.server_address[1]), seen
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def test_the_store_gets_the_model_once_and_it_is_loaded_at_every_start(place: Place) -> None:
+    with _server("/api/generate") as (port, seen):
+        assert [place.loads(port) for _ in range(2)] == [(0, ""), (0, "")]
+    assert place.calls("create") == 1
+    assert f"\nFROM {place.model}\n" in (place.home / "given").read_text()
+    assert seen == [("/api/generate", {"model": "chat", "stream": False})] * 2
+    assert (place.home / "calls").read_text().startswith(f"127.0.0.1:{port} create chat -f ")
+
+
+def test_another_file_behind_the_same_link_is_taken_anew(place: Place, tmp_path: Path) -> None:
+    with _server("/api/generate") as (port, _):
+        place.loads(port)
+        place.points_to(tmp_path / "blob-2")
+        assert place.loads(port) == (0, "")
+    assert place.calls("create") == 2
+
+
+def test_a_store_that_lost_the_model_gets_it_again(place: Place) -> None:
+    with _server("/api/generate") as (port, _):
+        place.loads(port)
+        (place.home / "known").unlink()
+        assert place.loads(port) == (0, "")
+    assert place.calls("create") == 2
+
+
+def test_a_model_for_embeddings_alone_is_loaded_by_the_other_request(place: Place) -> None:
+    with _server("/api/embed") as (port, seen):
+        assert place.loads(port) == (0, "")
+    assert [path for path, _ in seen] == ["/api/generate", "/api/embed"]
+
+
+def test_a_model_that_is_not_taken_or_not_loaded_ends_the_start_with_a_reason(place: Place) -> None:
+    with _server("/nowhere") as (port, _):
+        assert place.loads(port) == (1, "load-model: ollama does not load chat\n")
+        (place.home / "known").unlink()
+        (place.home / "refuse").touch()
+        code, said = place.loads(port)
+    assert code == 1
+    assert "ollama did not take" in said
+
+
+@pytest.mark.consumer("shellcheck")
+def test_the_script_is_clean(place: Place) -> None:
+    run = subprocess.run(["shellcheck", place.script], capture_output=True, text=True, check=False)
+    assert run.stdout == ""
