@@ -36,14 +36,14 @@ TARGETS = (
 
 
 def draw(what: str, rng: Random) -> Case:
-    """One case of a kind."""
-    if what == "projector":
-        family = rng.choice(tuple(projectors.PROJECTORS))
+    """One case of a kind; `projector` is one of the kinds known first, `tower` of all."""
+    if what in ("projector", "tower"):
+        family = rng.choice(projectors.EARLIER if what == "projector" else (*projectors.PROJECTORS, *projectors.BOTH))
         return {
-            "what": what,
+            "what": "projector",
             "family": family,
             "numbers": projectors.draw(family, rng),
-            "flags": _image_flags(rng),
+            "flags": _image_flags(rng) if what == "projector" else _tower_flags(family, rng),
             "cards": 1,
         }
     if what == "encoder":
@@ -94,6 +94,14 @@ def _image_flags(rng: Random) -> list[str]:
     return flags + rng.choice(([], [], [], ["-fa", "off"], ["--no-mmproj-offload"]))
 
 
+def _tower_flags(family: str, rng: Random) -> list[str]:
+    """Gemma 4's images must fit one ubatch."""
+    rows = rng.choice(("100", "256", "2048")) if family.startswith("gemma4") else "32"
+    flags = ["-c", rng.choice(("256", "4096")), "-np", "1", "-ub", rows]
+    asked = ["--image-max-tokens", rng.choice(("100", "300", "700"))] if family not in projectors.LEAST_TOKENS else []
+    return flags + rng.choice(([], [], ["-fa", "off"], ["--no-mmproj-offload"], asked))
+
+
 def _text_flags(rng: Random) -> list[str]:
     more = (
         ["-np", "2"],
@@ -110,7 +118,8 @@ def files(case: Case) -> list[Content]:
     """The model's file, and the one beside it."""
     what, numbers = case["what"], case["numbers"]
     if what == "projector":
-        return [_beside_width(numbers["P"]), projectors.build(case["family"], numbers)]
+        model = _beside_width(projectors.width(case["family"], numbers), words=case["family"] in projectors.SPOKEN)
+        return [model, projectors.build(case["family"], numbers)]
     if what == "encoder":
         return [encoders.build(case["family"], numbers)]
     if what == "mtp":
@@ -122,7 +131,8 @@ def files(case: Case) -> list[Content]:
     return [model, adapter(model[1], case["targets"], case["rank"], case["type"], architecture)]
 
 
-def _beside_width(width: int) -> Content:
+def _beside_width(width: int, *, words: bool = False) -> Content:
+    """A small model as wide as a projector's rows; `words`: it has a vocabulary, which some kinds look their marks up in."""
     numbers: Numbers = {
         "type": "F16",
         "L": 1,
@@ -134,7 +144,17 @@ def _beside_width(width: int) -> Content:
         "F": 64,
         "tied": 1,
     }
-    return families.build("llama", numbers)
+    keys, tensors = families.build("llama", numbers)
+    if words:
+        tokens = tuple(f"t{at}" for at in range(256))
+        keys = dict(keys) | {
+            "tokenizer.ggml.model": "gpt2",
+            "tokenizer.ggml.pre": "default",
+            "tokenizer.ggml.tokens": tokens,
+            "tokenizer.ggml.token_type": (1,) * 256,
+            "tokenizer.ggml.merges": ("t 0",),
+        }
+    return keys, tensors
 
 
 def with_mtp(family: str, numbers: Numbers) -> Content:

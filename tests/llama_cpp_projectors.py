@@ -7,115 +7,12 @@ from collections.abc import Callable
 from random import Random
 
 from llama_cpp_draft import Numbers
+from llama_cpp_mergers import MERGERS
+from llama_cpp_sketch import Sketch, some_numbers
+from llama_cpp_sounds import SOUNDS
 
 from llmops.domain.model import Tensor
 from llmops.formats.gguf_values import Writable
-
-
-class Sketch:
-    """The keys and tensors of one projector while they are written down."""
-
-    def __init__(self, kind: str, numbers: Numbers, *, audio: bool = False) -> None:
-        self.numbers = numbers
-        self.prefix = "a" if audio else "v"
-        self.side = "audio" if audio else "vision"
-        self.tensors: list[Tensor] = []
-        self.keys: dict[str, Writable] = {
-            "general.architecture": "clip",
-            "general.type": "mmproj",
-            "clip.projector_type": kind,
-            f"clip.has_{self.side}_encoder": True,
-        }
-        for name, value in (
-            ("embedding_length", self["E"]),
-            ("attention.head_count", self["H"]),
-            ("feed_forward_length", self["F"]),
-            ("block_count", self["L"]),
-            ("projection_dim", self["P"]),
-        ):
-            self.key(name, value)
-        self.key("attention.layer_norm_epsilon", 1e-6)
-        if not audio:
-            self.key("image_size", self["S"])
-            self.key("patch_size", self["p"])
-            self.keys["clip.vision.image_mean"] = (0.5, 0.5, 0.5)
-            self.keys["clip.vision.image_std"] = (0.5, 0.5, 0.5)
-        self.keys["clip.use_gelu"] = True
-
-    def __getitem__(self, name: str) -> int:
-        value = self.numbers[name]
-        assert isinstance(value, int)
-        return value
-
-    def key(self, name: str, value: Writable) -> None:
-        self.keys[f"clip.{self.side}.{name}"] = value
-
-    def matrix(self, name: str, *dims: int, bias: bool = True) -> None:
-        self.tensors.append(Tensor(f"{name}.weight", dims, str(self.numbers["type"])))
-        if bias:
-            self.tensors.append(Tensor(f"{name}.bias", (dims[-1],), "F32"))
-
-    def vector(self, name: str, *dims: int, kind: str = "F32") -> None:
-        self.tensors.append(Tensor(name, dims, kind))
-
-    def norm(self, name: str, width: int, *, bias: bool = True) -> None:
-        self.vector(f"{name}.weight", width)
-        if bias:
-            self.vector(f"{name}.bias", width)
-
-    def patches(self, *, bias: bool = True, second: bool = False) -> None:
-        for tail in ("", ".1") if second else ("",):
-            self.vector(f"v.patch_embd.weight{tail}", self["p"], self["p"], 3, self["E"], kind="F16")
-        if bias:
-            self.vector("v.patch_embd.bias", self["E"])
-
-    def positions(self, count: int) -> None:
-        self.vector(f"{self.prefix}.position_embd.weight", self["E"], count)
-
-    def side_patches(self) -> int:
-        return self["S"] // self["p"]
-
-    def blocks(
-        self,
-        *,
-        bias: bool = True,
-        gate: bool = False,
-        norm_bias: bool = True,
-        fused: bool = False,
-        key_bias: bool = True,
-    ) -> None:
-        for at in range(self["L"]):
-            name = f"{self.prefix}.blk.{at}"
-            self.norm(f"{name}.ln1", self["E"], bias=norm_bias)
-            self.norm(f"{name}.ln2", self["E"], bias=norm_bias)
-            if fused:
-                self.matrix(f"{name}.attn_qkv", self["E"], 3 * self["E"], bias=bias)
-            else:
-                for part in ("q", "k", "v"):
-                    self.matrix(f"{name}.attn_{part}", self["E"], self["E"], bias=bias and (key_bias or part != "k"))
-            self.matrix(f"{name}.attn_out", self["E"], self["E"], bias=bias)
-            if gate:
-                self.matrix(f"{name}.ffn_gate", self["E"], self["F"], bias=bias)
-            self.matrix(f"{name}.ffn_up", self["E"], self["F"], bias=bias)
-            self.matrix(f"{name}.ffn_down", self["F"], self["E"], bias=bias)
-
-
-def _numbers(
-    rng: Random, *, patch: tuple[int, ...] = (14, 16), merge: int = 2, lengths: tuple[int, ...] = (64, 72, 80)
-) -> Numbers:
-    length, patch_size = rng.choice(lengths), rng.choice(patch)
-    heads = rng.choice((4, 8, 12, 16))
-    side = merge * rng.randint(4, 16)
-    return {
-        "type": rng.choice(("F16", "F16", "BF16", "F32", "Q8_0" if length * heads % 32 == 0 else "F16")),
-        "E": length * heads,
-        "H": heads,
-        "F": rng.choice((2, 3, 4)) * length * heads + rng.choice((0, 64)),
-        "L": rng.randint(2, 8),
-        "P": rng.choice((512, 1024, 2560, 4096)),
-        "p": patch_size,
-        "S": side * patch_size,
-    }
 
 
 def gemma3(s: Sketch) -> None:
@@ -221,65 +118,62 @@ def kimivl(s: Sketch) -> None:
     s.matrix("mm.2", 4 * s["E"], s["P"])
 
 
-def ultravox(s: Sketch) -> None:
-    _whisper(s)
-    s.key("projector.stack_factor", 8)
-    s.vector("mm.a.norm_pre.weight", 8 * s["E"])
-    s.matrix("mm.a.mlp.1", 8 * s["E"], 2 * s["P"], bias=False)
-    s.matrix("mm.a.mlp.2", s["P"], s["P"], bias=False)
-    s.vector("mm.a.norm_mid.weight", s["P"])
-
-
-def qwen2a(s: Sketch) -> None:
-    _whisper(s)
-    s.matrix("mm.a.fc", s["E"], s["P"])
-
-
-def voxtral(s: Sketch) -> None:
-    _whisper(s)
-    s.key("projector.stack_factor", 4)
-    s.matrix("mm.a.mlp.1", 4 * s["E"], s["P"], bias=False)
-    s.matrix("mm.a.mlp.2", s["P"], s["P"], bias=False)
-
-
-def _whisper(s: Sketch) -> None:
-    s.key("num_mel_bins", s["mel"])
-    s.vector("a.conv1d.1.weight", 3, s["mel"], s["E"], kind="F16")
-    s.vector("a.conv1d.1.bias", 1, s["E"])
-    s.vector("a.conv1d.2.weight", 3, s["E"], s["E"], kind="F16")
-    s.vector("a.conv1d.2.bias", 1, s["E"])
-    s.positions(1500)
-    s.blocks(key_bias=False)
-    s.norm("a.post_ln", s["E"])
-
-
 Write = Callable[[Sketch], None]
 
 PROJECTORS: dict[str, tuple[str, Write, Callable[[Random], Numbers]]] = {
-    "gemma3": ("gemma3", gemma3, lambda rng: _numbers(rng, merge=4)),
-    "llava": ("mlp", llava, _numbers),
-    "idefics3": ("idefics3", idefics3, lambda rng: _numbers(rng, merge=4) | {"m": rng.choice((2, 4))}),
-    "qwen2vl": ("qwen2vl_merger", qwen2vl, _numbers),
-    "qwen2.5vl": ("qwen2.5vl_merger", qwen25vl, lambda rng: _numbers(rng) | {"wa": rng.choice((2, 4, 8))}),
-    "qwen3vl": ("qwen3vl_merger", qwen3vl, lambda rng: _numbers(rng) | {"deep": rng.choice((0, 1, 3))}),
-    "internvl": ("internvl", internvl, _numbers),
-    "pixtral": ("pixtral", pixtral, lambda rng: _numbers(rng) | {"m": rng.choice((1, 2))}),
-    "kimivl": ("kimivl", kimivl, _numbers),
-    "ultravox": ("ultravox", ultravox, lambda rng: _numbers(rng, lengths=(64,)) | {"mel": rng.choice((80, 128))}),
-    "qwen2a": ("qwen2a", qwen2a, lambda rng: _numbers(rng, lengths=(64,)) | {"mel": rng.choice((80, 128))}),
-    "voxtral": ("voxtral", voxtral, lambda rng: _numbers(rng, lengths=(64,)) | {"mel": rng.choice((80, 128))}),
+    "gemma3": ("gemma3", gemma3, lambda rng: some_numbers(rng, merge=4)),
+    "llava": ("mlp", llava, some_numbers),
+    "idefics3": ("idefics3", idefics3, lambda rng: some_numbers(rng, merge=4) | {"m": rng.choice((2, 4))}),
+    "qwen2vl": ("qwen2vl_merger", qwen2vl, some_numbers),
+    "qwen2.5vl": ("qwen2.5vl_merger", qwen25vl, lambda rng: some_numbers(rng) | {"wa": rng.choice((2, 4, 8))}),
+    "qwen3vl": ("qwen3vl_merger", qwen3vl, lambda rng: some_numbers(rng) | {"deep": rng.choice((0, 1, 3))}),
+    "internvl": ("internvl", internvl, some_numbers),
+    "pixtral": ("pixtral", pixtral, lambda rng: some_numbers(rng) | {"m": rng.choice((1, 2))}),
+    "kimivl": ("kimivl", kimivl, some_numbers),
 }
-AUDIO = frozenset({"ultravox", "qwen2a", "voxtral"})
+EARLIER = (*PROJECTORS, "ultravox", "qwen2a", "voxtral")
+"""The kinds a seed chooses among."""
+
+PROJECTORS |= SOUNDS | MERGERS
+
+BOTH = {"gemma4": ("gemma4v", "gemma4a"), "gemma4u": ("gemma4uv", "gemma4ua"), "qwen3omni": ("qwen3vl", "qwen3a")}
+"""Files with an encoder of images and one of sound."""
+
+LEAST_TOKENS = frozenset({"hunyuanvl", "gemma4", "gemma4u", "gemma4v", "gemma4uv", *SOUNDS})
+"""Kinds that have a limit below, or none of images, and so do not start with any `--image-max-tokens`."""
+
+SPOKEN = frozenset({"idefics3", "minicpmv", "lfm2", "kimik25", "minicpmv4_6"})
+"""Kinds that look words up in the model's vocabulary at their start."""
+
+
+def width(family: str, numbers: Numbers) -> int:
+    """Width of the rows of the model it belongs to: the projector's, and Qwen3-VL's deep rows beside them."""
+    deep = min(int(numbers.get("deep", 0)), len(range(1, int(numbers["L"]), 3)))
+    return int(numbers["P"]) * (1 + deep)
 
 
 def draw(family: str, rng: Random) -> Numbers:
-    """The numbers of one projector of the family."""
-    return PROJECTORS[family][2](rng)
+    """The numbers of one projector of the family; of a second encoder with `a_` before their names."""
+    if family not in BOTH:
+        return PROJECTORS[family][2](rng)
+    first, second = (draw(one, rng) for one in BOTH[family])
+    return first | {f"a_{name}": value for name, value in second.items()} | {"deep": 0}
 
 
 def build(family: str, numbers: Numbers) -> tuple[dict[str, Writable], tuple[Tensor, ...]]:
     """Keys and tensors of the projector with these numbers."""
+    if family in BOTH:
+        sees, hears = BOTH[family]
+        keys, tensors = build(sees, numbers)
+        second = {name.removeprefix("a_"): value for name, value in numbers.items() if name.startswith("a_")}
+        more, others = build(hears, second | {"P": numbers["P"]})
+        kinds = {
+            f"clip.{side}.projector_type": PROJECTORS[one][0] for side, one in (("vision", sees), ("audio", hears))
+        }
+        both = keys | more | kinds
+        del both["clip.projector_type"]
+        return both, (*tensors, *others)
     kind, write, _ = PROJECTORS[family]
-    sketch = Sketch(kind, numbers, audio=family in AUDIO)
+    sketch = Sketch(kind, numbers, audio=family in SOUNDS)
     write(sketch)
     return sketch.keys, tuple(sketch.tensors)

@@ -8,7 +8,8 @@ from llmops.domain.tensor import Tensor
 class Tower:
     """One encoder of a projector file: `kind` as the file spells it (`gemma3`, `qwen2.5vl_merger`, `ultravox`).
 
-    `head_length` 0: width / heads. Pixels are of one image, after it was resized; `merge` patches a side become one token.
+    Heads are width / heads long. Pixels are of one image, after it was resized; `merge` patches a side become one token.
+    `kv_heads` 0: as many as heads. `window_layers`: blocks that see all while the others see windows, or where patches merge.
     """
 
     kind: str
@@ -29,6 +30,9 @@ class Tower:
     version: int = 0
     mel_bins: int = 0
     stack: int = 0
+    kv_heads: int = 0
+    chunk_frames: int = 0
+    window_layers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +50,11 @@ class Projector:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """A LoRA adapter: pairs of small matrices `<tensor>.lora_a`, `<tensor>.lora_b`; or a control vector: `direction.<layer>`."""
+    """A LoRA adapter: pairs of small matrices `<tensor>.lora_a`, `<tensor>.lora_b`; or a control vector: `direction.<layer>`.
+
+    `is_idle`: it is loaded, but scaled to nothing, so no graph is built with it.
+    """
 
     name: str
     tensors: tuple[Tensor, ...]
+    is_idle: bool = False

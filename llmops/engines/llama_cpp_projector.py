@@ -5,41 +5,25 @@ when it comes. Both are counted: the ledger holds the larger. Source: tools/mtmd
 """
 
 from dataclasses import replace
-from math import isqrt
 
 from llmops.domain.companions import Projector, Tower
 from llmops.domain.engine import EngineSettings, FlashAttention, Images
 from llmops.domain.ledger import Confidence
 from llmops.domain.records import dataclass
+from llmops.domain.tensor import Tensor
+from llmops.engines.llama_cpp_images import (
+    asked_tokens,
+    largest_patches,
+    merge_of,
+    most_images,
+    most_tokens,
+    start_patches,
+    start_pixels,
+)
 from llmops.engines.llama_cpp_placement import HOST, Placement, cuda_tensor_bytes, host_tensor_bytes
 from llmops.engines.llama_cpp_simulation import EQUAL_HEADS, allocated
 from llmops.engines.llama_cpp_tower import Encoder
 from llmops.engines.llama_cpp_towers import TOWERS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dynamic:
-    """How a kind that takes images of any size limits them: tokens of an image at most, tokens of the image measured at start."""
-
-    merge: int
-    most_tokens: int
-    start_tokens: int
-
-
-DYNAMIC: dict[str, Dynamic] = {
-    "qwen2vl_merger": Dynamic(merge=2, most_tokens=4096, start_tokens=46 * 46),
-    "qwen2.5vl_merger": Dynamic(merge=2, most_tokens=4096, start_tokens=46 * 46),
-    "qwen3vl_merger": Dynamic(merge=2, most_tokens=4096, start_tokens=46 * 46),
-    "glm4v": Dynamic(merge=2, most_tokens=4096, start_tokens=46 * 46),
-    "pixtral": Dynamic(merge=1, most_tokens=1024, start_tokens=256),
-    "kimivl": Dynamic(merge=2, most_tokens=1024, start_tokens=256),
-}
-"""`set_limit_image_tokens` and `set_warmup_n_tokens`; `merge` where the file does not say it."""
-
-FIXED_MERGE = {"gemma3": 4, "internvl": 2, "idefics3": 1}
-
-UNKNOWN_TOKENS = 4096
-"""Tokens of an image of a kind whose limit is not known here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,72 +53,55 @@ def projector_memory(projector: Projector, settings: EngineSettings, *, on_card:
     sure = Confidence.EXACT if known else Confidence.LOW
     notes: list[str] = []
     for tower in projector.towers:
-        first, most = start_patches(tower), largest_patches(tower, asked)
+        limit = asked_tokens(projector, tower, settings)
+        tokens = most_tokens(tower, limit)
+        first = start_patches(tower, tokens, limit)
+        most = largest_patches(tower, tokens, first, asked.minimum_tokens or 0)
         try:
-            starts.append(_measured(projector, tower, settings, first, on_card=on_card))
+            side = start_pixels(tower, tokens)
+            starts.append(_measured(projector, tower, settings, first, on_card=on_card, side_pixels=side))
             mosts.append(_measured(projector, tower, settings, most, on_card=on_card))
         except (LookupError, ValueError, ArithmeticError):  # a kind, or a file, whose graph is not known
             sure = Confidence.LOW
             notes.append(f"projector `{tower.kind}`: its compute buffer is an upper bound")
-            starts.append(bound(projector, tower, most, on_card=on_card))
+            flash = is_flash(tower, settings, on_card=on_card)
+            starts.append(bound(projector, tower, most, flash=flash, on_card=on_card))
             mosts.append(starts[-1])
         runs = most_images(tower, most, asked)
         mosts[-1] = Buffers(card=mosts[-1].card * runs, host=mosts[-1].host * runs)
     if on_card:
-        weights = Buffers(card=sum(cuda_tensor_bytes(tensor) for tensor in projector.tensors), host=0)
+        weights = Buffers(card=sum(cuda_tensor_bytes(tensor) for tensor in _loaded(projector)), host=0)
     else:
-        weights = Buffers(card=0, host=sum(host_tensor_bytes(tensor) for tensor in projector.tensors))
+        weights = Buffers(card=0, host=sum(host_tensor_bytes(tensor) for tensor in _loaded(projector)))
     start, largest = _sum(starts), _sum(mosts)
     if (largest.card, largest.host) != (start.card, start.host):
         sure = sure.weaker(Confidence.CALIBRATED)
-        notes.append("the projector is counted with its largest image; it starts with less")
+        notes.append("the projector is counted with its largest image (`--image-max-tokens`); it starts with less")
+    if any(tower.kind in OPEN_ENDED for tower in projector.towers):
+        sure = sure.weaker(Confidence.CALIBRATED)
+        notes.append("the projector is counted for thirty seconds of sound; longer ones take more, in proportion")
     return ProjectorMemory(weights=weights, start=start, largest=largest, confidence=sure, notes=tuple(notes))
+
+
+OPEN_ENDED = frozenset({"gemma4a", "gemma4ua"})
+"""Kinds that take a sound as a whole, however long; the others take thirty seconds at a time."""
+
+LIMITS = (".input_max", ".input_min", ".output_max", ".output_min")
+"""Numbers Gemma 4's products are kept within: read from the file, not kept as tensors."""
+
+
+COMMON = ("v.class_embd", "v.patch_embd.", "v.norm_embd.")
+"""Tensors that an encoder of sound loads as well, where its file has them for the other one (`load_tensors`)."""
+
+
+def _loaded(projector: Projector) -> tuple[Tensor, ...]:
+    kept = tuple(tensor for tensor in projector.tensors if not tensor.name.endswith(LIMITS))
+    twice = tuple(tensor for tensor in kept if tensor.name.startswith(COMMON))
+    return kept + twice * (len(projector.towers) - 1)
 
 
 def _sum(parts: list[Buffers]) -> Buffers:
     return Buffers(card=sum(one.card for one in parts), host=sum(one.host for one in parts))
-
-
-def merge_of(tower: Tower) -> int:
-    """Patches a side that become one token."""
-    known = DYNAMIC.get(tower.kind)
-    return tower.merge or (known.merge if known is not None else FIXED_MERGE.get(tower.kind, 1))
-
-
-def start_patches(tower: Tower) -> tuple[int, int]:
-    """Patches of the image that is measured at the start: `sqrt(tokens) · merge`, or the file's image size."""
-    known = DYNAMIC.get(tower.kind)
-    side = tower.image_size // tower.patch_size if known is None else isqrt(known.start_tokens) * merge_of(tower)
-    return side, side
-
-
-def largest_patches(tower: Tower, asked: Images) -> tuple[int, int]:
-    """Patches of the largest image: the limit of its kind, of its file, or of `--image-max-tokens`; nearly a square."""
-    known = DYNAMIC.get(tower.kind)
-    each = merge_of(tower)
-    if known is None:
-        side = (
-            2 * isqrt(UNKNOWN_TOKENS) if tower.kind not in TOWERS else 0
-        )  # a kind not known may take images of any size
-        return (max(side, start_patches(tower)[0]),) * 2
-    unit = (tower.patch_size * each) ** 2
-    tokens = asked.maximum_tokens or max(known.most_tokens, tower.maximum_pixels // unit)
-    tokens = max(tokens, asked.minimum_tokens or 0)
-    high = isqrt(tokens)
-    wide = -(-tokens // high)
-    return max(wide * each, start_patches(tower)[0]), max(high * each, start_patches(tower)[1])
-
-
-def most_images(tower: Tower, patches: tuple[int, int], asked: Images) -> int:
-    """Images of one run: as many as `--mtmd-batch-max-tokens` holds."""
-    if tower.is_audio or tower.kind in ONE_AT_A_TIME:
-        return 1
-    tokens = max(patches[0] * patches[1] // merge_of(tower) ** 2, 1)
-    return max(asked.batch_tokens // tokens, 1)
-
-
-ONE_AT_A_TIME = frozenset(DYNAMIC) | {"gemma3"}
-"""Kinds whose images stand between words, so that each is a run of its own; slices of one image follow each other."""
 
 
 def is_flash(tower: Tower, settings: EngineSettings, *, on_card: bool) -> bool:
@@ -146,11 +113,18 @@ def is_flash(tower: Tower, settings: EngineSettings, *, on_card: bool) -> bool:
 
 
 def _measured(
-    projector: Projector, tower: Tower, settings: EngineSettings, patches: tuple[int, int], *, on_card: bool
+    projector: Projector,
+    tower: Tower,
+    settings: EngineSettings,
+    patches: tuple[int, int],
+    *,
+    on_card: bool,
+    side_pixels: int = 0,
 ) -> Buffers:
     flash = is_flash(tower, settings, on_card=on_card)
     tower = replace(tower, merge=merge_of(tower))
-    encoder = Encoder(projector, tower, home=0, flash=flash, wide=patches[0], high=patches[1])
+    wide, high = patches
+    encoder = Encoder(projector, tower, home=0, flash=flash, wide=wide, high=high, side_pixels=side_pixels)
     graph = TOWERS[tower.kind](encoder)
     sizes = allocated(graph, _alone(on_card=on_card))
     return Buffers(card=sizes[0], host=sizes[1]) if on_card else Buffers(card=0, host=sizes[0])
@@ -161,17 +135,26 @@ def _alone(*, on_card: bool) -> Placement:
     return Placement(layers=(place,), output=place, offloaded_layers=1, cards=int(on_card), kv_offload=True)
 
 
-def bound(projector: Projector, tower: Tower, patches: tuple[int, int], *, on_card: bool) -> Buffers:
-    """A graph that is not known: the image, its patches as columns, and some twelve rows of its width and four of its widest.
+def bound(projector: Projector, tower: Tower, patches: tuple[int, int], *, flash: bool, on_card: bool) -> Buffers:
+    """A graph that is not known: the image, its patches as columns, and some sixteen rows of its width and six of its widest.
 
-    Without a fused kernel the scores of all heads come on top.
+    Without a fused kernel the scores of all heads come on top, twice; of sound what its convolutions make of each frequency.
+    Held to every measured start of the known kinds, as if they were not known: none under.
     """
-    count = patches[0] * patches[1] if not tower.is_audio else 1500
-    pixels = 4 * 3 * count * tower.patch_size**2
-    widest = max((tensor.dims[-1] for tensor in projector.tensors if len(tensor.dims) == 2), default=tower.width)
-    rows = 4 * count * (12 * tower.width + 4 * max(tower.feed_forward, 4 * tower.width) + widest)
-    length = tower.width // tower.heads
-    scores = 0 if length in EQUAL_HEADS else 8 * count * count * tower.heads
-    mask = 2 * count * count
-    total = 2 * pixels + rows + scores + mask
+    count, channels = patches[0] * patches[1], 3 * tower.patch_size**2
+    if tower.is_audio:
+        count, channels = FRAMES, max(tower.mel_bins, 1)
+    pixels = 4 * channels * count
+    matrices = [tensor for tensor in projector.tensors if len(tensor.dims) == 2]
+    widest = max((tensor.dims[-1] for tensor in matrices), default=tower.width)
+    kernels = [tensor.dims[-1] for tensor in projector.tensors if len(tensor.dims) == 4 and tower.is_audio]
+    folded = 3 * 4 * max(kernels, default=0) * count * channels // 2
+    rows = 4 * count * (16 * tower.width + 6 * max(tower.feed_forward, 4 * tower.width) + widest)
+    scores = 0 if flash else 2 * 4 * count * count * tower.heads
+    mask = (2 if flash else 4) * count * count
+    total = 3 * pixels + rows + scores + mask + folded
     return Buffers(card=total, host=2 * pixels + mask) if on_card else Buffers(card=0, host=total)
+
+
+FRAMES = 3000
+"""Frames of thirty seconds of sound."""

@@ -25,18 +25,31 @@ from llmops.engines.llama_cpp_graph import (
 
 
 class Encoder:
-    """One tower's graph while it is built, for an image of `wide` x `high` patches. `flash`: whether attention is fused."""
+    """One tower's graph while it is built, for an image of `wide` x `high` patches. `flash`: whether attention is fused.
+
+    `side_pixels`: of a square image whose side is no whole number of patches; 0: as many as the patches have.
+    """
 
     def __init__(
-        self, projector: Projector, tower: Tower, *, home: int, flash: bool, wide: int = 0, high: int = 0
+        self,
+        projector: Projector,
+        tower: Tower,
+        *,
+        home: int,
+        flash: bool,
+        wide: int = 0,
+        high: int = 0,
+        side_pixels: int = 0,
     ) -> None:
         self.tower = tower
         self.home = home
         self.flash = flash
         self.wide, self.high = wide, high
         self.count = wide * high
+        self.side_pixels = side_pixels
         self.width = tower.width
         self.side = "a" if tower.is_audio else "v"
+        self.clamps = False
         self.graph = Graph()
         self.tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in projector.tensors}
         self.weights: dict[str, Node] = {}
@@ -65,14 +78,16 @@ class Encoder:
     # -- steps
 
     def linear(self, name: str, values: Node) -> Node:
-        """A product with a matrix, and its bias."""
+        """A product with a matrix, and its bias; `clamps`: what goes in and what comes out is kept within limits."""
+        if self.clamps:
+            return same("clamp", product(self.weight(name), same("clamp", values)))
         node = product(self.weight(name), values)
         bias = f"{name.removesuffix('.weight')}.bias"
         return same("add", node, self.weight(bias)) if bias in self.tensors else node
 
     def norm(self, values: Node, name: str, *, kind: str) -> Node:
         """A norm, its weight, its bias."""
-        node = same("mul", same(kind, values), self.weight(name))
+        node = same("mul", same(kind, values), self.weight(name)) if self.has(name) else same(kind, values)
         return same("add", node, self.weight(f"{name}.bias")) if f"{name}.bias" in self.tensors else node
 
     def convolved(self, name: str, pixels: Node) -> Node:
@@ -91,13 +106,27 @@ class Encoder:
     def pixels(self) -> Node:
         """The image, three colours."""
         patch = self.tower.patch_size
-        return self.input("pixels", "F32", self.wide * patch, self.high * patch, 3)
+        wide, high = self.side_pixels or self.wide * patch, self.side_pixels or self.high * patch
+        return self.input("pixels", "F32", wide, high, 3)
 
-    def patches(self) -> Node:
+    def patches(self, pixels: Node | None = None) -> Node:
         """`build_inp`: one row a patch."""
-        node = reshape(self.convolved("v.patch_embd", self.pixels()), self.count, self.width)
+        node = self.convolved("v.patch_embd", self.pixels() if pixels is None else pixels)
+        node = reshape(node, self.count, self.width)
         node = continuous(transpose(node))
         return same("add", node, self.weight("v.patch_embd.bias")) if self.has("v.patch_embd.bias") else node
+
+    def two_frames(self) -> Node:
+        """Two images of a video, or one twice, each with a convolution of its own; their sum, patches of a square together."""
+        pixels = self.pixels()
+        first = self.convolved("v.patch_embd.weight", pixels)
+        node = permute(same("add", first, self.convolved("v.patch_embd.weight.1", pixels)), 1, 2, 0, 3)
+        return self.interleaved(continuous(node, 2 * self.width, self.wide // 2, self.high))
+
+    def interleaved(self, node: Node) -> Node:
+        """Patches of a square of two by two side by side."""
+        node = reshape(node, 2 * self.width, self.wide // 2, 2, self.high // 2)
+        return continuous(permute(node, 0, 2, 1, 3), self.width, self.count)
 
     def resized_positions(self) -> Node:
         """`resize_position_embeddings`: learned positions drawn to the image's size."""
@@ -109,8 +138,22 @@ class Encoder:
         node = Node("upscale", "F32", (self.wide, self.high, self.width, 1), (node,))
         return continuous(permute(node, 1, 2, 0, 3), self.width, self.count)
 
+    def folded(self, name: str, values: Node, each: int) -> Node:
+        """`ggml_conv_2d` that goes on by its kernel's size: `[wide / each, high / each, rows of the kernel, images]`."""
+        kernel = self.weight(name)
+        size = kernel.dims[0] * kernel.dims[1] * kernel.dims[2]
+        wide, high, images = values.dims[0] // each, values.dims[1] // each, values.dims[3]
+        kind = kernel.kind if kernel.kind in ("F16", "F32") else "F16"
+        columns = Node("im2col", kind, (size, wide, high, images), (kernel, values))
+        node = product(reshape(columns, size, wide * high * images), reshape(kernel, size, kernel.dims[3]))
+        return continuous(permute(reshape(node, wide, high, images, kernel.dims[3]), 0, 1, 3, 2))
+
     def attend(self, at: int, query: Node, keys: Node, values: Node, mask: Node | None = None) -> Node:
-        """`build_attn`: every row sees every row."""
+        """`build_attn` of a block."""
+        return self.linear(f"{self.side}.blk.{at}.attn_out", self.attended(query, keys, values, mask))
+
+    def attended(self, query: Node, keys: Node, values: Node, mask: Node | None = None) -> Node:
+        """`build_attn` before its product: every row sees every row."""
         for node in (query, keys, values):
             self.graph.expand(node)
         query, keys = permute(query, 0, 2, 1, 3), permute(keys, 0, 2, 1, 3)
@@ -125,7 +168,7 @@ class Encoder:
             node = same("softmax", product(keys, query), *([mask] if mask is not None else []))
             node = permute(product(values, node), 0, 2, 1, 3)
             node = continuous(node, node.dims[0] * node.dims[1], node.dims[2])
-        return self.linear(f"{self.side}.blk.{at}.attn_out", node)
+        return node
 
     def heads(self, at: int, values: Node) -> tuple[Node, Node, Node]:
         """Queries, keys and values, head by head."""
@@ -135,10 +178,18 @@ class Encoder:
             parts = [reshape(self.linear(f"{name}.attn_{part}", values), length, heads, count) for part in "qkv"]
             return parts[0], parts[1], parts[2]
         fused = self.linear(f"{name}.attn_qkv", values)
-        size = fused.size - 4 * (fused.dims[0] - self.width)
+        groups = self.tower.kv_heads or heads
         views = [
-            view(fused, length, heads, count, shifted=part > 0, strides=("part", fused.dims[0]), size=size)
-            for part in range(3)
+            view(
+                fused,
+                length,
+                each,
+                count,
+                shifted=part > 0,
+                strides=("part", fused.dims[0]),
+                size=fused.size - 4 * (fused.dims[0] - length * each),
+            )
+            for part, each in enumerate((heads, groups, groups))
         ]
         return views[0], views[1], views[2]
 
@@ -169,9 +220,13 @@ class Encoder:
         turn_width: int = 1,
         mask: Node | None = None,
         whole_every: int = 0,
+        first: int = 0,
     ) -> Node:
-        """`build_vit` between its ends. `turns`: the positions queries and keys are turned by, one after the other."""
-        for at in range(self.tower.layers if layers is None else layers):
+        """`build_vit` between its ends. `turns`: the positions queries and keys are turned by, one after the other.
+
+        Blocks from `first` to before `layers`; `mask` is seen by all but every `whole_every`-th.
+        """
+        for at in range(first, self.tower.layers if layers is None else layers):
             name, before = f"{self.side}.blk.{at}", node
             node = self.norm(node, f"{name}.ln1", kind=kind)
             query, keys, values = self.heads(at, node)
@@ -183,16 +238,23 @@ class Encoder:
                         else (query, self.norm(keys, f"{name}.{part}", kind=kind))
                     )
             for turn in turns:
-                query = same("rope", query, self.input(turn, "I32", turn_width * self.count))
+                query = same("rope", query, self.input(turn, "I32", turn_width * before.dims[1]))
             for turn in turns:
-                keys = same("rope", keys, self.input(turn, "I32", turn_width * self.count))
+                keys = same("rope", keys, self.input(turn, "I32", turn_width * before.dims[1]))
+            if self.clamps:
+                values = same("rms_norm", values)
             seen = mask if whole_every == 0 or (at + 1) % whole_every else None
             node = self.attend(at, query, keys, values, seen)
-            node = self.scaled(node, f"{name}.ls1")
+            node = self.normed_behind(self.scaled(node, f"{name}.ls1"), f"{name}.attn_post_norm", kind=kind)
             between = same("add", node, before)
             node = self.feed_forward(at, self.norm(between, f"{name}.ln2", kind=kind))
+            node = self.normed_behind(node, f"{name}.ffn_post_norm", kind=kind)
             node = same("add", between, self.scaled(node, f"{name}.ls2"))
         return node
+
+    def normed_behind(self, node: Node, name: str, *, kind: str) -> Node:
+        """A norm behind a step, where the file has one."""
+        return self.norm(node, name, kind=kind) if self.has(name) else node
 
     def scaled(self, node: Node, name: str) -> Node:
         """A layer scale, where the file has one."""
@@ -212,6 +274,12 @@ class Encoder:
         node = continuous(node, self.width * each * each, high // each, wide // each)
         node = permute(node, 0, 2, 1, 3)
         return continuous(node, node.dims[0], node.dims[1] * node.dims[2])
+
+    def windowed(self, node: Node, name: str) -> Node:
+        """Squares of patches in another order: into windows, or out of them."""
+        each, count = self.tower.merge**2, node.dims[0] * node.dims[1] // self.width
+        node = reshape(node, self.width * each, count // each)
+        return reshape(self.chosen(node, name, count // each), self.width, count)
 
     def chosen(self, node: Node, name: str, count: int) -> Node:
         """Some rows by an input of their numbers."""

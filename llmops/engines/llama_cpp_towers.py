@@ -1,6 +1,7 @@
-"""Graphs of the vision and audio encoders, kind by kind. llama.cpp b11669, tools/mtmd/models/*.cpp.
+"""Graphs of the encoders of images, kind by kind, with those of `llama_cpp_mergers` and `llama_cpp_sounds` all there are.
 
-Each was read node by node from graphs of the running server; kinds that are not here are bounded by `llama_cpp_projector`.
+llama.cpp b11669, tools/mtmd/models/*.cpp. Each was read node by node from graphs of the running server; kinds that are not
+here are bounded by `llama_cpp_projector`.
 """
 
 from collections.abc import Callable
@@ -10,19 +11,15 @@ from llmops.engines.llama_cpp_graph import (
     Node,
     continuous,
     joined,
-    permute,
     product,
     reshape,
     same,
     transpose,
     view,
 )
+from llmops.engines.llama_cpp_mergers import MERGERS
+from llmops.engines.llama_cpp_sounds import SOUNDS
 from llmops.engines.llama_cpp_tower import Encoder
-
-MEL_FRAMES = 3000
-"""Thirty seconds of sound, a frame each ten milliseconds."""
-
-AUDIO_ROWS = MEL_FRAMES // 2
 
 
 def _done(encoder: Encoder, node: Node) -> Graph:
@@ -73,24 +70,9 @@ def _llava(one: Encoder) -> Graph:
     return _done(one, one.projected("mm.0", "mm.2", node))
 
 
-def _interleaved(one: Encoder, node: Node) -> Node:
-    """Patches of a square of two by two side by side."""
-    width, wide, high = one.width, one.wide, one.high
-    node = reshape(node, 2 * width, wide // 2, 2, high // 2)
-    return continuous(permute(node, 0, 2, 1, 3), width, wide * high)
-
-
-def _two_frames(one: Encoder) -> Node:
-    """Two images of a video, or one twice."""
-    pixels = one.pixels()
-    first, second = one.convolved("v.patch_embd.weight", pixels), one.convolved("v.patch_embd.weight.1", pixels)
-    node = permute(same("add", first, second), 1, 2, 0, 3)
-    return _interleaved(one, continuous(node, 2 * one.width, one.wide // 2, one.high))
-
-
 def _qwen2vl(one: Encoder) -> Graph:
     kind = "norm" if one.tower.kind == "qwen2vl_merger" else "rms_norm"
-    node = _two_frames(one)
+    node = one.two_frames()
     each, count = one.tower.merge**2, one.count
     windows = one.tower.window_every
     mask = None
@@ -107,12 +89,12 @@ def _qwen2vl(one: Encoder) -> Graph:
 
 
 def _qwen3vl(one: Encoder) -> Graph:
-    node = _two_frames(one)
+    node = one.two_frames()
     if one.has("v.patch_embd.bias"):
         node = same("add", node, one.weight("v.patch_embd.bias"))
     places = one.resized_positions()
     places = continuous(places, 2 * one.width, one.wide // 2, one.high)
-    node = same("add", node, _interleaved(one, places))
+    node = same("add", node, one.interleaved(places))
     each, count = one.tower.merge**2, one.count
     deep: Node | None = None
     for at in range(one.tower.layers):
@@ -180,65 +162,6 @@ def _kimivl(one: Encoder) -> Graph:
     return _done(one, one.projected("mm.1", "mm.2", view(normed, node.dims[0], node.dims[1])))
 
 
-def _heard(one: Encoder) -> Node:
-    """Two convolutions over the mel spectrum, positions, the transformer."""
-    node = _sound(one, "a.conv1d.1", one.input("mel", "F32", MEL_FRAMES, one.tower.mel_bins), MEL_FRAMES)
-    node = _sound(one, "a.conv1d.2", node, AUDIO_ROWS)
-    node = continuous(transpose(node))
-    table = one.weight("a.position_embd")
-    node = same("add", node, view(table, one.width, AUDIO_ROWS))
-    return one.transformer(_flat(node))
-
-
-def _sound(one: Encoder, name: str, values: Node, count: int) -> Node:
-    kernel = one.weight(name)
-    size = kernel.dims[0] * kernel.dims[1]
-    columns = Node("im2col", "F16", (size, count, 1, 1), (kernel, values))
-    node = product(reshape(columns, size, count), reshape(kernel, size, one.width))
-    node = continuous(permute(reshape(node, count, 1, one.width), 0, 2, 1, 3))
-    return same("unary", same("add", node, one.weight(f"{name}.bias")))
-
-
-def _halved(node: Node) -> Node:
-    node = continuous(transpose(node))
-    node = Node("pool", "F32", (node.dims[0] // 2, node.dims[1], 1, 1), (node,))
-    return continuous(transpose(node))
-
-
-def _stacked(one: Encoder, node: Node) -> Node:
-    """Several rows side by side; the rest filled up."""
-    each = one.tower.stack
-    wide, total = one.width * each, node.dims[0] * node.dims[1]
-    whole = total + -total % wide
-    if whole != total:
-        node = Node("pad", "F32", (whole, 1, 1, 1), (view(node, total),))
-    return view(node, wide, whole // wide)
-
-
-def _ultravox(one: Encoder) -> Graph:
-    node = _stacked(one, _flat(one.ended(_heard(one))))
-    node = same("mul", same("rms_norm", node), one.weight("mm.a.norm_pre"))
-    node = from_one(product(one.weight("mm.a.mlp.1"), node))
-    if one.has("mm.a.norm_mid"):
-        node = same("mul", same("rms_norm", node), one.weight("mm.a.norm_mid"))
-    return _done(one, product(one.weight("mm.a.mlp.2"), node))
-
-
-def from_one(node: Node) -> Node:
-    """A gate and its values from one product."""
-    return Node("glu", "F32", (node.dims[0] // 2, *node.dims[1:]), (node,))
-
-
-def _qwen2a(one: Encoder) -> Graph:
-    node = one.ended(_halved(_heard(one)))
-    return _done(one, one.linear("mm.a.fc", _flat(node)))
-
-
-def _voxtral(one: Encoder) -> Graph:
-    node = one.ended(_halved(_heard(one)) if one.has("a.post_ln") else _heard(one))
-    return _done(one, one.projected("mm.a.mlp.1", "mm.a.mlp.2", _stacked(one, _flat(node))))
-
-
 TOWERS: dict[str, Callable[[Encoder], Graph]] = {
     "gemma3": _gemma3,
     "mlp": _llava,
@@ -249,8 +172,8 @@ TOWERS: dict[str, Callable[[Encoder], Graph]] = {
     "internvl": _internvl,
     "pixtral": _pixtral,
     "kimivl": _kimivl,
-    "ultravox": _ultravox,
-    "qwen2a": _qwen2a,
-    "voxtral": _voxtral,
+    "lightonocr": _pixtral,
+    "exaone4_5": _qwen2vl,
 }
+TOWERS |= MERGERS | SOUNDS
 """By the name in `clip.projector_type`."""

@@ -71,6 +71,9 @@ def _tower(table: Mapping[str, GgufValue], side: str, name: str) -> Tower:
         version=version if isinstance(version, int) else 0,
         mel_bins=keys.integer("num_mel_bins", 0, most=4096),
         stack=keys.integer("projector.stack_factor", 0, most=4096),
+        kv_heads=keys.integer("attention.head_count_kv", 0, most=1 << 16),
+        chunk_frames=keys.integer("chunk_size", 0, most=1 << 16),
+        window_layers=_numbers(table.get(f"{prefix}wa_layer_indexes")),
     )
 
 

@@ -1,0 +1,141 @@
+"""Images a projector is measured with at the start, and the largest it takes, in patches. llama.cpp b11669.
+
+Source: tools/mtmd/clip.cpp (`load_hparams`, `warmup`), mtmd.cpp; each kind's figures as the running server prints them.
+"""
+
+from math import isqrt
+
+from llmops.domain.companions import Projector, Tower
+from llmops.domain.engine import EngineSettings, Images
+from llmops.domain.records import dataclass
+from llmops.engines.llama_cpp_towers import TOWERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dynamic:
+    """How a kind that takes images of any size limits them: tokens of an image at most, tokens of the image measured at start.
+
+    `most_tokens` 0: its file says it, in pixels or as the longest side. `start_tokens` 0: the start measures the largest.
+    `reads_pixels`: a limit of the file comes before every other.
+    """
+
+    merge: int
+    most_tokens: int
+    start_tokens: int
+    reads_pixels: bool = False
+
+
+DYNAMIC: dict[str, Dynamic] = {
+    "qwen2vl_merger": Dynamic(merge=2, most_tokens=4096, start_tokens=46 * 46),
+    "qwen2.5vl_merger": Dynamic(merge=2, most_tokens=4096, start_tokens=46 * 46),
+    "qwen3vl_merger": Dynamic(merge=2, most_tokens=4096, start_tokens=46 * 46),
+    "glm4v": Dynamic(merge=2, most_tokens=4096, start_tokens=46 * 46),
+    "pixtral": Dynamic(merge=1, most_tokens=1024, start_tokens=256),
+    "kimivl": Dynamic(merge=2, most_tokens=1024, start_tokens=256),
+    "gemma4v": Dynamic(merge=3, most_tokens=1120, start_tokens=256),
+    "gemma4uv": Dynamic(merge=3, most_tokens=1120, start_tokens=256),
+    "lfm2": Dynamic(merge=1, most_tokens=256, start_tokens=0),
+    "phi4": Dynamic(merge=1, most_tokens=0, start_tokens=256, reads_pixels=True),
+    "dots_ocr": Dynamic(merge=1, most_tokens=0, start_tokens=46 * 46, reads_pixels=True),
+    "paddleocr": Dynamic(merge=2, most_tokens=0, start_tokens=28 * 28, reads_pixels=True),
+    "lightonocr": Dynamic(merge=1, most_tokens=0, start_tokens=256),
+    "kimik25": Dynamic(merge=1, most_tokens=4096, start_tokens=0, reads_pixels=True),
+    "hunyuanvl": Dynamic(merge=2, most_tokens=16384, start_tokens=32 * 32, reads_pixels=True),
+    "youtuvl": Dynamic(merge=2, most_tokens=62500, start_tokens=16 * 16),
+    "exaone4_5": Dynamic(merge=2, most_tokens=0, start_tokens=46 * 46, reads_pixels=True),
+}
+"""`set_limit_image_tokens` and `set_warmup_n_tokens`; `merge` where the file does not say it."""
+
+IN_ONE_BATCH = frozenset({"gemma4v", "gemma4uv"})
+CAUSAL_WIDTHS = frozenset({1536, 2560})
+"""The widths of Gemma 4's E2B and E4B, which read an image's rows in order; in all others they see each other, and an image must
+fit one ubatch."""
+
+FIXED_MERGE = {"gemma3": 4, "internvl": 2, "idefics3": 1}
+
+UNKNOWN_TOKENS = 4096
+"""Tokens of an image of a kind whose limit is not known here."""
+
+
+def merge_of(tower: Tower) -> int:
+    """Patches a side that become one token."""
+    known = DYNAMIC.get(tower.kind)
+    return tower.merge or (known.merge if known is not None else FIXED_MERGE.get(tower.kind, 1))
+
+
+def start_pixels(tower: Tower, tokens: int) -> int:
+    """Side of the first image where it is not made of whole tokens: the file's size, or the root of the largest one's pixels."""
+    known = DYNAMIC.get(tower.kind)
+    if known is None:
+        return tower.image_size
+    return 0 if known.start_tokens else isqrt(tokens * (merge_of(tower) * tower.patch_size) ** 2)
+
+
+def start_patches(tower: Tower, tokens: int, asked: int) -> tuple[int, int]:
+    """Patches of the image that is measured at the start: `sqrt(tokens) · merge`, or the file's image size.
+
+    `tokens` of the largest image; `asked`: those of `--image-max-tokens` or of a batch, which lessen the first image as well.
+    """
+    known, side = DYNAMIC.get(tower.kind), start_pixels(tower, tokens)
+    if known is None or not known.start_tokens:
+        return (side // tower.patch_size,) * 2
+    return (isqrt(min(known.start_tokens, asked or known.start_tokens)) * merge_of(tower),) * 2
+
+
+def asked_tokens(projector: Projector, tower: Tower, settings: EngineSettings) -> int:
+    """`--image-max-tokens`, or the ubatch where an image must fit one; 0 where neither limits it."""
+    asked, known = (settings.images or Images()).maximum_tokens or 0, DYNAMIC.get(tower.kind)
+    in_order = tower.kind == "gemma4v" and _output_width(projector) in CAUSAL_WIDTHS
+    if known is None or tower.kind not in IN_ONE_BATCH or in_order:
+        return asked
+    rows = min(settings.ubatch_tokens, settings.batch_tokens, settings.context_size or settings.ubatch_tokens)
+    return min(asked or known.most_tokens, rows)
+
+
+def most_tokens(tower: Tower, asked: int) -> int:
+    """Tokens of the largest image of a kind that takes any size; 0 where it is not limited by tokens."""
+    known = DYNAMIC.get(tower.kind)
+    if known is None:
+        return 0
+    unit = (tower.patch_size * merge_of(tower)) ** 2
+    from_file = tower.maximum_pixels // unit
+    if known.reads_pixels:  # `--image-max-tokens` does not reach what the file says
+        return from_file or asked or known.most_tokens
+    return asked or max(known.most_tokens, from_file)
+
+
+def _output_width(projector: Projector) -> int:
+    return next((one.dims[1] for one in projector.tensors if one.name == "mm.input_projection.weight"), 0)
+
+
+def largest_patches(tower: Tower, tokens: int, start: tuple[int, int], least_tokens: int) -> tuple[int, int]:
+    """Patches of the largest image: the limit of its kind, of its file, or of `--image-max-tokens`; nearly a square."""
+    known = DYNAMIC.get(tower.kind)
+    each = merge_of(tower)
+    if known is None:  # a kind not known may take images of any size
+        side = 2 * isqrt(UNKNOWN_TOKENS) if tower.kind not in TOWERS else 0
+        side = max(side, start[0] + (tower.kind in SLICED))
+        return side, side
+    if not tokens:
+        side = max((tower.longest_edge or tower.image_size) // tower.patch_size, start[0])
+        return side, side
+    tokens = max(tokens, least_tokens)
+    high = isqrt(tokens)
+    wide = -(-tokens // high)
+    return max(wide * each, start[0]), max(high * each, start[1])
+
+
+SLICED = frozenset({"resampler", "minicpmv4_6"})
+"""Slices of about the image size, each side rounded to whole patches."""
+
+
+def most_images(tower: Tower, patches: tuple[int, int], asked: Images) -> int:
+    """Images of one run: as many as `--mtmd-batch-max-tokens` holds."""
+    if tower.is_audio or tower.kind in ONE_AT_A_TIME:
+        return 1
+    tokens = max(patches[0] * patches[1] // merge_of(tower) ** 2, 1)
+    return max(asked.batch_tokens // tokens, 1)
+
+
+ONE_AT_A_TIME = frozenset(DYNAMIC) - {"lfm2"} | {"gemma3", "cogvlm", "janus_pro", "nemotron_v2_vl"}
+"""Kinds whose images stand between words, so that each is a run of its own; slices of one image follow each other."""

@@ -1,0 +1,84 @@
+"""Projectors of every known kind against a running llama.cpp b11669; `b11669-projectors.json` by `scripts/measure-beside`."""
+
+import json
+import os
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_cpp_beside import files
+from llama_cpp_projectors import BOTH, PROJECTORS
+from test_llama_cpp_beside import part, read_projector, words_of
+
+from llmops.domain.engine import Images
+from llmops.domain.ledger import Confidence
+from llmops.engines import llama_cpp
+from llmops.engines.llama_cpp_projector import ProjectorMemory, projector_memory
+from llmops.engines.llama_cpp_towers import TOWERS
+
+SHARE = 1 if os.environ.get("LLMOPS_EVERY_ROW") else 2
+CASES = Path(__file__).parent / "measured" / "llama.cpp" / "b11669-projectors.json"
+
+
+@cache
+def rows() -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = json.loads(CASES.read_text())["rows"]
+    return loaded
+
+
+def weighed(row: dict[str, Any], *more: str, kind: str | None = None) -> ProjectorMemory:
+    """The memory of a case's projector; `kind`: as if its file named another one."""
+    settings = llama_cpp.settings(["llama-server", *words_of(row), *more])
+    projector = read_projector(files(row)[1])
+    if kind is not None:
+        projector = replace(projector, towers=tuple(replace(one, kind=kind) for one in projector.towers))
+    return projector_memory(projector, settings, on_card=(settings.images or Images()).offload)
+
+
+def test_the_measured_cases_hold_nearly_every_kind_that_is_built() -> None:
+    drawn = {row["family"] for row in rows()}
+    assert len(drawn) >= 38
+    assert drawn <= {*PROJECTORS, *BOTH}
+    assert {kind for kind, _, _ in PROJECTORS.values()} == TOWERS.keys()
+
+
+def test_weights_and_the_buffers_of_a_start_come_out_to_the_byte() -> None:
+    """With or without a card, flash attention on or off, with a limit of the image's tokens; two encoders in one file."""
+    for row in rows()[::SHARE]:
+        memory = weighed(row)
+        assert memory.weights.card == part(row, "CUDA0", "projector weights"), row
+        assert memory.weights.host == part(row, "RAM", "projector weights"), row
+        assert memory.start.card == part(row, "CUDA0", "projector compute"), row
+        assert memory.start.host == part(row, "RAM", "projector compute"), row
+        assert memory.largest.card >= memory.start.card, row
+        assert memory.largest.host >= memory.start.host, row
+
+
+def test_a_kind_that_is_not_known_is_never_under() -> None:
+    for row in rows()[::SHARE]:
+        bound = weighed(row, kind="newer")
+        assert bound.confidence is Confidence.LOW
+        assert bound.start.card >= part(row, "CUDA0", "projector compute"), row
+        assert bound.start.host >= part(row, "RAM", "projector compute"), row
+
+
+@pytest.mark.parametrize("family", ["gemma4v", "gemma4uv"])
+def test_an_image_of_gemma_4_is_no_larger_than_one_ubatch_where_its_rows_see_each_other(family: str) -> None:
+    row = next(one for one in rows() if one["family"] == family and one["numbers"]["P"] not in (1536, 2560))
+    small, large = (weighed(row | {"flags": ["-c", "8192", "-np", "1", "-ub", count]}) for count in ("128", "1024"))
+    assert small.largest.card < large.largest.card
+
+
+def test_a_wider_limit_of_the_image_takes_more() -> None:
+    row = next(one for one in rows() if one["family"] == "glm4v") | {"flags": ["-c", "256", "-np", "1", "-ub", "32"]}
+    first, second, third = (weighed(row, "--image-max-tokens", count).largest.card for count in ("300", "1000", "9000"))
+    assert first < second < weighed(row).largest.card < third
+
+
+def test_sound_of_any_length_is_said_to_take_more() -> None:
+    row = next(one for one in rows() if one["family"] == "gemma4a")
+    memory = weighed(row)
+    assert memory.confidence is Confidence.CALIBRATED
+    assert any("thirty seconds" in note for note in memory.notes)
