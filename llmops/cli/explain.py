@@ -10,6 +10,7 @@ import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.beside import with_companions
+from llmops.cli.drafting import with_draft
 from llmops.cli.explaining import Question, assumed, locked, open_named, proposal, shape_that_fits, sized_from
 from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
@@ -63,11 +64,12 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
     stand_in = options.model or (lock.model if lock is not None else None)
     opened = open_named(question, stand_in=stand_in, quantization=options.quantization)
     opened, beside = with_companions(opened, meaning)
+    opened, drafter = with_draft(opened, meaning, rooms_bytes=place.rooms_bytes(), sources=sources)
     weighed = shape_that_fits(question, opened) if opened is not None else None
     shape = weighed.shape if weighed is not None else None
     if shape is not None:
         meaning = explainer.settled(meaning, shape=shape, devices=place.cards)
-    found += [*meaning.findings, *explainer.advice(meaning, shape=shape, devices=place.cards), *beside]
+    found += [*meaning.findings, *explainer.advice(meaning, shape=shape, devices=place.cards), *beside, *drafter]
     found += of_line(meaning, shape, place)
     if options.words and not is_file_name(options.words):
         found += _from_this_shell(meaning, environment)

@@ -73,6 +73,7 @@ class NamedModel:
 class Meaning:
     """What a command line means: effective settings, every option that counts, and what is wrong with the words.
 
+    `draft` is a model of its own that drafts tokens.
     `uncounted` names, in words, what takes memory and is not in the ledger. `written` is every occurrence of every option, in
     the order the engine reads them: some options add up.
     """
@@ -85,6 +86,7 @@ class Meaning:
     uncounted: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     written: tuple[GivenFlag, ...] = ()
+    draft: NamedModel = NamedModel()
 
     def value(self, name: str, default: str = "") -> str:
         """The value of an option by its long name."""

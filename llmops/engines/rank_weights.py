@@ -97,6 +97,12 @@ def _counted(same: _Same, cut: Cut, stage: int) -> RankWeights:
     return RankWeights(text=text, draft=draft, tower=tower)
 
 
+def embedding_bytes(shape: ModelShape, ranks: int) -> int:
+    """The token embedding on one rank."""
+    cut = Cut(tensor=ranks)
+    return sum(_vocabulary_bytes(one, cut) for one in shape.tensors if _EMBEDDING.search(one.name))
+
+
 def vocabulary_rows(shape: ModelShape) -> int:
     """Rows of embedding and output after padding."""
     return padded(shape.vocabulary, VOCABULARY_GRANULE)

@@ -69,6 +69,8 @@ def _pool_words(told: PoolSettings) -> list[str]:
     if told.drafted_tokens:
         words += ["--speculative-config.method", told.drafter]
         words += ["--speculative-config.num_speculative_tokens", str(told.drafted_tokens)]
+    if told.draft_parallel:
+        words += ["--speculative-config.draft_tensor_parallel_size", str(told.draft_parallel)]
     return words
 
 
@@ -114,6 +116,7 @@ def settings_of(line: Line) -> EngineSettings:
             context_parallel=max(line.number("--decode-context-parallel-size", 1), 1),
             drafter=method,
             drafted_tokens=drafted,
+            draft_parallel=_draft_ranks(line),
             conv_state_type=line.value("--mamba-cache-dtype", "auto"),
             state_type=line.value("--mamba-ssm-cache-dtype", "auto"),
             replicated_tower=line.value("--mm-encoder-tp-mode") == "data",
@@ -134,6 +137,12 @@ def _speculation(line: Line) -> tuple[str, int]:
         method = "draft_model" if model else ""
     count = tokens if isinstance(tokens, int) and 0 < tokens <= 1 << 10 else int(bool(method))
     return (method, count) if method else ("", 0)
+
+
+def _draft_ranks(line: Line) -> int:
+    """`draft_tensor_parallel_size`; 0: as many as the model's."""
+    said = line.table("--speculative-config").get("draft_tensor_parallel_size")
+    return said if isinstance(said, int) and 0 < said <= 1 << 10 else 0
 
 
 def _graph_mode(line: Line) -> str:

@@ -14,6 +14,7 @@ from llmops.engines.vllm_advice import SECRETS, line_advice
 from llmops.engines.vllm_arguments import PROGRAM, Line, Problem, read
 from llmops.engines.vllm_defaults import resolved
 
+WITHOUT_MODEL = frozenset({"ngram", "ngram_gpu", "suffix"})
 UNCOUNTED = {
     "--enable-lora": "LoRA adapters",
     "--cpu-offload-gb": "weights that are offloaded to RAM",
@@ -34,11 +35,13 @@ def meaning(process: EngineProcess) -> Meaning:
         message = "`--config FILE` is not read: what it sets is not counted"
         findings.append(_skip("EXP012", "--config", message, "write its options into the command line"))
     flags = _flags(line)
+    settings = _with_environment(vllm.settings_of(line), process.environment)
     return Meaning(
         engine=EngineName.VLLM,
-        settings=_with_environment(vllm.settings_of(line), process.environment),
+        settings=settings,
         flags=tuple({flag.name: flag for flag in flags}.values()),
         model=_model(line),
+        draft=_draft(line, settings),
         findings=tuple(findings),
         uncounted=uncounted,
         environment=process.environment,
@@ -83,8 +86,22 @@ def _skip(code: str, word: str, message: str, fix: str | None) -> Finding:
 
 
 def _model(line: Line) -> NamedModel:
-    """The first plain word, else `--model`; what is no path is a repository."""
-    name = line.plain[0] if line.plain else line.value("--model")
+    """The first plain word, else `--model`."""
+    return _named(line.plain[0] if line.plain else line.value("--model"))
+
+
+def _draft(line: Line, settings: EngineSettings) -> NamedModel:
+    """The drafter's own model; an n-gram drafter has none, and an MTP block is the model's."""
+    told = settings.pool or PoolSettings()
+    if not told.drafted_tokens or told.drafter in WITHOUT_MODEL:
+        return NamedModel()
+    said = line.table("--speculative-config").get("model") or line.value("--spec-model")
+    name = said if isinstance(said, str) else ""
+    return _named(name) if name != _model(line).file else NamedModel()
+
+
+def _named(name: str) -> NamedModel:
+    """What is no path is a repository."""
     if not name:
         return NamedModel()
     if name.startswith((".", "/", "~", "{")) or name.count("/") != 1:

@@ -23,6 +23,7 @@ from llmops.engines.pool_groups import UngroupableError
 from llmops.engines.rank_weights import Cut, rank_weights, vocabulary_rows
 from llmops.engines.vllm_blocks import Pools, pools, stage_bounds
 from llmops.engines.vllm_defaults import resolved
+from llmops.engines.vllm_draft import draft_bytes, draft_notes, draft_refusals
 from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
 from llmops.engines.vllm_pages import NO_DRAFT_LAYERS
 
@@ -107,7 +108,7 @@ def ledger(
     ranks = settings.tensor_parallel * told.pipeline_parallel * told.data_parallel
     used = tuple(devices[:ranks])
     notes = _notes(shape, settings, ranks, len(devices))
-    refusals = _refusals(shape, settings)
+    refusals = [*_refusals(shape, settings), *draft_refusals(settings)]
     cut = None
     try:
         cut = pools(shape, settings, device=devices[0])
@@ -157,12 +158,11 @@ def taken(
         tower_on_every_rank=told.replicated_tower,
     )
     own = rank_weights(shape, cut, stage=stage)
-    is_drafted = "mtp" in told.drafter and told.drafted_tokens > 0
     is_last = stage == told.pipeline_parallel - 1
     parallel = settings.tensor_parallel > 1
     return Taken(
         weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
-        draft=own.draft if is_drafted else 0,
+        draft=draft_bytes(shape, settings, own.draft, is_safe=constants is SAFE) if is_last else 0,
         tower=0 if told.text_only else own.tower,
         peak=_peak(shape, settings, told, constants, is_last=is_last),
         graphs=int(graph_bytes(settings, device) * constants.graph_factor),
@@ -326,6 +326,4 @@ def _notes(shape: ModelShape, settings: EngineSettings, ranks: int, cards: int) 
         notes.append(f"needs {ranks} cards, {cards} given")
     if told.data_parallel > 1:
         notes.append(f"each of {told.data_parallel} replicas has a pool of this size")
-    if told.drafted_tokens and told.drafter not in NO_DRAFT_LAYERS and "mtp" not in told.drafter:
-        notes.append("the drafter's weights are not counted, and its cache is taken for one more layer")
-    return [*notes, *(f"not sized: {one}" for one in shape.not_sized)]
+    return [*notes, *draft_notes(shape, told), *(f"not sized: {one}" for one in shape.not_sized)]

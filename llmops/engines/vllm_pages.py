@@ -56,9 +56,18 @@ class LayerPages:
         return [*found, *self._drafted()]
 
     def _drafted(self) -> list[LayerPage]:
-        """A drafter's layers: the model's own MTP blocks, else one layer like the model's last (an EAGLE head)."""
+        """A drafter's layers: its own model's, else the MTP blocks, else one layer like the model's last (an EAGLE head)."""
         if not self.told.drafted_tokens or self.told.drafter in NO_DRAFT_LAYERS or not self.attention:
             return []
+        draft = draft_model(self.shape)
+        if draft is not None and "mtp" not in self.told.drafter:
+            layers = [layer for layer in draft.layers if keeps_tokens(layer)]
+            ranks = self.told.draft_parallel or self.ranks
+            return [
+                LayerPage(layer=-1 - at, page=page)
+                for at, layer in enumerate(layers)
+                for page in self._token_pages(layer, ranks=ranks, window_tokens=draft.window_tokens)
+            ]
         count = max(self.shape.mtp_layers, 1) if "mtp" in self.told.drafter else 1
         whole = [layer for layer in self.attention if layer.attention in (Attention.FULL, Attention.LATENT)]
         template = (whole or list(self.attention))[-1]
@@ -67,9 +76,11 @@ class LayerPages:
     def _width(self, layer: Layer) -> int:
         return token_bytes(layer, ranks=self.ranks, kind=self.kind)
 
-    def _token_pages(self, layer: Layer) -> list[Page]:
-        block, window = self.block_tokens, self.shape.window_tokens or 0
-        size = block * self._width(layer)
+    def _token_pages(self, layer: Layer, *, ranks: int = 0, window_tokens: int | None = None) -> list[Page]:
+        """Of the model's own layer, or of a drafter's on so many ranks and with its window."""
+        ranks, is_own = ranks or self.ranks, not ranks
+        block, window = self.block_tokens, (self.shape.window_tokens if is_own else window_tokens) or 0
+        size = block * token_bytes(layer, ranks=ranks, kind=self.kind)
         if layer.attention is Attention.LATENT:
             pages = [Page(kind=PageKind.LATENT, block_tokens=block, page_bytes=size, form=(layer.key_length,))]
             extra = block * index_bytes(layer)
@@ -79,7 +90,7 @@ class LayerPages:
             kind, window = PageKind.FULL, 0
         if kind is PageKind.WINDOW:
             window += self._retained_tokens()
-        form = (heads_on_rank(layer.kv_heads, self.ranks), layer.key_length, layer.value_length)
+        form = (heads_on_rank(layer.kv_heads, ranks), layer.key_length, layer.value_length)
         return [Page(kind=kind, block_tokens=block, page_bytes=size, window_tokens=window, form=form)]
 
     def _retained_tokens(self) -> int:
@@ -153,6 +164,11 @@ def cache_type(shape: ModelShape, settings: EngineSettings) -> str:
     kind = settings.kv_cache_type_k
     said = shape.scheme.kv_cache if shape.scheme is not None else None
     return said if kind == "auto" and said else kind
+
+
+def draft_model(shape: ModelShape) -> ModelShape | None:
+    """The model of its own that drafts tokens, where it was read."""
+    return shape.companions.draft if shape.companions is not None else None
 
 
 def keeps_tokens(layer: Layer) -> bool:
