@@ -102,11 +102,33 @@ def _block_extras(place: Place) -> tuple[Plain, ...]:
             Plain("laurel_r.weight", (rank, hidden)),
             Plain("laurel_post_norm.weight", (hidden,)),
         ]
+    if architecture == "glm5-next":
+        extras += _streams(place)
     if place.kind is Kind.CROSS:
         extras += [Plain("cross_attn_attn_gate", (1,)), Plain("cross_attn_mlp_gate", (1,))]
     if architecture == "rwkv7" and place.at == 0:
         extras += [Plain("pre_norm.weight", (hidden,)), Plain("pre_norm.bias", (hidden,))]
     return tuple(extras)
+
+
+def _streams(place: Place) -> list[Plain]:
+    """GLM-5-Next: hyper-connections around both parts of a layer, and what pools the indexer's keys."""
+    config, hidden = place.config, place.hidden
+    streams = config.integer("hc_mult", default=4, least=1, most=64)
+    mix = (2 + streams) * streams
+    extras = [
+        Plain(f"hc_{part}_{name}", dims)
+        for part in ("attn", "ffn")
+        for name, dims in (("fn", (streams * hidden, mix)), ("base", (mix,)), ("scale", (3,)))
+    ]
+    if place.kind is Kind.INDEXED:
+        length = config.integer("index_head_dim", least=1)
+        pooled = config.integer("index_kpool", default=16, least=1)
+        extras += [
+            Plain("indexer.pool_ape.weight", (length, pooled)),
+            Plain("indexer.pool_gate.weight", (hidden, length)),
+        ]
+    return extras
 
 
 def _extras(config: ConfigValues, family: Family, hidden: int, layers: int) -> tuple[Plain, ...]:

@@ -295,14 +295,19 @@ _WORDS = {"true": True, "false": False}
 
 
 @cache
-def _blocks() -> Mapping[str, str]:
+def _blocks(text: str) -> Mapping[str, str]:
     """The text of each class; its continuation lines are indented."""
-    lines = _TEXT.replace("\n  ", " ").strip().splitlines()
+    lines = text.replace("\n  ", " ").strip().splitlines()
     return dict(line.split(": ", 1) for line in lines if ": " in line)
 
 
 @cache
+def defaults_of(text: str, name: str) -> Mapping[str, int | bool]:
+    """One line of such a table as values; empty for a name that is not in it."""
+    pairs = (item.split("=", 1) for item in _blocks(text).get(name, "").split())
+    return {key: _WORDS[value] if value in _WORDS else int(value) for key, value in pairs}
+
+
 def class_defaults(name: str) -> Mapping[str, int | bool]:
     """The defaults of one class; empty for a name that is not in the table."""
-    pairs = (item.split("=", 1) for item in _blocks().get(name, "").split())
-    return {key: _WORDS[value] if value in _WORDS else int(value) for key, value in pairs}
+    return defaults_of(_TEXT, name)

@@ -70,6 +70,7 @@ _DEEPSEEK2 = Family(architecture="deepseek2", defaults="deepseek_v2", correction
 _DEEPSEEK3 = Family(architecture="deepseek2", defaults="deepseek_v3", correction="yes")
 _DEEPSEEK32 = replace(_DEEPSEEK3, architecture="deepseek32", defaults="deepseek_v32", kinds="indexed")
 _GLM4 = Family(architecture="glm4", defaults="glm4", norms=4, qkv_bias="attention_bias", is_fused=False)
+_GLM4V = replace(_GLM4, defaults="glm4v_text", qkv_bias="yes")
 _GLM4_MOE = Family(
     architecture="glm4moe",
     defaults="glm4_moe",
@@ -175,7 +176,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "glm5_next_text": replace(
         _DEEPSEEK32, architecture="glm5-next", defaults="glm5_next_text", kinds="interval", recurrence="kda",
-        not_sized="its hyper-connections, and what its indexer pools",
+        not_sized="what its hyper-connections take while it runs",
     ),
     "kimi_linear": replace(_DEEPSEEK3, architecture="kimi-linear", defaults="kimi_linear", kinds="kimi", recurrence="kda"),
     "glm4_moe_lite": replace(_DEEPSEEK3, defaults="glm4_moe_lite"),
@@ -185,8 +186,8 @@ FAMILIES: dict[str, Family] = {
     "glm": Family(architecture="chatglm", defaults="glm", qkv_bias="attention_bias"),
     "chatglm": Family(architecture="chatglm", is_fused=True, qkv_bias="add_qkv_bias", output_bias="add_bias_linear"),
     "glm4": _GLM4,
-    "glm4v": replace(_GLM4, defaults="glm4v_text"),
-    "glm4v_text": replace(_GLM4, defaults="glm4v_text"),
+    "glm4v": _GLM4V,
+    "glm4v_text": _GLM4V,
     "glm4_moe": _GLM4_MOE,
     "glm4v_moe_text": replace(_GLM4_MOE, defaults="glm4v_moe_text"),
     "solar_open": replace(_GLM4_MOE, architecture="glm4moe", defaults="solar_open", head_norms="", qkv_bias="attention_bias"),

@@ -155,7 +155,15 @@ def _context(values: ConfigValues) -> int:
 
 
 def _tied(inner: Mapping[str, Value], outer: Mapping[str, Value], values: ConfigValues, family: Family) -> bool:
-    for table in (inner, outer):
+    """The text part's word; where the whole model's contradicts it, that of the version that wrote the file.
+
+    Transformers 5 ties by the whole model's config (modeling_utils.py, `tie_weights`), 4 by its text part's.
+    """
+    version = outer.get("transformers_version")
+    is_new = isinstance(version, str) and version.startswith("5.")
+    thinker = outer.get("thinker_config")
+    wholes = (thinker, outer) if isinstance(thinker, Mapping) else (outer,)
+    for table in (*wholes, inner) if is_new else (inner, *wholes):
         said = table.get("tie_word_embeddings")
         if isinstance(said, bool):
             return said

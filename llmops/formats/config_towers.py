@@ -1,31 +1,36 @@
-"""Vision and audio towers, from the outer part of a multimodal config.json.
+"""Vision and audio towers, from the outer part of a multimodal config.json. What is not covered is said."""
 
-Source: transformers 5.23, models/{qwen2_vl,qwen2_5_vl,qwen3_vl,qwen3_5,siglip,pixtral,gemma3}/modeling_*.py;
-the sums are the published ones (tests). What is not covered is said.
-"""
+from collections.abc import Callable, Mapping
 
-from collections.abc import Mapping
-
+from llmops.domain.errors import WrongInput
 from llmops.domain.model import Tensor
 from llmops.domain.records import dataclass
+from llmops.formats.audio_towers import AUDIO
 from llmops.formats.config_quantization import Quantization
 from llmops.formats.config_values import ConfigValues
 from llmops.formats.json_text import Value
 from llmops.formats.tensor_sink import Sink
+from llmops.formats.tower_defaults import tower_defaults
+from llmops.formats.tower_parts import Seen
+from llmops.formats.vision_encoders import ENCODERS, JOINTS
+from llmops.formats.vision_towers import TOWERS
 
-_VISION = ("vision_config", "vision_tower_config", "vit_config")
-_AUDIO = ("audio_config", "audio_encoder_config", "speech_config", "audio_tower_config")
-_DEPTH = ("depth", "num_hidden_layers", "num_layers")
-_DEFAULTS: dict[str, dict[str, Value]] = {
-    "qwen3_vl": {"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "patch_size": 16, "temporal_patch_size": 2,
-                 "spatial_merge_size": 2, "num_position_embeddings": 2304, "out_hidden_size": 3584},
-    "qwen2_5_vl": {"depth": 32, "hidden_size": 3584, "intermediate_size": 3420, "patch_size": 14, "temporal_patch_size": 2,
-                   "spatial_merge_size": 2, "out_hidden_size": 3584},
-    "qwen2_vl": {"depth": 32, "embed_dim": 1280, "hidden_size": 3584, "mlp_ratio": 4, "patch_size": 14, "temporal_patch_size": 2,
-                 "spatial_merge_size": 2},
-    "siglip": {"num_hidden_layers": 12, "hidden_size": 768, "intermediate_size": 3072, "patch_size": 16, "image_size": 224},
-    "pixtral": {"num_hidden_layers": 24, "hidden_size": 1024, "intermediate_size": 4096, "patch_size": 16},
+_VISION = ("vision_config", "vision_tower_config", "vit_config", "vision_encoder")
+_AUDIO = ("audio_config", "audio_encoder_config", "speech_config", "audio_tower_config", "encoder_config")
+_ROOTS = ("visual", "model.visual", "vision_tower", "model.vision_tower", "vision_model")
+_STARTS = {
+    "qwen3_vl": "qwen3_vl", "qwen3_5": "qwen3_vl", "qwen4_exp": "qwen3_vl", "qwen3_omni_moe": "qwen3_vl",
+    "qwen2_5_vl": "qwen2_5_vl", "qwen2_5_omni": "qwen2_5_vl", "qwen2_vl": "qwen2_vl", "exaone4_5": "exaone4_5",
+    "glm4v": "glm4v", "glm46v": "glm4v", "glmga": "glm4v", "glm5_next": "glm5_next", "glm_ocr": "glm_ocr", "kimi_k25": "kimi",
+    "moonvit": "kimi", "kimi_vl": "kimi", "llama4": "llama4", "mllama": "mllama", "minimax_m3": "minimax_m3",
+    "step3p5": "step3p5", "step3p7": "step3p5", "muse_glimmer": "muse_glimmer", "siglip2": "siglip2", "siglip": "siglip",
+    "clip": "clip", "pixtral": "pixtral", "internvl_chat": "intern_vit", "internvl": "internvl", "intern_vit": "intern_vit",
+    "idefics3": "idefics3", "smolvlm": "idefics3", "gemma4_vision": "gemma4", "gemma4": "gemma4", "gemma3": "siglip",
+    "shieldgemma2": "siglip", "paligemma": "siglip", "mistral3": "pixtral",
 }  # fmt: skip
+"""How the model types of towers and of whole models begin."""
+_OTHERS = ("gemma4_unified", "kimi_k25_", "qwen3_vl_embedding")
+"""Model types that begin so and are something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,173 +43,74 @@ class Tower:
 
 def tower(outer: Mapping[str, Value], *, hidden: int, dtype: str, how: Quantization | None) -> Tower:
     """The towers of a multimodal config; nothing for a text model."""
-    for key in ("thinker_config",):
-        nested = outer.get(key)
-        if isinstance(nested, Mapping):
-            outer = nested
-    vision = next((outer[key] for key in _VISION if isinstance(outer.get(key), Mapping)), None)
-    audio = next((outer[key] for key in _AUDIO if isinstance(outer.get(key), Mapping)), None)
-    missing = "the weights of its audio tower" if audio is not None else ""
-    if not isinstance(vision, Mapping):
-        return Tower(missing=missing)
+    nested = outer.get("thinker_config")
+    if isinstance(nested, Mapping):
+        outer = {"model_type": outer.get("model_type"), **nested}
     sink = Sink(dtype=dtype, how=how if how is not None and how.towers and not how.ignored.has(_ROOTS) else None)
-    config = ConfigValues(vision, _DEFAULTS.get(_kind(vision, outer), {}), file="vision_config")
-    match _kind(vision, outer):
-        case "qwen3_vl":
-            _qwen3(sink, config)
-        case "qwen2_5_vl":
-            _qwen25(sink, config)
-        case "qwen2_vl":
-            _qwen2(sink, config)
-        case "siglip":
-            _siglip(sink, config, hidden)
-        case "pixtral":
-            _pixtral(sink, config, outer, hidden)
-        case _:
-            towers = "its vision and audio towers" if missing else "its vision tower"
-            return Tower(missing=f"the weights of {towers}")
-    return Tower(tensors=tuple(sink.tensors), missing=missing)
+    whole = ConfigValues(outer, {}, file="config.json")
+    vision = next((one for key in _VISION if isinstance(one := outer.get(key), Mapping)), None)
+    audio = next((one for key in _AUDIO if isinstance(one := outer.get(key), Mapping)), None)
+    missing = []
+    for word, part, build in (("vision", vision, _sees), ("audio", audio, _hears)):
+        if part is not None and not _is_built(build, part, whole, hidden, sink):
+            missing.append(word)
+    towers = f"its {' and '.join(missing)} tower{'s' if len(missing) > 1 else ''}"
+    return Tower(tensors=tuple(sink.tensors), missing=f"the weights of {towers}" if missing else "")
 
 
-_ROOTS = ("visual", "model.visual", "vision_tower", "model.vision_tower", "vision_model")
+def _is_built(
+    build: Callable[[Mapping[str, Value], ConfigValues, int, Sink], bool],
+    part: Mapping[str, Value],
+    whole: ConfigValues,
+    hidden: int,
+    sink: Sink,
+) -> bool:
+    """Whether the tower is known, and its numbers make one; what it left half-built goes again."""
+    before = len(sink.tensors)
+    try:
+        return build(part, whole, hidden, sink)
+    except WrongInput:
+        del sink.tensors[before:]
+        return False
 
 
-def _kind(vision: Mapping[str, Value], outer: Mapping[str, Value]) -> str:
-    """Which of the towers it is, by its own model type or by the whole model's."""
-    own, whole = vision.get("model_type"), outer.get("model_type")
-    for word in (own, whole):
-        if not isinstance(word, str):
-            continue
-        if word.startswith(("qwen3_vl", "qwen3_5", "qwen4_exp")):
-            return "qwen3_vl"
-        if word.startswith("qwen2_5_vl"):
-            return "qwen2_5_vl"
-        if word.startswith("qwen2_vl"):
-            return "qwen2_vl"
-        if word == "siglip_vision_model" and isinstance(whole, str) and whole == "gemma3":
-            return "siglip"
-        if word == "gemma3":
-            return "siglip"
-        if word == "pixtral":
-            return "pixtral"
-    return ""
+def _sees(vision: Mapping[str, Value], whole: ConfigValues, hidden: int, sink: Sink) -> bool:
+    """Whether the tower is known; its tensors are in the sink then."""
+    outer = whole.text("model_type") or ""
+    kind = _kind(vision.get("model_type")) or _kind(outer)
+    defaults = dict(tower_defaults(kind))
+    if outer == "gemma3":  # published without the pooling head, whatever SigLIP's class puts in
+        defaults["vision_use_head"] = False
+    config = ConfigValues(vision, defaults, file="vision_config")
+    one = Seen(config=config, whole=whole, hidden=hidden, sink=sink)
+    if kind in TOWERS:
+        TOWERS[kind](one)
+        return True
+    joint = JOINTS.get(outer)
+    if kind not in ENCODERS or joint is None:
+        return False
+    ENCODERS[kind](one)
+    joint(one)
+    return True
 
 
-def _biased(sink: Sink, name: str, columns: int, rows: int) -> None:
-    sink.matrix(f"{name}.weight", name, columns, rows)
-    sink.plain(f"{name}.bias", rows)
+def _kind(word: Value) -> str:
+    """Which of the towers a model type is, or the whole model's."""
+    if not isinstance(word, str):
+        return ""
+    if word.startswith(_OTHERS) and word not in ("kimi_k25_vision",):
+        return ""
+    return next((_STARTS[start] for start in sorted(_STARTS, key=len, reverse=True) if word.startswith(start)), "")
 
 
-def _qwen3(sink: Sink, config: ConfigValues) -> None:
-    """A patch embedding, learned positions, blocks with fused attention, and a merger; deepstack has more of them."""
-    width, wide = config.integer("hidden_size", least=1), config.integer("intermediate_size", least=1)
-    patch, time = (
-        config.integer("patch_size", least=1, most=256),
-        config.integer("temporal_patch_size", least=1, most=64),
+def _hears(audio: Mapping[str, Value], whole: ConfigValues, hidden: int, sink: Sink) -> bool:
+    outer = (whole.text("model_type") or "").removesuffix("_thinker")
+    if outer not in AUDIO:
+        return False
+    kind, build = AUDIO[outer]
+    build(
+        Seen(
+            config=ConfigValues(audio, tower_defaults(kind), file="audio_config"), whole=whole, hidden=hidden, sink=sink
+        )
     )
-    merge, out = config.integer("spatial_merge_size", least=1, most=64) ** 2, config.integer("out_hidden_size", least=1)
-    sink.plain("v.patch_embd.weight", patch * patch, time, 3, width)
-    sink.plain("v.patch_embd.bias", width)
-    sink.plain("v.position_embd.weight", width, config.integer("num_position_embeddings"))
-    for at in range(config.integer(*_DEPTH, least=1, most=512)):
-        for name, columns, rows in (
-            ("attn_qkv", width, 3 * width), ("attn_out", width, width), ("ffn_up", width, wide), ("ffn_down", wide, width),
-        ):  # fmt: skip
-            _biased(sink, f"v.blk.{at}.{name}", columns, rows)
-        for name in ("ln1", "ln2"):
-            sink.norm(f"v.blk.{at}.{name}", width, has_bias=True)
-    deepstack = config.listed("deepstack_visual_indexes")
-    for name, normed in (
-        ("mm.merger", width),
-        *((f"mm.deepstack.{at}", merge * width) for at in range(min(len(deepstack or ()), 64))),
-    ):
-        sink.norm(f"{name}.norm", normed, has_bias=True)
-        _biased(sink, f"{name}.0", merge * width, merge * width)
-        _biased(sink, f"{name}.2", merge * width, out)
-
-
-def _qwen25(sink: Sink, config: ConfigValues) -> None:
-    """No positions, RMS norms, a gated feed-forward."""
-    width, wide = config.integer("hidden_size", least=1), config.integer("intermediate_size", least=1)
-    _patches(sink, config, width)
-    for at in range(config.integer(*_DEPTH, least=1, most=512)):
-        for name, columns, rows in (
-            ("attn_qkv", width, 3 * width), ("attn_out", width, width), ("ffn_gate", width, wide), ("ffn_up", width, wide),
-            ("ffn_down", wide, width),
-        ):  # fmt: skip
-            _biased(sink, f"v.blk.{at}.{name}", columns, rows)
-        for name in ("ln1", "ln2"):
-            sink.norm(f"v.blk.{at}.{name}", width)
-    _merger(sink, config, width, config.integer("out_hidden_size", least=1), has_bias=False)
-
-
-def _qwen2(sink: Sink, config: ConfigValues) -> None:
-    width, ratio = config.integer("embed_dim", least=1), config.integer("mlp_ratio", least=1, most=64)
-    _patches(sink, config, width)
-    for at in range(config.integer(*_DEPTH, least=1, most=512)):
-        for name, columns, rows in (
-            ("attn_qkv", width, 3 * width), ("attn_out", width, width), ("ffn_up", width, ratio * width),
-            ("ffn_down", ratio * width, width),
-        ):  # fmt: skip
-            _biased(sink, f"v.blk.{at}.{name}", columns, rows)
-        for name in ("ln1", "ln2"):
-            sink.norm(f"v.blk.{at}.{name}", width, has_bias=True)
-    _merger(sink, config, width, config.integer("hidden_size", least=1), has_bias=True)
-
-
-def _patches(sink: Sink, config: ConfigValues, width: int) -> None:
-    patch, time = (
-        config.integer("patch_size", least=1, most=256),
-        config.integer("temporal_patch_size", least=1, most=64),
-    )
-    sink.plain("v.patch_embd.weight", patch * patch, time, config.integer("in_channels", "in_chans", default=3), width)
-
-
-def _merger(sink: Sink, config: ConfigValues, width: int, out: int, *, has_bias: bool) -> None:
-    merge = config.integer("spatial_merge_size", least=1, most=64) ** 2
-    sink.norm("mm.merger.norm", width, has_bias=has_bias)
-    _biased(sink, "mm.merger.0", merge * width, merge * width)
-    _biased(sink, "mm.merger.2", merge * width, out)
-
-
-def _siglip(sink: Sink, config: ConfigValues, hidden: int) -> None:
-    """SigLIP without its pooling head, and Gemma 3's projector."""
-    width, wide = config.integer("hidden_size", least=1), config.integer("intermediate_size", least=1)
-    patch, image = config.integer("patch_size", least=1, most=256), config.integer("image_size", least=1, most=1 << 14)
-    sink.plain("v.patch_embd.weight", patch, patch, 3, width)
-    sink.plain("v.patch_embd.bias", width)
-    sink.plain("v.position_embd.weight", width, (image // patch) ** 2)
-    for at in range(config.integer(*_DEPTH, least=1, most=512)):
-        for name, columns, rows in (
-            ("attn_q", width, width), ("attn_k", width, width), ("attn_v", width, width), ("attn_out", width, width),
-            ("ffn_up", width, wide), ("ffn_down", wide, width),
-        ):  # fmt: skip
-            _biased(sink, f"v.blk.{at}.{name}", columns, rows)
-        for name in ("ln1", "ln2"):
-            sink.norm(f"v.blk.{at}.{name}", width, has_bias=True)
-    sink.norm("v.post_ln", width, has_bias=True)
-    sink.plain("mm.soft_emb_norm.weight", width)
-    sink.plain("mm.input_projection.weight", hidden, width)
-
-
-def _pixtral(sink: Sink, config: ConfigValues, outer: Mapping[str, Value], hidden: int) -> None:
-    """Pixtral, its patch merger and projector."""
-    width, wide = config.integer("hidden_size", least=1), config.integer("intermediate_size", least=1)
-    patch, whole = config.integer("patch_size", least=1, most=256), ConfigValues(outer, {}, file="config.json")
-    sink.plain("v.patch_embd.weight", patch, patch, 3, width)
-    sink.norm("v.pre_ln", width)
-    for at in range(config.integer(*_DEPTH, least=1, most=512)):
-        for name, columns, rows in (
-            ("attn_q", width, width), ("attn_k", width, width), ("attn_v", width, width), ("attn_out", width, width),
-            ("ffn_gate", width, wide), ("ffn_up", width, wide), ("ffn_down", wide, width),
-        ):  # fmt: skip
-            sink.matrix(f"v.blk.{at}.{name}.weight", f"v.blk.{at}.{name}", columns, rows)
-        for name in ("ln1", "ln2"):
-            sink.norm(f"v.blk.{at}.{name}", width)
-    merge = whole.integer("spatial_merge_size", default=1, least=1, most=64) ** 2
-    sink.norm("mm.norm", width)
-    sink.matrix("mm.patch_merger.weight", "patch_merger", merge * width, width)
-    for name, columns in (("mm.1", width), ("mm.2", hidden)):
-        sink.matrix(f"{name}.weight", name, columns, hidden)
-        if whole.flag("multimodal_projector_bias"):
-            sink.plain(f"{name}.bias", hidden)
+    return True

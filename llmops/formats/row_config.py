@@ -27,6 +27,7 @@ _TOWERS = {
     "qwen25vl": "qwen2_5_vl",
     "pixtral": "pixtral",
     "siglip_gemma3": "siglip_vision_model",
+    "kimi_k25": "kimi_k25_vision",
 }
 
 
@@ -55,7 +56,7 @@ def row_config(row: ModelRow) -> bytes:
     vision = _vision(row)
     if vision is None:
         return json.dumps(text).encode()
-    kind = {"siglip_vision_model": "gemma3"}.get(str(vision["model_type"]), row.model_type)
+    kind = {"siglip_vision_model": "gemma3", "pixtral": "mistral3"}.get(str(vision["model_type"]), row.model_type)
     whole = {"model_type": kind, "text_config": text, "vision_config": vision, "spatial_merge_size": 2}
     return json.dumps(whole).encode()
 
@@ -269,9 +270,13 @@ def _vision(row: ModelRow) -> Plain | None:
     if not row.vision:
         return None
     one = row.vision
-    kind = _TOWERS.get(str(one.get("kind")), "unknown")
-    return {
-        "model_type": kind,
+    said = str(one.get("kind"))
+    if said.endswith(("_vision", "_vision_model")):  # the file's own words
+        kept: Plain = {key: value for key, value in one.items() if key not in ("kind", "params", "params_source")}
+        return kept | {"model_type": said}
+    described: Plain = {
+        "vision_use_head": False,
+        "model_type": _TOWERS.get(said, "unknown"),
         "depth": one.get("layers", one.get("num_hidden_layers")),
         "num_hidden_layers": one.get("layers", one.get("num_hidden_layers")),
         "hidden_size": one.get("hidden", one.get("hidden_size")),
@@ -284,3 +289,4 @@ def _vision(row: ModelRow) -> Plain | None:
         "out_hidden_size": one.get("out_hidden"),
         "deepstack_visual_indexes": [0] * int(one.get("n_deepstack", 0)),
     }
+    return {key: value for key, value in described.items() if value is not None}

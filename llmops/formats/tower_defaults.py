@@ -1,0 +1,57 @@
+"""What the config classes of towers in transformers 5.23.0 put in where a config.json has no such key; a line a kind.
+
+Made as `config_defaults.py`; kinds that several model types share stand once.
+"""
+
+from collections.abc import Mapping
+
+from llmops.formats.config_defaults import defaults_of
+
+_TEXT = """
+qwen2_vl: depth=32 embed_dim=1280 hidden_size=3584 mlp_ratio=4 patch_size=14 temporal_patch_size=2 spatial_merge_size=2
+qwen2_5_vl: depth=32 hidden_size=3584 intermediate_size=3420 patch_size=14 temporal_patch_size=2 spatial_merge_size=2
+  out_hidden_size=3584 num_heads=16
+exaone4_5: depth=32 hidden_size=3584 intermediate_size=3420 patch_size=14 temporal_patch_size=2 spatial_merge_size=2
+  out_hidden_size=3584 num_heads=16 num_key_value_heads=8
+qwen3_vl: depth=27 hidden_size=1152 intermediate_size=4304 patch_size=16 temporal_patch_size=2 spatial_merge_size=2
+  num_position_embeddings=2304 out_hidden_size=3584
+siglip: hidden_size=768 num_hidden_layers=12 intermediate_size=3072 patch_size=16 image_size=224 vision_use_head=true
+siglip2: hidden_size=768 num_hidden_layers=12 intermediate_size=3072 patch_size=16 num_patches=256 vision_use_head=true
+idefics3: hidden_size=1152 num_hidden_layers=12 intermediate_size=3072 patch_size=32 image_size=224
+clip: hidden_size=768 num_hidden_layers=12 intermediate_size=3072 patch_size=32 image_size=224
+pixtral: hidden_size=1024 num_hidden_layers=24 intermediate_size=4096 patch_size=16 image_size=1024
+internvl: hidden_size=1024 num_hidden_layers=24 intermediate_size=4096 patch_size=14 image_size=448
+  num_attention_heads=16 attention_bias=false use_absolute_position_embeddings=true use_qk_norm=false
+intern_vit: hidden_size=3200 num_hidden_layers=48 intermediate_size=12800 patch_size=14 image_size=224 qkv_bias=false
+  qk_normalization=true
+llama4: hidden_size=768 num_hidden_layers=34 intermediate_size=5632 patch_size=14 image_size=448
+  projector_input_dim=4096 projector_output_dim=4096 vision_output_dim=7680
+mllama: hidden_size=1280 num_hidden_layers=32 intermediate_size=5120 patch_size=14 image_size=448
+  vision_output_dim=7680 num_global_layers=8 max_num_tiles=4
+kimi: hidden_size=1152 num_hidden_layers=27 intermediate_size=4304 patch_size=14 pos_emb_height=64 pos_emb_width=64
+glm4v: depth=24 hidden_size=1536 intermediate_size=13696 patch_size=14 temporal_patch_size=2 spatial_merge_size=2
+  out_hidden_size=4096 image_size=336 attention_bias=false
+glm5_next: depth=24 hidden_size=1024 intermediate_size=4096 patch_size=14 temporal_patch_size=2 spatial_merge_size=2
+  out_hidden_size=1536 num_heads=16 attention_bias=true projection_intermediate_size=10240
+glm_ocr: depth=24 hidden_size=1024 intermediate_size=4096 patch_size=14 temporal_patch_size=2 spatial_merge_size=2
+  out_hidden_size=1536 num_heads=16 attention_bias=true
+gemma4: hidden_size=768 num_hidden_layers=16 intermediate_size=3072 patch_size=16 num_key_value_heads=12
+  num_attention_heads=12 head_dim=64 position_embedding_size=10240 standardize=false attention_bias=false
+minimax_m3: hidden_size=1280 num_hidden_layers=32 intermediate_size=5120 patch_size=14 temporal_patch_size=2
+  spatial_merge_size=2
+step3p5: hidden_size=1536 num_hidden_layers=47 intermediate_size=8960 patch_size=14 image_size=728
+muse_glimmer: hidden_size=1536 num_hidden_layers=50 intermediate_size=8960 patch_size=14 pos_emb_height=32
+  pos_emb_width=32 patch_temporal=2 merge_size=2
+whisper: d_model=1280 encoder_layers=32 encoder_ffn_dim=5120 max_source_positions=1500 num_mel_bins=128
+qwen2_5_omni_audio: d_model=1280 encoder_layers=32 encoder_ffn_dim=5120 num_mel_bins=128 output_dim=3584
+qwen3_audio: d_model=1280 encoder_layers=32 encoder_ffn_dim=5120 num_mel_bins=128 output_dim=3584
+  downsample_hidden_size=480
+qwen3_asr: d_model=1024 encoder_layers=24 encoder_ffn_dim=4096 num_mel_bins=128 output_dim=3584
+  downsample_hidden_size=480
+gemma4_audio: hidden_size=1024 num_hidden_layers=12 num_attention_heads=8 conv_kernel_size=5 output_proj_dims=1536
+"""
+
+
+def tower_defaults(kind: str) -> Mapping[str, int | bool]:
+    """The defaults of one kind of tower; empty for a name that is not in the table."""
+    return defaults_of(_TEXT, kind)
