@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import pytest
 
+from llmops.cli.opening_config import vllm_shapes
 from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
 from llmops.domain.units import GIB
 from llmops.formats.catalogue import models
+from llmops.formats.row_formats import BY_NAME
 from llmops.library import shipped
 from llmops.sizing.quantized import quantized
 from llmops.sizing.speed import speed
+from llmops.sizing.traffic import traffic
 
 RTX_4090 = Device(
     name="NVIDIA GeForce RTX 4090",
@@ -65,6 +68,30 @@ def test_where_the_bandwidth_is_not_known_nothing_is_estimated_but_loading() -> 
     assert said.prefill_tokens_per_second is None
     assert said.load_seconds is not None
     assert "assumed" in said.load_seconds.basis
+
+
+def test_a_card_of_unknown_capability_says_what_it_is_taken_for() -> None:
+    model, ada = shape("llama-3.1-8b-instruct", "Q4_K_M"), replace(RTX_4090, compute_capability="8.9", power_watts=450)
+    known, taken = (
+        speed(model, ONE, devices=(one,), host=HOST, read_bytes_per_second=None).prefill_tokens_per_second
+        for one in (ada, replace(ada, compute_capability=None))
+    )
+    assert known is not None
+    assert taken is not None
+    assert "not known" not in known.basis
+    assert "Ada's power limit is taken" in taken.basis
+    assert taken.low < known.low
+    assert taken.value == known.value
+
+
+def test_a_prompt_costs_vllm_its_experts_however_they_are_named_or_packed() -> None:
+    row = next(one for one in models(shipped.text("catalogue", "models.json")) if one.id == "qwen3-30b-a3b")
+    costs = {name: traffic(vllm_shapes(row, name)[0], ONE, on_cards=True) for name in BY_NAME}
+    plain = costs["BF16"]
+    assert plain.expert_flop > plain.dense_flop > 0
+    for name, cost in costs.items():
+        assert cost.expert_flop == pytest.approx(plain.expert_flop, rel=0.01), name
+        assert cost.dense_flop == pytest.approx(plain.dense_flop, rel=0.01), name
 
 
 def test_a_moe_model_reads_only_its_used_experts() -> None:

@@ -37,6 +37,7 @@ DRIVER_BYTES = 480 * MIB
 """What the driver reports and CUDA does not give: 0.32 to 0.49 GiB on H100, L40, A6000, 3090 and 5090 (0.75 on A100)."""
 
 HOST_BYTES, HOST_BYTES_PER_RANK = 4 * GIB, 2 * GIB
+"""RAM of the API server and the engine core, and of each worker: a rule of thumb, in no log and always `low`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

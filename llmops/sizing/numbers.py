@@ -10,20 +10,34 @@ from llmops.domain.profile import Serve
 from llmops.domain.units import GIB, MIB, figure_text
 
 UNKNOWN_DECODE_TOKENS_PER_SECOND = 5.0
+"""Policy: about as fast as a person reads; slower is not worth serving."""
+
 SHORTEST_REQUEST_SECONDS, LONGEST_REQUEST_SECONDS = 300, 3000
-"""A request may take at least five minutes, and less than the hour after which the engine's own socket gives up."""
+"""A request may take at least five minutes (policy), and less than the 3600 s of llama-server's own `--timeout` (b11669)."""
 
 QUEUE_SECONDS = 60
 WAITING_PER_SLOT = 4
 ALERT_SHARE = 0.8
+"""Policy, which `serve.queue` overrules: nobody waits a minute for the first word, four for each slot are what a minute serves of
+answers of 15 s, and the alert comes while there is room."""
+
 DRAIN_SECONDS = 60
 EDGE_MARGIN_SECONDS = 30
+"""Policy: answers in flight get a minute; each layer waits longer than the one behind it, so that the inner one says why."""
+
 SLOWEST_READ_BYTES_PER_SECOND = 150e6
+"""A hard disk's sequential rate."""
+
 GATEWAY_PORT_DISTANCE = 1000
 BODY_BYTES_PER_TOKEN = 8
+"""Policy: twice the four characters that a token of English has, for JSON's escapes and other alphabets."""
+
 HTTP_THREADS_ON_DEMAND = 1024
+"""llama-server (b11669) starts up to so many beside its fixed ones."""
+
 OTHER_THREADS = 512
 VLLM_TASKS = 8192
+"""Policy: bounds against a runaway process, not measurements; the driver and NCCL start tens of threads for each card."""
 
 
 def numbers(*, settings: EngineSettings, ledger: Ledger, speed: Speed, serve: Serve, port: int) -> Numbers:

@@ -54,11 +54,25 @@ def milliseconds(
     return spent * (batches + cards - 1) / (batches * cards) * (1 + HOP_LOSS * (cards - 1))
 
 
-def _capability(device: Device) -> float:
+UNKNOWN_CAPABILITY = 8.9
+"""Ada, where a card does not say: `is_taken_for_ada` tells."""
+
+
+def is_taken_for_ada(device: Device) -> bool:
+    """A CUDA card of unknown compute capability, whose power limit is guessed."""
+    return device.kind is DeviceKind.CUDA and _said(device) is None
+
+
+def _said(device: Device) -> float | None:
     try:
         return float(device.compute_capability or "")
     except ValueError:
-        return 8.9
+        return None
+
+
+def _capability(device: Device) -> float:
+    said = _said(device)
+    return UNKNOWN_CAPABILITY if said is None else said
 
 
 def _peak(device: Device) -> float | None:

@@ -13,7 +13,7 @@ from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Estimate, Speed
 from llmops.sizing import prefill
-from llmops.sizing.traffic import Traffic, cache_bytes, traffic
+from llmops.sizing.traffic import Traffic, attention_flop, cache_bytes, traffic
 
 DEPTH_TOKENS = 4096
 """Tokens of the prompt, and in the cache when decode is estimated; half the context where that is less."""
@@ -50,10 +50,17 @@ FP32_SHARE = 0.25
 
 CPU_BANDWIDTH_SHARE = 0.6
 
-VLLM_WEIGHTS_SHARE, VLLM_LAYER_MILLISECONDS, VLLM_PREFILL_SHARE = 0.7719, 0.03839, 0.5965
-VLLM_PREFILL_EXPERT_FACTOR, VLLM_PREFILL_LAYER_MILLISECONDS = 2.717, 0.04713
+VLLM_WEIGHTS_SHARE, VLLM_LAYER_MILLISECONDS = 0.7719, 0.03839
+VLLM_PREFILL_SHARE, VLLM_PREFILL_EXPERT_FACTOR, VLLM_PREFILL_CARDS_POWER = 0.5965, 1 / 0.1369, 0.85
+"""The servers' own fit (vLLM, SGLang, TensorRT-LLM rows under load): share of the dense rate, what routed experts cost beside
+dense matrices, and how several cards add up. No row measures prompts alone: of held-out times to a first token, which the same
+constants are in, 64 % were within a factor of 2."""
+
 VLLM_START_SECONDS = 65.0
 LLAMA_CPP_START_SECONDS = 3.0
+"""Besides reading the weights. vLLM: 34 s of engine start with a warm compile cache (its issue 20264, 2025-06) and 29 s to
+compile with a cold one (gateway-api-inference-extension, pull request 550, 2025-03). llama.cpp: CUDA context and warm-up, a rule
+of thumb. Low either way."""
 
 ASSUMED_READ_BYTES_PER_SECOND = 500e6
 READ_RANGE = (150e6, 7e9)
@@ -64,7 +71,9 @@ SEVERAL_OR_HBM_RANGE = 1.6
 PREFILL_RANGE = {DeviceKind.CUDA: 1.7, DeviceKind.METAL: 1.7, DeviceKind.ROCM: 4.0, DeviceKind.OTHER: 4.0}
 SEVERAL_PREFILL_RANGE = 2.5
 UNTESTED_RANGE = 2.0
-"""Factors up and down; what nine in ten measured rows of a kind of card keep to."""
+UNKNOWN_CARD_RANGE = 3.25
+"""Factors up and down; what nine in ten measured rows of a kind of card keep to. An unknown card may need the watts of
+Volta, 3.25 times Ada's (prefill.py)."""
 
 
 def speed(
@@ -176,7 +185,7 @@ def _prefill(
         return None
     cost = traffic(shape, settings, on_cards=True)
     if settings.engine.takes_pool():
-        return _vllm_prefill(shape, settings, devices, cost)
+        return _vllm_prefill(shape, settings, devices, cost, prompt_tokens)
     milliseconds = prefill.milliseconds(shape, settings, devices, cost, prompt_tokens=prompt_tokens, depth_tokens=0)
     if milliseconds is None:
         return None
@@ -187,22 +196,25 @@ def _prefill(
         return _estimate(1e3 / milliseconds / 3, factor=2 * UNTESTED_RANGE, basis=basis)
     factor = PREFILL_RANGE[devices[0].kind]
     factor = max(factor, SEVERAL_PREFILL_RANGE) if len(devices) > 1 else factor
+    if prefill.is_taken_for_ada(devices[0]):
+        factor = max(factor, UNKNOWN_CARD_RANGE)
+        basis += "; the card's compute capability is not known: Ada's power limit is taken"
     return _estimate(1e3 / milliseconds, factor=factor, basis=basis)
 
 
 def _vllm_prefill(
-    shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], cost: Traffic
+    shape: ModelShape, settings: EngineSettings, devices: Sequence[Device], cost: Traffic, prompt_tokens: int
 ) -> Estimate | None:
     tflops = _slowest(devices, lambda one: one.fp16_tflops)
     bandwidth = _slowest(devices, lambda one: one.bandwidth_gb_s)
     if tflops is None or bandwidth is None:
         return None
-    rows = settings.batch_tokens
-    flop = cost.dense_flop + cost.expert_flop * VLLM_PREFILL_EXPERT_FACTOR
-    milliseconds = flop / (tflops * 1e9 * VLLM_PREFILL_SHARE)
-    read = shape.weights_bytes() / (bandwidth * 1e6)
-    milliseconds += (read + len(shape.layers) * VLLM_PREFILL_LAYER_MILLISECONDS) / rows
-    basis = f"arithmetic at {VLLM_PREFILL_SHARE:.0%} of the dense fp16 rate, batches of {rows} tokens"
+    cards, rows = len(devices), min(settings.batch_tokens, prompt_tokens)
+    flop = cost.dense_flop + cost.expert_flop * VLLM_PREFILL_EXPERT_FACTOR + attention_flop(shape, prompt_tokens / 2)
+    milliseconds = flop / (tflops * 1e9 * VLLM_PREFILL_SHARE * cards**VLLM_PREFILL_CARDS_POWER)
+    milliseconds += shape.weights_bytes() / (bandwidth * 1e6 * cards) / rows
+    basis = f"arithmetic at {VLLM_PREFILL_SHARE:.0%} of the dense fp16 rate (a fit on servers under load)"
+    basis += f", a prompt of {prompt_tokens} tokens in steps of {rows}"
     return _estimate(1e3 / milliseconds, factor=UNTESTED_RANGE, basis=basis)
 
 

@@ -8,6 +8,10 @@ from llmops.domain.tensor_types import TENSOR_TYPES
 FLOP_PER_BYTE_K, FLOP_PER_BYTE_IQ, FLOP_PER_BYTE_MXFP4, FLOP_PER_BYTE_LEGACY = 5.464, 13.34, 7.366, 0.3398
 
 
+NOT_MULTIPLIED = ("scales", "scale", "scale_inv", "scale_2", "qzeros", "zero_point", "weight_shape", "g_idx", "absmax")
+"""Ends of the names of what only says how a quantized matrix is read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traffic:
     """What one token costs.
@@ -33,11 +37,11 @@ def traffic(shape: ModelShape, settings: EngineSettings, *, on_cards: bool) -> T
         count = share * tensor.data_bytes()
         read += count
         unpack += count * _flop_per_byte(tensor.type)
-        is_expert = "_exps." in tensor.name
+        is_expert = "_exps." in tensor.name or ".experts." in tensor.name
         if layer is not None and (layer < first or (is_expert and layer < settings.cpu_moe_layers)):
             in_ram += count
         if layer is not None and len(tensor.dims) > 1:
-            flop = 2 * share * tensor.elements()
+            flop = 2 * share * _multiplied(tensor, shape)
             expert += flop if is_expert else 0
             dense += 0 if is_expert else flop
     return Traffic(weights_bytes=read, host_bytes=in_ram, unpack_flop=unpack, dense_flop=dense, expert_flop=expert)
@@ -96,6 +100,15 @@ def _share_read(tensor: Tensor, layer: int | None, shape: ModelShape) -> float:
     if one.experts and ("_exps." in tensor.name or ".experts." in tensor.name):
         return one.experts_used / one.experts
     return 1.0
+
+
+def _multiplied(tensor: Tensor, shape: ModelShape) -> int:
+    """Numbers of a matrix that a token is multiplied with: packed ones are several to an element, scales and zeros are none."""
+    if tensor.name.endswith(NOT_MULTIPLIED):
+        return 0
+    bits = shape.scheme.weight_bits if shape.scheme is not None else 0
+    held = {"I32": 32, "U8": 8}.get(tensor.type, 0)
+    return tensor.elements() * (held // bits if held and 0 < bits < held else 1)
 
 
 def _flop_per_byte(kind: str) -> float:
