@@ -21,7 +21,7 @@ from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings,
 from llmops.domain.ledger import Confidence, DeviceLedger, HostLedger, Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.units import MIB
-from llmops.engines import llama_cpp, llama_cpp_simulation
+from llmops.engines import llama_cpp
 from llmops.formats.gguf import read_header
 from llmops.formats.gguf_shape import model_shape
 
@@ -84,37 +84,6 @@ def test_every_buffer_of_a_family_comes_out(family: str) -> None:
             assert causes.kv_cache_bytes + causes.recurrent_state_bytes == kept, row
             assert causes.compute_bytes == compute, row
             assert device.confidence["compute_bytes"] is Confidence.EXACT, row
-
-
-@pytest.mark.parametrize(
-    "family", ["llama", "qwen3moe", "gemma3", "deepseek2", "gpt-oss", "glm4moe", "llama4", "cohere2"]
-)
-def test_leaving_equal_layers_out_changes_no_buffer(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deep models, as deep as published ones: the short graph's buffers are those of the whole graph."""
-    rng = Random(f"deep {family}")
-    for count, part in (
-        (1, {}),
-        (1, {"gpu_layers": 13}),
-        (1, {"kv_offload": False}),
-        (1, {"cpu_moe_layers": 15}),
-        (3, {}),
-    ):
-        numbers = draw(family, rng) | {"L": rng.randint(20, 61)}
-        settings = EngineSettings(
-            engine=EngineName.LLAMA_CPP,
-            context_size=256 * rng.randint(8, 200),
-            parallel=rng.choice((1, 2, 4)),
-            kv_cache_type_k="f16",
-            kv_cache_type_v="f16",
-            tensor_split=tuple(float(rng.randint(1, 4)) for _ in range(count)),
-        )
-        settings = replace(settings, **part)
-        shape = shape_of(family, numbers)
-        short = ledger(shape, settings, count)
-        with monkeypatch.context() as patched:
-            patched.setattr(llama_cpp_simulation, "with_fewer_layers", lambda *given: (*given, ()))
-            whole = ledger(shape, settings, count)
-        assert short == whole
 
 
 PERTURBED = ("E", "H", "G", "D", "F", "V", "L", "Fe", "X", "W")

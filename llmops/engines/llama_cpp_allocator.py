@@ -11,7 +11,7 @@ from llmops.engines.llama_cpp_graph import IN_PLACE, Node, SizeOf
 
 _ENDLESS = 1 << 62
 
-Seam = tuple[int, int, int]
+Seam = tuple[int, int]
 
 
 class Arena:
@@ -102,23 +102,19 @@ def buffer_bytes(
 ) -> tuple[int, ...]:
     """The size of each device's buffer; `leafs` and `nodes` with the device they are computed on.
 
-    `seams` are where groups of layers were left out (the first nodes of the two groups before and of the one behind): that the
-    group before finds and leaves the same blocks shows that those left out did so as well; else `DriftError`.
+    `seams` are places of two equal groups of layers in a row behind which more of them were left out: that the same blocks are
+    free and the same things lie in the others shows that each of those would have left them so; else `DriftError`.
     """
     run = _Allocation(alignments, size_of)
     run.begin(leafs, nodes)
     found: dict[int, _State] = {}
     done = 0
-    for at in sorted({index for seam in seams for index in seam[1:]}):
+    for at in sorted({index for seam in seams for index in seam}):
         run.allocate(nodes[done:at])
         found[at], done = run.state(nodes[:at]), at
     run.allocate(nodes[done:])
-    for first, second, last in seams:
-        alike = [(node.op, node.size, device) for node, device in nodes[first:second]] == [
-            (node.op, node.size, device) for node, device in nodes[second:last]
-        ]
-        if not alike or not found[second].is_like(found[last]):
-            raise DriftError
+    if not all(found[first].is_like(found[second]) for first, second in seams):
+        raise DriftError
     return tuple(arena.highest for arena in run.arenas)
 
 

@@ -26,6 +26,10 @@ class Node:
     allocator, which gives `owner`, `address` and `taken` to what it places: a graph has thousands of nodes.
     """
 
+    owner: int
+    address: int
+    taken: int
+
     __slots__ = (
         "adapters",
         "address",

@@ -9,8 +9,8 @@ from llmops.domain.model import ModelShape
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_once import Once
 from llmops.engines.llama_cpp_placement import Placement
-from llmops.engines.llama_cpp_repeats import with_fewer_layers
-from llmops.engines.llama_cpp_simulation import Sizes, with_every_layer, without_repeats
+from llmops.engines.llama_cpp_repeats import Effort, with_fewer_layers
+from llmops.engines.llama_cpp_simulation import Sizes, on_every_card, with_every_layer, without_repeats
 
 _SEEN = tuple(one.name for one in fields(Placement) if one.name not in ("moves", "offloaded_layers"))
 """What of a placement a graph is built from, beside the moves."""
@@ -23,15 +23,30 @@ def _none_yet(_shape: ModelShape) -> dict[object, Sizes | None]:
 _answers = Once(_none_yet, kept=64)
 
 
+def _no_efforts(_shape: ModelShape) -> dict[object, Effort]:
+    return {}
+
+
+_efforts = Once(_no_efforts)
+"""How much could be left out last time, for as many cards: what did not hold once is not tried first again."""
+
+
 def simulated(case: Case, placement: Placement, *, copies: int) -> Sizes:
-    """As `simulate`, from what is known where the same was asked of the same layers in the same places."""
-    shape, shorter, seams = with_fewer_layers(case.shape, placement)
-    answers, key = _answers(shape), (*_key(case, shorter, copies), seams)
-    if key not in answers:
-        answers[key] = without_repeats(case, placement, copies=copies)
-    found = answers[key]
-    if found is not None:
-        return found
+    """From what is known where the same was asked of the same layers in the same places; else from as few layers as will do."""
+    efforts, sort = _efforts(case.shape), (placement.cards, placement.is_whole(), copies)
+    for effort in Effort:
+        if effort < efforts.get(sort, Effort.ROWS_IN_GROUPS):
+            continue
+        short = with_fewer_layers(case.shape, placement, pipelined=copies > 1, effort=effort)
+        if not short.leaves_out():
+            break
+        efforts[sort] = effort
+        answers, key = _answers(short.shape), (*_key(case, short.placement, copies), short.seams)
+        if key not in answers:
+            answers[key] = without_repeats(case, short, copies=copies)
+        found = answers[key]
+        if found is not None:
+            return on_every_card(found, short)
     answers, key = _answers(case.shape), _key(case, placement, copies)
     whole = answers.get(key)
     if whole is None:

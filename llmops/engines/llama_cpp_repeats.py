@@ -1,12 +1,16 @@
-"""A model with fewer of its equal layers: the allocator's buffers are the same, its graph is built in a tenth of the time.
+"""A model with fewer of its equal layers, on fewer equal cards: the same buffers from a tenth of the graph.
 
-Equal layers in a row take and give back the same blocks each time; three of a row and its last show
-all the states there are. Where every layer has a recurrent state, or one has an indexer, the graph is built in full:
-there it hardly ever holds. Held to the full graph by `tests/test_llama_cpp_cases.py`.
+Equal groups of layers in a row take and give back the same blocks each time: where the second leaves the buffers as the first
+did, so does every other, and two of them show all the states there are. Within a group equal layers may be a row as well. A card
+between the first and the last, with layers like those of another such card, takes what that one takes. Where every layer
+has a recurrent state, or one has an indexer, the graph is built in full: there it hardly ever holds. Held to the full graph by
+`tests/test_llama_cpp_repeats.py`.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from llmops.domain.model import ModelShape, Tensor
@@ -15,8 +19,14 @@ from llmops.engines.llama_cpp_once import Once
 from llmops.engines.llama_cpp_placement import BLOCK, Placement
 from llmops.engines.llama_cpp_weights import Block, blocks_of
 
-KEPT = 4
-"""Of a row of equal groups of layers: the first three and the last."""
+
+class Effort(IntEnum):
+    """What is left out, the most first: where that shows in the buffers, less is."""
+
+    ROWS_IN_GROUPS = 0
+    GROUPS = 1
+    LATER_GROUPS = 2
+
 
 LONGEST_PERIOD = 8
 BY_NUMBER = frozenset(
@@ -25,12 +35,35 @@ BY_NUMBER = frozenset(
 """Families whose graph asks for a layer's number, or has tensors over all layers."""
 
 
-def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelShape, Placement, tuple[Seam, ...]]:
-    """The shape and the placement without the repeats, and where some were left out.
+class Shorter(NamedTuple):
+    """What stands for a model and its placement.
 
-    Where weights are copied, their types count as well.
+    `seams` are pairs of layers, by their new numbers: the last ones of two equal groups behind which others were left out.
+    `cards`: by card of the placement, the one that stands for it.
     """
-    same = shape, placement, ()
+
+    shape: ModelShape
+    placement: Placement
+    seams: tuple[Seam, ...]
+    cards: tuple[int, ...]
+
+    def leaves_out(self) -> bool:
+        """Whether there is less than was asked for."""
+        return bool(self.seams) or self.has_fewer_cards()
+
+    def has_fewer_cards(self) -> bool:
+        """Whether a card stands for several."""
+        return self.placement.cards < len(self.cards)
+
+
+def with_fewer_layers(
+    shape: ModelShape, placement: Placement, *, pipelined: bool, effort: Effort = Effort.ROWS_IN_GROUPS
+) -> Shorter:
+    """The shape and the placement without the repeats. Where weights are copied, their types count as well.
+
+    `pipelined`: inputs are kept to the end, four times.
+    """
+    same = Shorter(shape, placement, (), tuple(range(placement.cards)))
     adapted = shape.companions is not None and shape.companions.adapters
     if shape.architecture in BY_NUMBER or adapted:
         return same
@@ -38,9 +71,18 @@ def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelSha
         return same
     blocks = blocks_of(shape).by_layer
     kinds = _kinds(shape, blocks, placement)
-    kept, seams = kept_layers(kinds)
-    if not seams:
+    kept, seams = kept_layers(kinds, pipelined=pipelined, effort=effort)
+    places = tuple(placement.layers[at] for at in kept)
+    cards = tuple(range(placement.cards))
+    if pipelined:
+        cards = _alike_cards(tuple(_alike(shape).untyped[at] for at in kept), placement, places)
+    if len(set(cards)) < placement.cards:
+        first = {cards[card]: card for card in reversed(range(placement.cards))}
+        chosen = {at for at, place in zip(kept, places, strict=True) if first[cards[place]] == place}
+        kept, seams = tuple(at for at in kept if at in chosen), tuple(one for one in seams if one[0] in chosen)
+    if len(kept) == len(shape.layers):
         return same
+    numbers = {at: new for new, at in enumerate(kept)}
     moves = placement.moves
     renamed = {
         f"blk.{new}.{name}": moves[tensor.name]
@@ -49,8 +91,34 @@ def with_fewer_layers(shape: ModelShape, placement: Placement) -> tuple[ModelSha
         if tensor.name in moves
     }
     elsewhere = {name: to for name, to in moves.items() if BLOCK.match(name) is None}
-    layers = tuple(placement.layers[at] for at in kept)
-    return _shorter(shape)(kept), replace(placement, layers=layers, moves=elsewhere | renamed), seams
+    shorter = replace(
+        placement,
+        layers=tuple(_card(placement.layers[at], cards) for at in kept),
+        output=_card(placement.output, cards),
+        cards=len(set(cards)),
+        moves=elsewhere | renamed,
+    )
+    return Shorter(_shorter(shape)(kept), shorter, tuple((numbers[one], numbers[other]) for one, other in seams), cards)
+
+
+def _card(place: int, cards: Sequence[int]) -> int:
+    return place if place < 0 else cards[place]
+
+
+def _alike_cards(kinds: Sequence[int], placement: Placement, places: Sequence[int]) -> tuple[int, ...]:
+    """By card the number of the one that stands for it: cards in the middle with equal layers, where all are passed in order."""
+    count = placement.cards
+    same = tuple(range(count))
+    passed = list(dict.fromkeys((*places, placement.output))) == list(same) and list(places) == sorted(places)
+    if count <= 3 or not passed:
+        return same
+    numbers: dict[tuple[int, ...], int] = {}
+    cards = [0]
+    for card in range(1, count - 1):
+        own = tuple(kind for kind, place in zip(kinds, places, strict=True) if place == card)
+        own += (-1,) if places[-1] == card else ()  # the last layer goes on with fewer rows
+        cards.append(numbers.setdefault(own, len(numbers) + 1))
+    return (*cards, len(numbers) + 1)
 
 
 def _kinds(shape: ModelShape, blocks: Mapping[int, Block], placement: Placement) -> tuple[int, ...]:
@@ -116,34 +184,61 @@ _alike = Once(_numbers_of)
 _shorter = Once(_shortener)
 
 
-def kept_layers(kinds: Sequence[int]) -> tuple[tuple[int, ...], tuple[Seam, ...]]:
-    """Positions that stay, where groups of up to eight layers repeat more than four times.
+@lru_cache(maxsize=64)
+def kept_layers(
+    kinds: tuple[int, ...], *, pipelined: bool = False, effort: Effort = Effort.GROUPS
+) -> tuple[tuple[int, ...], tuple[Seam, ...]]:
+    """Positions that stay, where groups of up to eight layers repeat: the row with the most to leave out first.
 
-    A seam is the new numbers of the first layers of the second, third and last group.
+    The last group of a row stays where it has the model's last layer, which is special, or where no such layers follow:
+    inputs are let go behind their last reader, unless they are `pipelined`. A seam is the last layers that stay of the two
+    groups.
     """
-    kept: list[int] = []
+    first = 2 if effort is Effort.LATER_GROUPS else 1
+    kept = list(range(len(kinds)))
+    left = list(kinds)
     seams: list[Seam] = []
-    at = 0
-    while at < len(kinds):
-        period, times = _longest_repeat(kinds, at)
-        if times <= KEPT:
-            kept.append(at)
-            at += 1
-            continue
-        end = at + period * times
-        seams.append((len(kept) + period, len(kept) + 2 * period, len(kept) + 3 * period))
-        kept += range(at, at + period * (KEPT - 1))
-        kept += range(end - period, end)
-        at = end
-    return tuple(kept), tuple(seams)
+    while True:
+        row = _longest_row(left, first + 1, last_of=() if pipelined else [kinds[at] for at in kept])
+        if not row.gone:
+            return tuple(kept), tuple(sorted(seams))
+        begin = row.start + (first + 1) * row.period
+        end = begin + row.gone * row.period
+        gone, stays = set(kept[begin:end]), kept[begin - 1]
+        seams = [(stays if one in gone else one, stays if other in gone else other) for one, other in seams]
+        seams.append((kept[begin - row.period - 1], stays))
+        del kept[begin:end], left[begin:end]
+        if effort is not Effort.ROWS_IN_GROUPS:
+            closed = begin + (row.times - row.gone - first - 1) * row.period
+            left[row.start : closed] = [-1 - kept[at] for at in range(row.start, closed)]
 
 
-def _longest_repeat(kinds: Sequence[int], at: int) -> tuple[int, int]:
-    for period in range(1, LONGEST_PERIOD + 1):
-        group = kinds[at : at + period]
-        times = 1
-        while kinds[at + period * times : at + period * (times + 1)] == group and len(group) == period:
-            times += 1
-        if times > KEPT:
-            return period, times
-    return 1, 1
+class _Row(NamedTuple):
+    """Where it begins, how long a group is, how many there are, and how many of them may go."""
+
+    start: int = 0
+    period: int = 1
+    times: int = 1
+    gone: int = 0
+
+
+def _longest_row(kinds: Sequence[int], begun: int, *, last_of: Sequence[int]) -> _Row:
+    """The row that has the most layers beyond the groups it begins with, and its last one where that stays.
+
+    It does where none of the kinds `last_of` follow.
+    """
+    best, most = _Row(), 0
+    last = {kind: at for at, kind in enumerate(last_of)}
+    for period in range(1, min(LONGEST_PERIOD, len(kinds) // (begun + 1)) + 1):
+        equal = 0
+        for at in range(len(kinds) - period - 1, -1, -1):
+            equal = equal + 1 if kinds[at] == kinds[at + period] else 0
+            times = equal // period + 1
+            if (times - begun) * period < max(most, 1):
+                continue
+            end = at + times * period
+            is_followed = end < len(kinds) and all(last[one] >= end for one in last_of[at : at + period])
+            gone = times - begun - (0 if is_followed else 1)
+            if gone * period > most or (gone * period == most > 0 and period == best.period):
+                best, most = _Row(at, period, times, gone), gone * period
+    return best

@@ -213,7 +213,7 @@ def _split(graph: Graph, machine: Machine) -> Cut:  # noqa: C901 - ggml's pass, 
 
 
 def _copies_a_weight(node: Node, part: _Part) -> bool:
-    for source in node.sources:
+    for source in node.sources:  # noqa: SIM110 - asked of every node: a generator takes as long again
         if source.is_weight and source.backend != part.device and not _reads(part.device, source):
             return True
     return False

@@ -6,6 +6,7 @@ the size rules of CUDA buffers, ggml/src/ggml-cuda/ggml-cuda.cu and fattn.cu.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
@@ -14,7 +15,7 @@ from llmops.domain.units import padded
 from llmops.engines.llama_cpp_allocator import DriftError, Seam, buffer_bytes
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
-from llmops.engines.llama_cpp_graph import Graph, Node
+from llmops.engines.llama_cpp_graph import VIEWS, Graph, Node
 from llmops.engines.llama_cpp_metal import metal_bytes
 from llmops.engines.llama_cpp_network import Network
 from llmops.engines.llama_cpp_placement import (
@@ -25,7 +26,7 @@ from llmops.engines.llama_cpp_placement import (
     row_tail_bytes,
 )
 from llmops.engines.llama_cpp_recurrent import RECURRENT_NETWORKS
-from llmops.engines.llama_cpp_repeats import with_fewer_layers
+from llmops.engines.llama_cpp_repeats import Shorter
 from llmops.engines.llama_cpp_scheduler import Machine, cut
 from llmops.engines.llama_cpp_transformers import TRANSFORMERS
 
@@ -114,25 +115,25 @@ Sizes = tuple[tuple[int, ...], int]
 """Of each card, and of the host."""
 
 
-def simulate(case: Case, placement: Placement, *, copies: int) -> Sizes:
+def without_repeats(case: Case, short: Shorter, *, copies: int) -> Sizes | None:
     """Compute bytes of each card, and of the host: a batch of a prompt, or one token a sequence where that may need more.
 
-    Below 32 rows no card takes over the host's work, so that generating can need more of the host than a prompt does.
+    From some of the equal layers, on some of the equal cards; None where that would not be what all of them take. Below 32 rows
+    no card takes over the host's work, so that generating can need more of the host than a prompt does.
     """
-    found = without_repeats(case, placement, copies=copies)
-    return with_every_layer(case, placement, copies=copies) if found is None else found
-
-
-def without_repeats(case: Case, placement: Placement, *, copies: int) -> Sizes | None:
-    """From some of the equal layers; None where that would not be what all of them take."""
     beside = case.shape.companions
     if beside is not None and beside.adapters:
         return None
-    shape, shorter, seams = with_fewer_layers(case.shape, placement)
     try:
-        return _with_margin(case, placement, _largest(replace(case, shape=shape), shorter, copies=copies, seams=seams))
+        sizes = _largest(replace(case, shape=short.shape), short.placement, copies=copies, short=short)
     except DriftError:
         return None
+    return _with_margin(case, short.placement, sizes)
+
+
+def on_every_card(sizes: Sizes, short: Shorter) -> Sizes:
+    """The sizes of the cards that the kept ones stand for."""
+    return tuple(sizes[0][card] for card in short.cards), sizes[1]
 
 
 def with_every_layer(case: Case, placement: Placement, *, copies: int) -> Sizes:
@@ -150,10 +151,10 @@ def _with_margin(case: Case, placement: Placement, sizes: Sequence[int]) -> Size
     return tuple(one and one + more for one in sizes[:-1]), sizes[-1]
 
 
-def _largest(case: Case, placement: Placement, *, copies: int, seams: Sequence[Seam] = ()) -> tuple[int, ...]:
-    sizes = _reserved(case, placement, copies=copies, single=False, seams=seams)
+def _largest(case: Case, placement: Placement, *, copies: int, short: Shorter | None = None) -> tuple[int, ...]:
+    sizes = _reserved(case, placement, copies=copies, single=False, short=short)
     if placement.is_mixed() or placement.is_overridden or _generates_in_more(case, max(sizes)):
-        one = _reserved(case, placement, copies=copies, single=True, seams=seams)
+        one = _reserved(case, placement, copies=copies, single=True, short=short)
         sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
     return sizes
 
@@ -182,37 +183,57 @@ def is_repacked(node: Node) -> bool:
 
 
 def _reserved(
-    case: Case, placement: Placement, *, copies: int, single: bool, seams: Sequence[Seam] = ()
+    case: Case, placement: Placement, *, copies: int, single: bool, short: Shorter | None = None
 ) -> tuple[int, ...]:
     graph = NETWORKS[case.shape.architecture](Network(case, placement, single=single))
-    return allocated(graph, placement, copies=copies, seams=seams)
+    return allocated(graph, placement, copies=copies, short=short)
 
 
-def allocated(graph: Graph, placement: Placement, *, copies: int = 1, seams: Sequence[Seam] = ()) -> tuple[int, ...]:
+def allocated(graph: Graph, placement: Placement, *, copies: int = 1, short: Shorter | None = None) -> tuple[int, ...]:
     """Buffers of a graph that is cut over the devices of a placement: cards first, the host last.
 
-    `seams`: the layers that begin the groups around those that were left out.
+    `short`: what was left out. Raises `DriftError` where that shows in the buffers.
     """
     made = cut(graph, _machine(placement, copies))
+    if short is not None and short.has_fewer_cards() and not _passes_in_order(made.nodes, placement.cards):
+        raise DriftError
     return buffer_bytes(
         leafs=made.leafs,
         nodes=made.nodes,
         alignments=[METAL_ALIGNMENT if placement.metal else CUDA_ALIGNMENT] * placement.cards + [HOST_ALIGNMENT],
         size_of=[metal_bytes if placement.metal else cuda_bytes] * placement.cards + [_host_bytes],
-        seams=_first_nodes(made.nodes, seams),
+        seams=_ends(made.nodes, short.seams) if short is not None and short.seams else (),
     )
 
 
-def _first_nodes(nodes: Sequence[tuple[Node, int]], seams: Sequence[Seam]) -> list[Seam]:
-    """The first node of each layer of the seams: the first that reads one of its weights."""
+def _passes_in_order(nodes: Sequence[tuple[Node, int]], host: int) -> bool:
+    """Whether the host's work is done before the cards', and each card's before that of the next."""
+    order = [-1 if device == host else device for node, device in nodes if node.op not in VIEWS]
+    return all(one <= other for one, other in pairwise(order))
+
+
+def _ends(nodes: Sequence[tuple[Node, int]], seams: Sequence[Seam]) -> list[Seam]:
+    """Behind each layer of the seams, where little but its result is kept.
+
+    That is behind the last node that reads one of its weights, and what follows it up to the next norm, weight or card.
+    """
     wanted = {f"blk.{layer}.": layer for seam in seams for layer in seam}
-    starts: dict[int, int] = {}
-    for at, (node, _) in enumerate(nodes):
+    ends: dict[int, int] = {}
+    end = len(nodes)
+    for at in range(len(nodes) - 1, -1, -1):
+        node, _ = nodes[at]
         if not wanted:
             break
+        if node.op in BEGINNING:
+            end = at
         for source in node.sources:
             if source.name.startswith("blk."):
-                prefix = source.name[: source.name.index(".", 4) + 1]
-                if prefix in wanted:
-                    starts[wanted.pop(prefix)] = at
-    return [(starts[first], starts[second], starts[last]) for first, second, last in seams]
+                layer = wanted.pop(source.name[: source.name.index(".", 4) + 1], None)
+                if layer is not None:
+                    ends[layer] = end
+                end = at
+    return [(ends[first], ends[second]) for first, second in seams]
+
+
+BEGINNING = frozenset({"none", "norm", "rms_norm"})
+"""What the next layer begins with, or the hand-over to the next card."""
