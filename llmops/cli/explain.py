@@ -60,7 +60,8 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
     place = hardware(gpus=options.gpus, facts=options.facts, runner=runner)
     lock = locked(options.lock, meaning) if options.lock is not None else None
     place = lock.cards(place) if lock is not None else place
-    question = Question(meaning=meaning, place=place, reserve_bytes=reserve, sources=sources)
+    asked = replace(sources, changes=meaning.key_changes)
+    question = Question(meaning=meaning, place=place, reserve_bytes=reserve, sources=asked)
     stand_in = options.model or (lock.model if lock is not None else None)
     opened = open_named(question, stand_in=stand_in, quantization=options.quantization)
     opened, beside = with_companions(opened, meaning)

@@ -15,6 +15,7 @@ from llmops.domain.engine import EngineName
 from llmops.domain.errors import Impossible, WrongInput, WrongUsage
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Where
+from llmops.domain.key_change import KeyChange
 from llmops.domain.model import ModelFile, ModelRef, ModelShape, SourceKind
 from llmops.domain.profile import EngineChoice
 from llmops.domain.records import dataclass
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where models are looked for: the hub's address, and who asks it. The token is asked for when it is needed."""
+    """Where models are looked for: the hub's address, and who asks it. The token is asked for when it is needed.
+
+    `changes`: what a command line says of a GGUF file's metadata instead of the file.
+    """
 
     endpoint: Callable[[], str] = account.hub_endpoint
     token: Callable[[], str | None] = field(default=account.hub_token, repr=False)
+    changes: tuple[KeyChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +101,7 @@ def open_model(
         near=_near,
     )
     if source.kind is SourceKind.LOCAL:
-        return _local(Path(source.path or text), engine, None if quantization == "auto" else quantization)
+        return _local(Path(source.path or text), engine, None if quantization == "auto" else quantization, sources)
     if source.kind is SourceKind.OLLAMA:
         if (stored := _in_ollama(text)) is not None:
             return stored
@@ -140,22 +145,35 @@ def engine_for(choice: EngineChoice, natural: EngineName, *, what: str) -> Engin
     raise Impossible(f"{choice.value} is not planned for {what}", hint=f"`--engine {natural.value}` serves it")
 
 
-def gguf_shape(readers: Sequence[tuple[str, Reader]], *, name: str) -> ModelShape:
-    """The shape from the headers of all parts, which are read at the same time."""
+def gguf_shape(
+    readers: Sequence[tuple[str, Reader]],
+    *,
+    name: str,
+    changes: Sequence[KeyChange] = (),
+    notes: list[str] | None = None,
+) -> ModelShape:
+    """The shape from the headers of all parts, which are read at the same time; `notes` gets what came of the changes."""
     headers = read_headers(
         readers, lambda part, reader: gguf.read_header(reader.read, name=part, file_bytes=reader.bytes)
     )
+    if changes:
+        from llmops.formats.gguf_changes import changed
+
+        first, said = changed(headers[0], changes, name=name)
+        headers = (first, *headers[1:])
+        if notes is not None:
+            notes.extend(one for one in said if one not in notes)
     return model_shape(headers, name=name)
 
 
-def _local(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
+def _local(path: Path, choice: EngineChoice, wanted: str | None, sources: Sources) -> Opened:
     if path.is_dir():
-        return _directory(path, choice, wanted)
+        return _directory(path, choice, wanted, sources)
     engine = engine_for(choice, EngineName.LLAMA_CPP, what="a GGUF file")
-    return _local_gguf(path, engine)
+    return _local_gguf(path, engine, sources.changes)
 
 
-def _local_gguf(path: Path, engine: EngineName) -> Opened:
+def _local_gguf(path: Path, engine: EngineName, changes: Sequence[KeyChange] = ()) -> Opened:
     parts = [path.with_name(part) for part in part_names(path.name)]
     missing = [part for part in parts if not part.exists()]
     if missing:
@@ -165,10 +183,12 @@ def _local_gguf(path: Path, engine: EngineName) -> Opened:
         )
     with ExitStack() as stack:
         readers = [(str(part), stack.enter_context(local_reader(part))) for part in parts]
-        shape = gguf_shape(readers, name=parts[0].name)
+        notes: list[str] = []
+        shape = gguf_shape(readers, name=parts[0].name, changes=changes, notes=notes)
         total = sum(reader.bytes for _, reader in readers)
     note = f"sized from the header of {parts[0].name} ({size_text(total)} in {len(parts)} file{'s'[: len(parts) > 1]})"
-    return Opened(name=parts[0].name, engine=engine, shapes=(shape,), notes=(note,), pin=partial(_described, parts[0]))
+    said = (note, *notes)
+    return Opened(name=parts[0].name, engine=engine, shapes=(shape,), notes=said, pin=partial(_described, parts[0]))
 
 
 def _described(path: Path, _quantization: str | None) -> ModelRef:
@@ -178,12 +198,13 @@ def _described(path: Path, _quantization: str | None) -> ModelRef:
     return describe(path)
 
 
-def _directory(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
+def _directory(path: Path, choice: EngineChoice, wanted: str | None, sources: Sources) -> Opened:
     models = sorted(
         one for one in path.glob("*.gguf") if part_names(one.name)[0] == one.name and "mmproj" not in one.name.lower()
     )
     if len(models) == 1:
-        return _local_gguf(models[0], engine_for(choice, EngineName.LLAMA_CPP, what="a GGUF file"))
+        engine = engine_for(choice, EngineName.LLAMA_CPP, what="a GGUF file")
+        return _local_gguf(models[0], engine, sources.changes)
     if models:
         raise WrongUsage(
             f"`{path}` holds {len(models)} models", hint=f"name one: {', '.join(str(one) for one in models[:20])}"

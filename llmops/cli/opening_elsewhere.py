@@ -43,10 +43,10 @@ def from_hub(
         if wanted
         else [models[one] for one in rungs(sizes, rooms_bytes=rooms_bytes)]
     )
-    shapes, by_quantization = [], {}
+    shapes, by_quantization, changed = [], {}, list[str]()
     for files in chosen:
         readers = [(one.name, open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE)) for one in files]
-        shape = gguf_shape(readers, name=files[0].name)
+        shape = gguf_shape(readers, name=files[0].name, changes=sources.changes, notes=changed)
         label = next((key for key, those in models.items() if those == files), shape.quantization)
         shapes.append(replace(shape, quantization=label))
         by_quantization[label] = replace(ref, files=files)
@@ -57,7 +57,7 @@ def from_hub(
         name=ref.repository or source.typed,
         engine=engine,
         shapes=tuple(shapes),
-        notes=(note,),
+        notes=(note, *changed),
         pin=by_quantization.__getitem__,
         projectors=tuple(one for one in ref.files if "mmproj" in one.name.lower() and one.name.endswith(".gguf")),
         read_projector=lambda file: _projector(
@@ -95,16 +95,17 @@ def from_address(source: ModelSource, choice: EngineChoice, sources: Sources) ->
     name = url.rsplit("/", 1)[-1].split("?", 1)[0]
     if len(part_names(name)) > 1:
         raise WrongUsage("a split file by its address is not read", hint="give the repository: `hf:org/repo:QUANT`")
-    shape = gguf_shape(
-        [(url, remote_reader(url, endpoint=sources.endpoint(), repository="", patience=HASTE))], name=name
-    )
+    changed: list[str] = []
+    reader = remote_reader(url, endpoint=sources.endpoint(), repository="", patience=HASTE)
+    shape = gguf_shape([(url, reader)], name=name, changes=sources.changes, notes=changed)
 
     def refuse(_quantization: str | None) -> ModelRef:
         raise WrongUsage(
             "an address alone has no digest to pin", hint="download it and plan the file, or give `hf:org/repo:QUANT`"
         )
 
-    return Opened(name=name, engine=engine, shapes=(shape,), notes=(f"sized from the header at {url}",), pin=refuse)
+    notes = (f"sized from the header at {url}", *changed)
+    return Opened(name=name, engine=engine, shapes=(shape,), notes=notes, pin=refuse)
 
 
 def from_catalogue(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice
 from llmops.domain.finding import Finding, Where
+from llmops.domain.key_change import KeyChange
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.records import dataclass
@@ -75,7 +76,7 @@ class Meaning:
 
     `draft` is a model of its own that drafts tokens.
     `uncounted` names, in words, what takes memory and is not in the ledger. `written` is every occurrence of every option, in
-    the order the engine reads them: some options add up.
+    the order the engine reads them: some options add up. `key_changes` are what it says of the model's metadata.
     """
 
     engine: EngineName
@@ -87,6 +88,7 @@ class Meaning:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     written: tuple[GivenFlag, ...] = ()
     draft: NamedModel = NamedModel()
+    key_changes: tuple[KeyChange, ...] = ()
 
     def value(self, name: str, default: str = "") -> str:
         """The value of an option by its long name."""

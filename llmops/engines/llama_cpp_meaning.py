@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from llmops.domain.engine import EngineName
 from llmops.domain.explained import EngineProcess, GivenFlag, Meaning, NamedModel
 from llmops.domain.finding import Finding, Status, Where
+from llmops.engines import llama_cpp_key_changes
 from llmops.engines.llama_cpp_arguments import PROGRAM, read_environment, read_words
 from llmops.engines.llama_cpp_settings import effective
 
@@ -27,7 +28,7 @@ _UNCOUNTED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
     "--spec-type": ("what this kind of speculation needs", lambda text: bool(set(text.split(",")) & UNKNOWN_DRAFTS)),
     "--rpc": ("other machines' devices, which take part of the layers", _ANY),
     "--moe-cache-mib": ("the card's cache of experts", lambda text: text != "0"),
-    "--override-kv": ("changed metadata of the model", _ANY),
+    "--override-kv": ("metadata changed by a variable that is not filled in", lambda text: "$" in text),
     "--split-mode": ("how this split mode shares out the buffers", lambda text: text in ("row", "tensor")),
     **{name: ("the model and the settings a preset brings", lambda text: text == "on") for name in PRESETS},
 }  # fmt: skip
@@ -41,6 +42,7 @@ def meaning(process: EngineProcess) -> Meaning:
     uncounted = _uncounted(last)
     findings = [*words.findings, *variables.findings, *made.findings]
     findings += _overridden(variables.given, words.given)
+    findings += llama_cpp_key_changes.findings((*variables.given, *words.given))
     if uncounted:
         findings.append(
             Finding(
@@ -60,6 +62,7 @@ def meaning(process: EngineProcess) -> Meaning:
         uncounted=uncounted,
         environment=process.environment,
         written=(*variables.given, *words.given),
+        key_changes=llama_cpp_key_changes.key_changes((*variables.given, *words.given)),
     )
 
 
