@@ -56,6 +56,10 @@ CONSUMERS: dict[str, Consumer] = {
         Consumer("git", "git", ("git",)),
         Consumer("faketime", "faketime", ("faketime",)),
         Consumer("shellcheck", "shellcheck", ("shellcheck",)),
+        Consumer("minisign", "minisign", ("minisign",)),
+        Consumer("ssh-keygen", "ssh-keygen", ("openssh-client",)),
+        Consumer("zstd", "zstd", ("zstd", "tar")),
+        Consumer("openai-node", "openai-node", how="scripts/get-openai-node .cache/tools (node 20 or newer, npm)"),
         Consumer("docker-compose", "docker-compose", how="scripts/get-docker-compose .cache/tools"),
         Consumer("llama-server", "llama-server", how="scripts/get-llama-server .cache/tools"),
     )

@@ -37,6 +37,8 @@ def numbers(*, port: int, slots: int = 2, start_seconds: int = 180, memory_bytes
         gateway_timeout_seconds=Number(value=315, rule="queue + request + 15"),
         edge_read_timeout_seconds=Number(value=330, rule="gateway + 15"),
         client_timeout_seconds=Number(value=345, rule="edge + 15"),
+        client_retries=Number(value=4, rule="until one of 4 places is free"),
+        retry_after_seconds=Number(value=2, rule="of a refusal"),
         start_timeout_seconds=Number(value=start_seconds, rule="3 x load + 60, at least 120"),
         stop_timeout_seconds=Number(value=45, rule="drain 30 + 15"),
         rate_limit_requests_per_minute=Number(value=60, rule="serve.rate_limit"),

@@ -19,6 +19,7 @@ from typing import cast
 
 import locks
 import pytest
+from consumers import search_path
 from rendering import with_number
 
 from llmops.cli import render
@@ -189,6 +190,30 @@ def test_the_openai_sdk_call_that_render_ends_with_works(site: Site) -> None:
     command = [sys.executable, "-c", site.call["python"]]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.stdout.split() == [f"w{at}" for at in range(EVENTS)], run.stderr
+
+
+@pytest.mark.consumer("openai-node")
+def test_the_typescript_call_that_render_ends_with_works(site: Site, tmp_path: Path) -> None:
+    program = tmp_path / "try.mjs"
+    program.write_text(site.call["typescript"])
+    assert site.call["node"].endswith(" node try.mjs")
+    run = subprocess.run(
+        ["openai-node", program],
+        env={"PATH": search_path(os.environ), "NODE_EXTRA_CA_CERTS": site.call["ca_file"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.stdout == "".join(f"w{at} " for at in range(EVENTS)), run.stderr
+
+
+def test_every_form_of_the_call_has_the_plans_timeout_and_retries(site: Site) -> None:
+    numbers = locks.llama_cpu().numbers
+    seconds, retries = numbers.client_timeout_seconds.value, numbers.client_retries.value
+    assert f"--max-time {seconds} --retry {retries} " in site.call["curl"]
+    assert f"timeout={seconds}, max_retries={retries}" in site.call["python"]
+    assert f"timeout: {seconds * 1000}, maxRetries: {retries}" in site.call["typescript"]
 
 
 def test_without_the_right_key_nothing_reaches_the_engine(site: Site) -> None:

@@ -43,7 +43,8 @@ from llmops.probe.programs import Programs
 from llmops.probe.system import read_systemd_version
 from llmops.render import render
 from llmops.render.findings import findings
-from llmops.views.render import Call, Rendering, show_render
+from llmops.views.call import Call
+from llmops.views.render import Rendering, show_render
 
 LOCK = "llmops.lock"
 OLDEST_CHECKED_SYSTEMD = 252
@@ -104,6 +105,11 @@ def wanted_changes(options: Options, *, runner: Runner, now: datetime | None = N
     names = tuple(target.name for target in targets)
     wanted = Wanted(lock=lock, site=site, targets=names, files=rendered, consumed=(), findings=())
     return _change_set(replace(options, apply=False), wanted, now)
+
+
+def rendered_files(options: Options, *, runner: Runner) -> tuple[RenderedFile, ...]:
+    """The files that `--out` would write, without asking the consumers."""
+    return _rendered(options, runner)[3]
 
 
 def _refuse_contradictions(options: Options) -> None:
@@ -365,6 +371,7 @@ def _call(options: Options, site: Site) -> Call:
         key_file=root.shown(API_KEY_FILE),
         ca_file=root.shown(CA_CERTIFICATE) if site.edge.self_signed else None,
         timeout_seconds=first.numbers.client_timeout_seconds.value,
+        retries=first.numbers.client_retries.value,
     )
 
 

@@ -190,6 +190,7 @@ class Edge:
     audit_log: bool
     retention_days: int
     body_limit_bytes: int
+    retry_after_seconds: int
 
     def listen(self) -> str:
         """`127.0.0.1:8443`, `[::1]:8443`."""

@@ -22,6 +22,8 @@ class Numbers:
     gateway_timeout_seconds: Number
     edge_read_timeout_seconds: Number
     client_timeout_seconds: Number
+    client_retries: Number
+    retry_after_seconds: Number
     start_timeout_seconds: Number
     stop_timeout_seconds: Number
     rate_limit_requests_per_minute: Number

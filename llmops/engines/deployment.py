@@ -70,7 +70,7 @@ def site(
         )
         for at, (name, one) in enumerate(lock.deployments.items())
     )
-    edge = edge_of(lock, max(one.numbers.body_limit_bytes.value for one in deployments))
+    edge = edge_of(lock)
     _refuse_shared_ports(deployments, edge)
     return Site(
         deployments=deployments,

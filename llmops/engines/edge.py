@@ -11,8 +11,9 @@ from llmops.engines.carried import checked_path, is_address, refused
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 
 
-def edge_of(lock: Lock, body_limit_bytes: int) -> Edge:
-    """The edge in front of all deployments."""
+def edge_of(lock: Lock) -> Edge:
+    """The edge in front of all deployments: of figures it has once, the largest."""
+    numbers = [one.numbers for one in lock.deployments.values()]
     address, port = _listen(lock.serve)
     hostname = lock.serve.hostname
     is_number = is_address(hostname)
@@ -29,7 +30,8 @@ def edge_of(lock: Lock, body_limit_bytes: int) -> Edge:
         self_signed=isinstance(lock.serve.tls, SelfSigned),
         audit_log=lock.observe.audit_log,
         retention_days=lock.observe.retention_days,
-        body_limit_bytes=body_limit_bytes,
+        body_limit_bytes=max(one.body_limit_bytes.value for one in numbers),
+        retry_after_seconds=max(one.retry_after_seconds.value for one in numbers),
     )
 
 

@@ -7,14 +7,14 @@ from typing import cast
 from llmops.domain.forms import Json, KeyPath, dump
 from llmops.domain.lock import LOCK_SCHEMA, Lock, LockedDeployment
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
-from llmops.formats.lock_migrations import with_kinds
+from llmops.formats.lock_migrations import second
 from llmops.formats.plain_data import Migrations, Wrong
 from llmops.formats.profile import check_freeze, check_name, check_serve
 from llmops.formats.versioned import parse_versioned
 from llmops.formats.yaml_writing import write_yaml
 
-MIGRATIONS: Migrations = {1: with_kinds}
-"""`/2` says of each card what kind it is, and where the engine is bound to a memory node."""
+MIGRATIONS: Migrations = {1: second}
+"""`/2` says of each card what kind it is, where the engine is bound to a memory node, and how often clients ask again."""
 
 HEADER = (
     "# Written by `llmops plan --out`: what was decided, exactly. Keep it in git; change the profile, not this file.\n"

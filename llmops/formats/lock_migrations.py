@@ -10,9 +10,14 @@ MAKERS = (
 )
 """Words of a card's name, lower case, where its maker is none but NVIDIA."""
 
+NEW_NUMBERS: dict[str, Json] = {
+    "client_retries": {"value": 2, "rule": "what the OpenAI SDKs do by themselves: llmops.lock/1 says none"},
+    "retry_after_seconds": {"value": 2, "rule": "what templates said before the lock did"},
+}
 
-def with_kinds(data: dict[str, Json]) -> dict[str, Json]:
-    """`/1` to `/2`: a card's kind, which `/1` did not say, by its name; anything else is left for the reader to judge."""
+
+def second(data: dict[str, Json]) -> dict[str, Json]:
+    """`/1` to `/2`: a card's kind by its name, and what clients are told of retries. Anything else is left for the reader."""
     deployments = data.get("deployments")
     if not isinstance(deployments, dict):
         return data
@@ -20,10 +25,15 @@ def with_kinds(data: dict[str, Json]) -> dict[str, Json]:
 
 
 def _deployment(data: Json) -> Json:
-    devices = data.get("devices") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(devices, list):
+    if not isinstance(data, dict):
         return data
-    return data | {"devices": [_device(one) for one in devices]}
+    devices, numbers = data.get("devices"), data.get("numbers")
+    changed = dict(data)
+    if isinstance(devices, list):
+        changed["devices"] = [_device(one) for one in devices]
+    if isinstance(numbers, dict):
+        changed["numbers"] = dict[str, Json](NEW_NUMBERS) | numbers
+    return changed
 
 
 def _device(data: Json) -> Json:

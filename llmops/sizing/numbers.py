@@ -21,6 +21,8 @@ ALERT_SHARE = 0.8
 """Policy, which `serve.queue` overrules: nobody waits a minute for the first word, four for each slot are what a minute serves of
 answers of 15 s, and the alert comes while there is room."""
 
+RETRY_AFTER_SECONDS = 2
+FEWEST_RETRIES, MOST_RETRIES = 2, 10
 DRAIN_SECONDS = 60
 EDGE_MARGIN_SECONDS = 30
 """Policy: answers in flight get a minute; each layer waits longer than the one behind it, so that the inner one says why."""
@@ -56,6 +58,8 @@ def numbers(*, settings: EngineSettings, ledger: Ledger, speed: Speed, serve: Se
         gateway_timeout_seconds=Number(value=gateway, rule=f"queue + request + {EDGE_MARGIN_SECONDS} s"),
         edge_read_timeout_seconds=Number(value=edge, rule=f"gateway + {EDGE_MARGIN_SECONDS} s"),
         client_timeout_seconds=Number(value=edge + EDGE_MARGIN_SECONDS, rule=f"edge + {EDGE_MARGIN_SECONDS} s"),
+        client_retries=_client_retries(queue.value, max(queue_length.value, slots)),
+        retry_after_seconds=Number(value=RETRY_AFTER_SECONDS, rule="what a refusal (429) tells a client to wait"),
         start_timeout_seconds=_start_timeout(settings, ledger, speed),
         stop_timeout_seconds=Number(
             value=DRAIN_SECONDS + EDGE_MARGIN_SECONDS,
@@ -95,6 +99,15 @@ def _queue_timeout(serve: Serve) -> Number:
     if isinstance(serve.queue.timeout_seconds, int):
         return Number(value=serve.queue.timeout_seconds, rule="serve.queue.timeout_seconds")
     return Number(value=QUEUE_SECONDS, rule=f"{QUEUE_SECONDS} s: nobody waits longer for the first word")
+
+
+def _client_retries(queue_seconds: int, places: int) -> Number:
+    """A full queue that empties within its timeout has a place free every timeout / places: asked again until then."""
+    value = min(max(math.ceil(queue_seconds / places / RETRY_AFTER_SECONDS), FEWEST_RETRIES), MOST_RETRIES)
+    rule = (
+        f"until one of {places} places is free, every {RETRY_AFTER_SECONDS} s, {FEWEST_RETRIES} to {MOST_RETRIES} times"
+    )
+    return Number(value=value, rule=rule)
 
 
 def _request_timeout(settings: EngineSettings, speed: Speed) -> Number:

@@ -1,14 +1,12 @@
 """A rendering for people: the diff, what was done, what checked it, and what to type next."""
 
-import json
-import shlex
 from collections.abc import Sequence
 
 from llmops.domain.changes import Action, Change
 from llmops.domain.consumers import Consumed
 from llmops.domain.finding import Finding
-from llmops.domain.forms import Json
 from llmops.domain.records import dataclass
+from llmops.views.call import Call
 from llmops.views.screen import TONES, Screen, Tone, show_findings
 
 ACTION_TONES = {
@@ -18,54 +16,6 @@ ACTION_TONES = {
     Action.DELETE: Tone.BAD,
     Action.CONFLICT: Tone.BAD,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """The call to try: where, with which key, trusting which certificate; files as they are typed on this host."""
-
-    endpoint: str
-    model: str
-    key_file: str
-    ca_file: str | None
-    timeout_seconds: int
-
-    def curl(self) -> str:
-        """One streamed completion; the key is read from its file and is in no argument."""
-        trust = f"--cacert {shlex.quote(self.ca_file)} " if self.ca_file is not None else ""
-        message = {"role": "user", "content": "Hello"}
-        body = shlex.quote(json.dumps({"model": self.model, "stream": True, "messages": [message]}))
-        return (
-            f'printf \'header = "Authorization: Bearer %s"\' "$(cat {shlex.quote(self.key_file)})" | \\\n'
-            f"  curl -sSN {trust}--max-time {self.timeout_seconds} -K - -H 'Content-Type: application/json' \\\n"
-            f"  {self.endpoint}/chat/completions -d {body}"
-        )
-
-    def python(self) -> str:
-        """The same with the OpenAI SDK."""
-        client = f"openai.DefaultHttpxClient(verify=ssl.create_default_context(cafile={self.ca_file!r}))"
-        trust = f", http_client={client}" if self.ca_file is not None else ""
-        return "\n".join(
-            (
-                "import pathlib, ssl, openai" if self.ca_file is not None else "import pathlib, openai",
-                f"key = pathlib.Path({self.key_file!r}).read_text().strip()",
-                f'client = openai.OpenAI(base_url="{self.endpoint}", api_key=key, timeout={self.timeout_seconds}{trust})',
-                f"stream = client.chat.completions.create(model={self.model!r}, stream=True,",
-                '    messages=[{"role": "user", "content": "Hello"}])',
-                'for chunk in stream:\n    print((chunk.choices[0].delta.content or "") if chunk.choices else "", end="")',
-            )
-        )
-
-    def form(self) -> Json:
-        """As in `result.call`."""
-        return {
-            "endpoint": self.endpoint,
-            "model": self.model,
-            "key_file": self.key_file,
-            "ca_file": self.ca_file,
-            "curl": self.curl(),
-            "python": self.python(),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +67,7 @@ def show_render(rendering: Rendering, to: Screen) -> None:
     if rendering.call is not None:
         to.line()
         to.line("Once it runs, try:", tone=Tone.TITLE)
-        to.verbatim(f"{rendering.call.curl()}\n\n# or, with the OpenAI SDK:\n{rendering.call.python()}\n")
+        to.verbatim(rendering.call.text())
 
 
 def _outcome(rendering: Rendering) -> str:
