@@ -12,6 +12,7 @@ class Softmax:
 
     `gate`: none, q_doubled (a second half of the query matrix), per_head or full. `value_is_key`: no value matrix of its own.
     `owns_cache` False: it reads an earlier layer's; `stores_keys` tells whether the checkpoint has its matrices all the same.
+    `is_stored` False: its matrices are another block's, or named apart.
     """
 
     kind: Attention
@@ -29,6 +30,7 @@ class Softmax:
     owns_cache: bool = True
     stores_keys: bool = True
     is_cross: bool = False
+    is_stored: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +191,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
-    """The whole text model. `norm_bias`: norms have a bias too; `has_head` False: an encoder without an output matrix."""
+    """The whole text model. `norm_bias`: norms have a bias too; `has_head` False: an encoder without an output matrix.
+
+    `embedding_width` 0: as wide as the model.
+    """
 
     hidden: int
     vocabulary: int
@@ -200,6 +205,7 @@ class Blueprint:
     has_head: bool = True
     final_norm: bool = True
     embedding_rows_extra: int = 0
+    embedding_width: int = 0
     extras: tuple[Plain, ...] = ()
 
     def softmax(self) -> Iterator[Softmax]:

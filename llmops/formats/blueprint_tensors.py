@@ -38,14 +38,15 @@ _NORMS = (
 def blueprint_tensors(plan: Blueprint, *, dtype: str, how: Quantization | None) -> tuple[Tensor, ...]:
     """Embedding, output, norms, and every block's parts."""
     sink = Sink(dtype=dtype, how=how)
-    sink.plain("token_embd.weight", plan.hidden, plan.vocabulary + plan.embedding_rows_extra)
+    embedding = plan.embedding_width or plan.hidden
+    sink.plain("token_embd.weight", embedding, plan.vocabulary + plan.embedding_rows_extra)
     if plan.final_norm:
         sink.norm("output_norm", plan.hidden, has_bias=plan.norm_bias)
     if plan.has_head and not plan.is_tied:
         if how is not None and how.head:
-            sink.matrix("output.weight", "lm_head", plan.hidden, plan.vocabulary)
+            sink.matrix("output.weight", "lm_head", embedding, plan.vocabulary)
         else:
-            sink.plain("output.weight", plan.hidden, plan.vocabulary)
+            sink.plain("output.weight", embedding, plan.vocabulary)
     if plan.head_bias:
         sink.plain("output.bias", plan.vocabulary)
     for extra in plan.extras:
@@ -93,6 +94,8 @@ def _mixer(sink: Sink, mixer: Mixer, hidden: int) -> None:
 
 def softmax(sink: Sink, one: Softmax, hidden: int) -> None:
     """Queries, keys, values, output, and what a family adds to them."""
+    if not one.is_stored:
+        return
     prefix = "cross_attn" if one.is_cross else "self_attn"
     key = one.kv_heads * one.key_length
     _projections(sink, one, hidden, prefix)

@@ -4,14 +4,15 @@ Source: as `config_families.py`.
 """
 
 from llmops.formats.blueprint import Block, Blueprint, Dense, Plain, Softmax
-from llmops.formats.config_families import Family
+from llmops.formats.config_family import Family
 from llmops.formats.config_forwards import forwards
 from llmops.formats.config_mixers import Place, mixers, softmax
 from llmops.formats.config_values import ConfigValues
+from llmops.formats.layer_extras import own_vectors
 from llmops.formats.layer_kinds import Kind, layer_kinds
 from llmops.formats.layers import LAYERS_LIMIT
 
-HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
+HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model", "dim")
 LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 VOCABULARY = ("vocab_size", "padded_vocab_size")
 ALTUP_ROUTER = 4
@@ -36,7 +37,8 @@ def blueprint(config: ConfigValues, family: Family, *, is_tied: bool) -> Bluepri
         blocks=tuple(_block(place) for place in places),
         norm_bias=family.norm_bias,
         head_bias=places[0].says(family.head_bias),
-        final_norm=family.final_norm,
+        final_norm=family.final_norm and config.flag("do_layer_norm_before", default=True),
+        embedding_width=config.integer("word_embed_proj_dim", default=0) if family.architecture == "opt" else 0,
         has_head=not _is_headless(config),
         embedding_rows_extra=8 if family.kinds == "cross" else 0,
         extras=_extras(config, family, hidden, layers),
@@ -70,6 +72,10 @@ def _norms(place: Place) -> int:
         if config.flag("new_decoder_architecture"):
             return 1 if config.integer("num_ln_in_parallel_attn", default=2) == 1 else 2
         return 1 if config.flag("parallel_attn", default=True) else 2
+    if place.family.architecture == "hyperclovax":
+        return 4 if config.flag("use_post_norm") else 2
+    if place.family.architecture == "lfm3":
+        return 4 if config.flag("use_sandwich_norm", default=True) else 2
     if place.family.architecture == "stablelm" and config.flag("use_parallel_residual"):
         return 1
     if place.family.architecture == "gemma4" and config.flag("enable_moe_block"):
@@ -104,6 +110,7 @@ def _block_extras(place: Place) -> tuple[Plain, ...]:
         ]
     if architecture == "glm5-next":
         extras += _streams(place)
+    extras += own_vectors(place)
     if place.kind is Kind.CROSS:
         extras += [Plain("cross_attn_attn_gate", (1,)), Plain("cross_attn_mlp_gate", (1,))]
     if architecture == "rwkv7" and place.at == 0:
@@ -131,11 +138,25 @@ def _streams(place: Place) -> list[Plain]:
     return extras
 
 
+def _positions(config: ConfigValues, family: Family, hidden: int) -> list[Plain]:
+    """Learned positions, a norm over the embedding, and OPT's way from a narrower embedding and back."""
+    extras: list[Plain] = []
+    key, _, more = family.positions.partition(":")
+    if key:
+        extras.append(Plain("position_embd.weight", (hidden, config.integer(key, least=1) + int(more or 0))))
+    if family.embedding_norm:
+        extras += [Plain("token_embd_norm.weight", (hidden,)), Plain("token_embd_norm.bias", (hidden,))]
+    narrow = config.integer("word_embed_proj_dim", default=hidden) if family.architecture == "opt" else hidden
+    if narrow != hidden:
+        extras += [Plain("project_in.weight", (narrow, hidden)), Plain("project_out.weight", (hidden, narrow))]
+    return extras
+
+
 def _extras(config: ConfigValues, family: Family, hidden: int, layers: int) -> tuple[Plain, ...]:
     """Tensors beside the layers: per-layer embeddings, AltUp."""
+    extras = _positions(config, family, hidden)
     if family.architecture not in ("gemma3n", "gemma4"):
-        return ()
-    extras: list[Plain] = []
+        return tuple(extras)
     width = config.integer("hidden_size_per_layer_input", default=0)
     if width:
         rows = config.integer("vocab_size_per_layer_input", default=262_144)

@@ -8,6 +8,8 @@ what a class works out of other values is left out.
 from collections.abc import Mapping
 from functools import cache
 
+from llmops.formats.recent_defaults import TEXT
+
 _TEXT = """
 llama: vocab_size=32000 intermediate_size=11008 num_attention_heads=32 max_position_embeddings=2048
   tie_word_embeddings=false attention_bias=false mlp_bias=false
@@ -310,4 +312,4 @@ def defaults_of(text: str, name: str) -> Mapping[str, int | bool]:
 
 def class_defaults(name: str) -> Mapping[str, int | bool]:
     """The defaults of one class; empty for a name that is not in the table."""
-    return defaults_of(_TEXT, name)
+    return defaults_of(_TEXT, name) or defaults_of(TEXT, name)

@@ -6,46 +6,9 @@ chatglm, exaone, internlm2, kimi_k3, minicpm3, nemotron-nas, rwkv7); parameter c
 
 from dataclasses import replace
 
-from llmops.domain.records import dataclass
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """One `model_type`. `architecture` is its GGUF word; `defaults` names the row of `config_defaults.py` it uses.
-
-    `norms` a layer of the hidden width; `head_norms`: head, full or flag:KEY (head where the file's KEY is not false).
-    `qkv_bias`, `output_bias`, `mlp_bias`: yes, no or the name of the key that says so;
-    `biases` names one key for the first two. `windows` names the rule by which layers
-    slide, `kinds` the one by which they are something else than attention (see `layer_kinds.py`); `recurrence` is what the
-    others are. `correction`: routers have a bias for balance, yes, no or the key that says so.
-    """
-
-    architecture: str
-    defaults: str = ""
-    norms: int = 2
-    norm_bias: bool = False
-    final_norm: bool = True
-    head_norms: str = ""
-    biases: str = ""
-    qkv_bias: str = "no"
-    output_bias: str = "no"
-    mlp_bias: str = "no"
-    head_bias: str = "no"
-    is_fused: bool = False
-    is_gated: bool = True
-    gate: str = ""
-    has_sinks: bool = False
-    windows: str = ""
-    kinds: str = ""
-    recurrence: str = ""
-    correction: str = "no"
-    router_bias: bool = False
-    expert_bias: bool = False
-    has_shared_gate: bool = False
-    tied: bool = False
-    not_sized: str = ""
-    is_encoder: bool = False
-
+from llmops.formats.classic_families import CLASSIC
+from llmops.formats.config_family import Family
+from llmops.formats.recent_families import RECENT
 
 _BOTH = "attention_bias"
 _LLAMA = Family(architecture="llama", defaults="llama", mlp_bias="mlp_bias", biases=_BOTH)
@@ -301,6 +264,19 @@ FAMILIES: dict[str, Family] = {
     "camembert": replace(_BERT, defaults="roberta"),
     "nomic_bert": replace(_BERT, architecture="nomic-bert", defaults="nomic_bert"),
     "modernbert": replace(_BERT, architecture="modern-bert", defaults="modernbert"),
+    "glm_ocr_text": replace(_GLM4, defaults="glm_ocr_text", qkv_bias="no"),
+    "cohere2_moe": Family(
+        architecture="cohere2moe", defaults="cohere2_moe", tied=True, norms=1, windows="period:4", biases=_BOTH
+    ),
+    "granite_swa": replace(_GRANITE, defaults="granite_swa", tied=True, windows="lead:4", has_sinks=True),
+    "granitemoe_swa": replace(_GRANITE, architecture="granitemoe", defaults="granitemoe_swa", windows="lead:4", has_sinks=True),
+    "axk1": replace(_DEEPSEEK3, architecture="axk1", defaults="axk1"),
+    "lfm3": Family(
+        architecture="lfm3", defaults="lfm3", tied=True, norms=4, head_norms="head", kinds="lfm2", recurrence="short-conv",
+        gate="per_head", biases=_BOTH,
+    ),
+    **CLASSIC,
+    **RECENT,
 }  # fmt: skip
 
 WRAPPERS: dict[str, str] = {

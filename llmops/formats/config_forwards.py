@@ -33,6 +33,8 @@ def forwards(place: Place) -> tuple[FeedForwardPart, ...]:
         return (
             Dense(width=place.config.integer(*_WIDTH, default=4 * place.hidden), is_gated=False, extra=place.hidden),
         )
+    if architecture == "zamba2":
+        return ()  # shared, and named apart
     if architecture == "granitehybrid":
         return _granite_hybrid(place)
     if architecture == "gemma4" and place.config.flag("enable_moe_block"):
@@ -113,6 +115,8 @@ def _dense_width(place: Place) -> int:
             return config.integer("dense_intermediate_size")
         case "lfm2":
             return _lfm2_width(place)
+        case "mpt":
+            return 4 * place.hidden
         case "falcon":
             return (
                 config.integer("ffn_hidden_size", default=4 * place.hidden)

@@ -16,7 +16,8 @@ from llmops.formats.blueprint_tensors import blueprint_tensors
 from llmops.formats.compressed_attention import compressed_shape
 from llmops.formats.config_blueprint import blueprint
 from llmops.formats.config_defaults import class_defaults
-from llmops.formats.config_families import FAMILIES, WRAPPERS, Family
+from llmops.formats.config_families import FAMILIES, WRAPPERS
+from llmops.formats.config_family import Family
 from llmops.formats.config_mixers import HEADS
 from llmops.formats.config_quantization import Quantization, quantization
 from llmops.formats.config_towers import Tower, tower

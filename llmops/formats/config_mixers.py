@@ -18,12 +18,12 @@ from llmops.formats.blueprint import (
     ShortConvolution,
     Softmax,
 )
-from llmops.formats.config_families import Family
+from llmops.formats.config_family import Family
 from llmops.formats.config_values import ConfigValues
 from llmops.formats.layer_kinds import Kind
 
 _ATTENTION = {Kind.SLIDING: Attention.SLIDING, Kind.CHUNKED: Attention.CHUNKED, Kind.CROSS: Attention.FULL}
-HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,7 @@ def softmax(place: Place) -> Softmax:
         owns_cache=owns and place.kind is not Kind.CROSS,
         stores_keys=owns,
         is_cross=place.kind is Kind.CROSS,
+        is_stored=family.kinds != "zamba2",
     )
 
 
@@ -111,6 +112,8 @@ def _gate(place: Place) -> str:
         return "" if said in (False, None) else "full" if said in ("per-element", "elementwise") else "per_head"
     if gate == "per_head" and config.has("use_head_wise_attn_gate"):
         return gate if config.flag("use_head_wise_attn_gate") else ""
+    if place.family.architecture == "lfm3" and not config.flag("use_attention_gate", default=True):
+        return ""
     if gate == "q_doubled" and config.has("attn_output_gate"):
         return gate if config.flag("attn_output_gate") else ""
     return gate
@@ -139,6 +142,8 @@ def _heads(place: Place) -> tuple[int, int, int, int]:
                 other.integer("num_attention_heads", default=heads),
                 other.integer("num_attention_groups", default=kv_heads),
             )
+        case "zamba2":
+            key = value = config.integer("attention_head_dim", default=2 * place.hidden // heads, least=1)
         case "gemma4" if not slides:
             key = value = config.integer("global_head_dim", default=512, least=1)
             if config.flag("attention_k_eq_v"):
@@ -159,6 +164,10 @@ def _kv_heads(place: Place, heads: int) -> int:
         if config.flag("new_decoder_architecture"):
             return config.integer("num_kv_heads", default=heads)
         return 1 if config.flag("multi_query", default=True) else heads
+    if place.family.architecture == "starcoder":
+        return 1 if config.flag("multi_query", default=True) else heads
+    if place.family.architecture == "mpt":
+        return config.inside("attn_config").integer("kv_n_heads", default=heads)
     if place.family.architecture == "chatglm" and config.flag("multi_query_attention"):
         return config.integer("multi_query_group_num", default=heads)
     listed = (

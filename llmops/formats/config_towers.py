@@ -17,9 +17,15 @@ from llmops.formats.vision_towers import TOWERS
 
 _VISION = ("vision_config", "vision_tower_config", "vit_config", "vision_encoder")
 _AUDIO = ("audio_config", "audio_encoder_config", "speech_config", "audio_tower_config", "encoder_config")
+_KNOWN_PARTS = {
+    *_VISION, *_AUDIO, "text_config", "llm_config", "language_config", "thinker_config", "language_model_config",
+    "quantization_config", "talker_config", "token2wav_config", "code2wav_config", "attn_config",
+}  # fmt: skip
+"""Parts that are counted or said elsewhere, and what speaks, which no engine here loads."""
 _ROOTS = ("visual", "model.visual", "vision_tower", "model.vision_tower", "vision_model")
 _STARTS = {
     "qwen3_vl": "qwen3_vl", "qwen3_5": "qwen3_vl", "qwen4_exp": "qwen3_vl", "qwen3_omni_moe": "qwen3_vl",
+    "cosmos3": "qwen3_vl",
     "qwen2_5_vl": "qwen2_5_vl", "qwen2_5_omni": "qwen2_5_vl", "qwen2_vl": "qwen2_vl", "exaone4_5": "exaone4_5",
     "glm4v": "glm4v", "glm46v": "glm4v", "glmga": "glm4v", "glm5_next": "glm5_next", "glm_ocr": "glm_ocr", "kimi_k25": "kimi",
     "moonvit": "kimi", "kimi_vl": "kimi", "llama4": "llama4", "mllama": "mllama", "minimax_m3": "minimax_m3",
@@ -54,8 +60,28 @@ def tower(outer: Mapping[str, Value], *, hidden: int, dtype: str, how: Quantizat
     for word, part, build in (("vision", vision, _sees), ("audio", audio, _hears)):
         if part is not None and not _is_built(build, part, whole, hidden, sink):
             missing.append(word)
-    towers = f"its {' and '.join(missing)} tower{'s' if len(missing) > 1 else ''}"
-    return Tower(tensors=tuple(sink.tensors), missing=f"the weights of {towers}" if missing else "")
+    towers = [f"its {' and '.join(missing)} tower{'s' if len(missing) > 1 else ''}"] if missing else []
+    if vision is not None and "vision" not in missing and not _is_joined(vision, whole):
+        towers.append("what joins its vision tower")
+    towers += [f"what `{key}` describes" for key in outer if _is_unknown_part(key, outer[key])]
+    return Tower(tensors=tuple(sink.tensors), missing=f"the weights of {', '.join(towers)}" if towers else "")
+
+
+def _is_joined(vision: Mapping[str, Value], whole: ConfigValues) -> bool:
+    """Whether what is between the tower and this text model is counted: a tower's own merger only in its own family."""
+    outer = whole.text("model_type") or ""
+    return outer in JOINTS or _kind(outer) == (_kind(vision.get("model_type")) or _kind(outer))
+
+
+def _is_unknown_part(key: str, value: Value) -> bool:
+    return (
+        key.endswith("_config")
+        and key.isprintable()
+        and key not in _KNOWN_PARTS
+        and isinstance(value, Mapping)
+        and isinstance(value.get("model_type"), str)
+        and bool(value.get("model_type"))
+    )
 
 
 def _is_built(

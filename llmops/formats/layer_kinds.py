@@ -6,7 +6,7 @@ Source: the configuration classes of transformers 5.23 and 4.57 (older files use
 from collections.abc import Sequence
 from enum import StrEnum
 
-from llmops.formats.config_families import Family
+from llmops.formats.config_family import Family
 from llmops.formats.config_values import LENGTH_LIMIT, ConfigValues
 
 
@@ -149,7 +149,15 @@ def _layer_group_size(config: ConfigValues, layers: int) -> tuple[Kind, ...]:
     return _flags([(at + 1) % group == 0 or at >= rest for at in range(layers)], Kind.FULL, Kind.STATE)
 
 
+def _zamba2(config: ConfigValues, layers: int) -> tuple[Kind, ...]:
+    hybrids = config.indices("hybrid_layer_ids")
+    if hybrids is None:
+        raise config.wrong("hybrid_layer_ids", "is missing")
+    return _flags([at in hybrids for at in range(layers)], Kind.PARALLEL, Kind.STATE)
+
+
 _RULES = {
+    "zamba2": _zamba2,
     "interval": _interval,
     "no_rope_layers": _no_rope_layers,
     "cross": _cross,
@@ -181,6 +189,8 @@ def _windows(config: ConfigValues, family: Family, layers: int) -> tuple[Kind, .
         slides = [config.flag("use_sliding_window") and at >= first for at in range(layers)]
     elif rule == "alternate":
         slides = [at % 2 == 0 for at in range(layers)]
+    elif rule == "lead":
+        slides = [at % int(number) != 0 for at in range(layers)]
     elif rule in ("period", "pattern", "global_attn_every_n_layers"):
         key = "global_attn_every_n_layers" if rule.startswith("global") else "sliding_window_pattern"
         slides = _period(config, key, int(number or 4), layers)

@@ -31,6 +31,10 @@ _TOWERS = {
 }
 
 
+_WHOLES = {"siglip_vision_model": "gemma3", "pixtral": "mistral3", "qwen2_5_vl": "qwen2_5_vl"}
+"""Whole models by their towers, where a row's model type is its text part's."""
+
+
 def row_config(row: ModelRow) -> bytes:
     """The file's bytes."""
     model_type = _MODEL_TYPES.get(row.architecture, row.model_type)
@@ -56,7 +60,7 @@ def row_config(row: ModelRow) -> bytes:
     vision = _vision(row)
     if vision is None:
         return json.dumps(text).encode()
-    kind = {"siglip_vision_model": "gemma3", "pixtral": "mistral3"}.get(str(vision["model_type"]), row.model_type)
+    kind = _WHOLES.get(str(vision["model_type"]), row.model_type)
     whole = {"model_type": kind, "text_config": text, "vision_config": vision, "spatial_merge_size": 2}
     return json.dumps(whole).encode()
 
