@@ -98,6 +98,8 @@ class PoolSettings:
     whose decoding is captured, `prefill_graphs` whether prompts are; `snapshots`: a prefix keeps states of its own (SGLang).
     vLLM's graphs: `graph_mode` as it spells it, `graph_sizes` the tokens of each batch, `graph_requests` of the largest;
     `interactive`: every small batch is captured. `draft_parallel`: ranks of a draft model, 0: as many as the model's.
+    `images_a_prompt` (and videos) at most, None: no limit; `image_pixels` of one image, None: the model's;
+    `profiles_images` False: the profiling run leaves them out.
     """
 
     block_tokens: int | None = None
@@ -134,6 +136,9 @@ class PoolSettings:
     graph_sizes: tuple[int, ...] = ()
     interactive: bool = False
     draft_parallel: int = 0
+    images_a_prompt: int | None = None
+    image_pixels: int | None = None
+    profiles_images: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

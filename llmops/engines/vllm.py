@@ -59,6 +59,11 @@ def _pool_words(told: PoolSettings) -> list[str]:
     ):
         words += [name] if is_given else []
     words += ["--mm-encoder-tp-mode", "data"] if told.replicated_tower else []
+    words += ["--skip-mm-profiling"] if not told.profiles_images else []
+    if told.images_a_prompt is not None:
+        words += ["--limit-mm-per-prompt.image", str(told.images_a_prompt), "--limit-mm-per-prompt.video", "0"]
+    if told.image_pixels is not None:
+        words += ["--mm-processor-kwargs.max_pixels", str(told.image_pixels)]
     words += ["--performance-mode", "throughput"] if told.throughput_mode else []
     words += ["--performance-mode", "interactivity"] if told.interactive else []
     words += ["--cudagraph-capture-sizes", *(str(one) for one in told.graph_sizes)] if told.graph_sizes else []
@@ -120,7 +125,10 @@ def settings_of(line: Line) -> EngineSettings:
             conv_state_type=line.value("--mamba-cache-dtype", "auto"),
             state_type=line.value("--mamba-ssm-cache-dtype", "auto"),
             replicated_tower=line.value("--mm-encoder-tp-mode") == "data",
-            text_only=line.is_on("--language-model-only") or _has_no_images(line),
+            text_only=line.is_on("--language-model-only") or _images_a_prompt(line) == 0,
+            images_a_prompt=_images_a_prompt(line) or None,
+            image_pixels=_image_pixels(line),
+            profiles_images=not line.is_on("--skip-mm-profiling"),
             async_scheduling=line.is_on("--async-scheduling", default=True),
             chunked_prefill=line.is_on("--enable-chunked-prefill", default=True),
         ),
@@ -167,13 +175,44 @@ def _largest_graph(line: Line) -> int | None:
     return line.number("--max-cudagraph-capture-size") or (said if isinstance(said, int) and said > 0 else None)
 
 
-def _has_no_images(line: Line) -> bool:
+def _images_a_prompt(line: Line) -> int | None:
+    """Images and videos that one prompt may bring; a kind that is not named has no limit."""
     limits = line.table("--limit-mm-per-prompt")
-    return bool(limits) and all(limits.get(kind) == 0 for kind in ("image", "video"))
+    counts = [_count(limits.get(kind)) for kind in ("image", "video")]
+    known = [one for one in counts if one is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _count(said: object) -> int | None:
+    """A number, or an object with a `count`."""
+    found = said.get("count") if isinstance(said, dict) else said
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
+
+
+def _image_pixels(line: Line) -> int | None:
+    """`max_pixels` of the image processor, however deep it is said."""
+    said = line.table("--mm-processor-kwargs")
+    images = said.get("images_kwargs")
+    inner = images if isinstance(images, dict) else {}
+    for table in (said, inner):
+        size = table.get("size")
+        for found in (table.get("max_pixels"), size.get("longest_edge") if isinstance(size, dict) else None):
+            if isinstance(found, int) and found > 0:
+                return found
+    return None
 
 
 def slots_limit(shape: ModelShape) -> int | None:  # noqa: ARG001
     """As many as it is told."""
+    return None
+
+
+def least_bytes(
+    shape: ModelShape,  # noqa: ARG001
+    settings: EngineSettings,  # noqa: ARG001
+    devices: Sequence[Device],  # noqa: ARG001
+) -> tuple[int, ...] | None:
+    """A ledger is as quick."""
     return None
 
 

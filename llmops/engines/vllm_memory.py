@@ -25,6 +25,7 @@ from llmops.engines.vllm_blocks import Pools, pools, stage_bounds
 from llmops.engines.vllm_defaults import resolved
 from llmops.engines.vllm_draft import draft_bytes, draft_notes, draft_refusals
 from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
+from llmops.engines.vllm_images import image_peak
 from llmops.engines.vllm_pages import NO_DRAFT_LAYERS
 
 BUILD = "0.33.0"
@@ -165,7 +166,7 @@ def taken(
         weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
         draft=draft_bytes(shape, settings, own.draft, is_safe=constants is SAFE) if is_last else 0,
         tower=0 if told.text_only else own.tower,
-        peak=_peak(shape, settings, told, constants, is_last=is_last),
+        peak=_peak(shape, settings, told, constants, is_first=stage == 0, is_last=is_last),
         graphs=int(graph_bytes(settings, device) * constants.graph_factor),
         libraries=constants.libraries_parallel if parallel else constants.libraries,
     )
@@ -183,14 +184,21 @@ def unpacked_bytes(shape: ModelShape, layers: tuple[int, int], ranks: int) -> in
 
 
 def _peak(
-    shape: ModelShape, settings: EngineSettings, told: PoolSettings, constants: Constants, *, is_last: bool
+    shape: ModelShape,
+    settings: EngineSettings,
+    told: PoolSettings,
+    constants: Constants,
+    *,
+    is_first: bool,
+    is_last: bool,
 ) -> int:
-    """The dummy run's transient peak: the sampler over the whole vocabulary, or the forward pass where that is more."""
+    """The dummy run's transient peak: images first, then the forward pass or the sampler over the whole vocabulary."""
     rows = min(settings.parallel, settings.batch_tokens) * (1 + told.drafted_tokens)
     sampler = int(constants.logit_bytes * rows * vocabulary_rows(shape)) if is_last else 0
     width = max((_widest(shape, at, settings.tensor_parallel) for at in range(len(shape.layers))), default=0)
     forward = settings.batch_tokens * 2 * (WIDE_ROWS * shape.embedding_length + NARROW_ROWS * width)
-    return max(sampler, forward) + constants.peak
+    images = image_peak(shape, settings, is_first=is_first, is_safe=constants is SAFE)
+    return max(sampler, forward, images.encoder) + images.kept + constants.peak
 
 
 def _widest(shape: ModelShape, at: int, ranks: int) -> int:
