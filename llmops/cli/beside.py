@@ -36,7 +36,7 @@ def with_companions(opened: Opened | None, meaning: "Meaning") -> tuple[Opened |
     found = Companions(
         projector=_read(named.projector, "the projector", projector_at, missing),
         draft=_read(named.draft, "the draft model", draft_at, missing),
-        adapters=_all(named.adapters, "the LoRA adapter", missing),
+        adapters=_all(named.adapters, "the LoRA adapter", missing, idle=named.idle),
         control_vectors=_all(named.control_vectors, "the control vector", missing),
     )
     found = replace(found, missing=tuple(missing))
@@ -107,9 +107,11 @@ def _has(name: str, kind: str) -> bool:
     return kind in name and not (kind == "F16" and "BF16" in name)
 
 
-def _all(names: tuple[str, ...], what: str, missing: list[str]) -> tuple[Adapter, ...]:
-    read = (_read(name, what, adapter_at, missing) for name in names)
-    return tuple(one for one in read if one is not None)
+def _all(
+    names: tuple[str, ...], what: str, missing: list[str], *, idle: frozenset[str] = frozenset()
+) -> tuple[Adapter, ...]:
+    read = ((name, _read(name, what, adapter_at, missing)) for name in names)
+    return tuple(replace(one, is_idle=name in idle) for name, one in read if one is not None)
 
 
 def _read(name: str | None, what: str, read: Callable[[Path], T], missing: list[str]) -> T | None:

@@ -166,6 +166,9 @@ class GraphKeys:
     temperature_scale: float | None = None
     parallel_residual: bool | None = None
     rms_norm: bool | None = None
+    value_scale: float | None = None
+    swin_norm: bool | None = None
+    rescale_every: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +220,10 @@ class ModelShape:
     def tower_bytes(self) -> int:
         """Bytes of vision and audio towers and their projectors."""
         return sum(tensor.data_bytes() for tensor in self.tensors if is_tower(tensor.name))
+
+    def keeps_nothing(self) -> bool:
+        """Whether no layer remembers an earlier batch: encoders and diffusion models, whose rows all see each other."""
+        return not any(layer.owns_kv_cache or layer.recurrent is not None for layer in self.layers)
 
     def has_tied_output(self) -> bool:
         """Whether the output layer reuses the token embedding: no matrix of its own, by its GGUF and safetensors names."""

@@ -32,6 +32,26 @@ class Pair:
     second: Tensor
 
 
+def applied(adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
+    """Those the graph is built with, the last one first: a scale of 0 leaves one out until a request asks for it.
+
+    They are kept in an `std::unordered_map` by their addresses, where a new entry goes before the others.
+    """
+    return tuple(one for one in reversed(adapters) if not one.is_idle)
+
+
+ORDERS_LIMIT = 6
+
+
+def other_orders(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, ...], ...]:
+    """How else three and more may come out: one whose address falls to the place of another goes right before that one."""
+    found: list[tuple[Adapter, ...]] = [()]
+    for one in adapters:
+        found = [(*order[:at], one, *order[at:]) for order in found for at in range(max(len(order), 1))]
+        found = found[:ORDERS_LIMIT]
+    return tuple(tuple(reversed(order)) for order in found[1:])
+
+
 def pairs_of(adapters: Sequence[Adapter]) -> Mapping[str, tuple[Pair, ...]]:
     """By the name of the adapted tensor, in the adapters' order; a matrix without its other half is left out."""
     found: dict[str, list[Pair]] = {}

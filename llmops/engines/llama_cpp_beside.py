@@ -37,11 +37,15 @@ Given = Mapping[str, GivenFlag]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """The files beside the model as the command line names them; paths of the host, or repositories of the hub."""
+    """The files beside the model as the command line names them; paths of the host, or repositories of the hub.
+
+    `idle`: the adapters whose scale is 0.
+    """
 
     projector: str | None = None
     draft: str | None = None
     adapters: tuple[str, ...] = ()
+    idle: frozenset[str] = frozenset()
     control_vectors: tuple[str, ...] = ()
 
     def named(self) -> tuple[str, ...]:
@@ -54,10 +58,13 @@ def beside(given: Given, written: Sequence[GivenFlag]) -> Beside:
     """`--lora` and its like may be given often and hold several names each; a scale behind the last colon is none of a name."""
     adapters: list[str] = []
     vectors: list[str] = []
+    idle: set[str] = set()
     for flag in written:
         names = [name for name in flag.value.split(",") if name]
         if flag.name in ("--lora-scaled", "--control-vector-scaled"):
-            names = [name.rpartition(":")[0] or name for name in names]
+            parts = [name.rpartition(":") for name in names]
+            names = [name or scale for name, _, scale in parts]
+            idle |= {name for name, _, scale in parts if _is_zero(scale)}
         if flag.name in ("--lora", "--lora-scaled"):
             adapters += names
         elif flag.name in ("--control-vector", "--control-vector-scaled"):
@@ -66,8 +73,16 @@ def beside(given: Given, written: Sequence[GivenFlag]) -> Beside:
         projector=_text(given, "--mmproj") or None,
         draft=_text(given, "--spec-draft-model") or None,
         adapters=tuple(adapters),
+        idle=frozenset(idle),
         control_vectors=tuple(vectors),
     )
+
+
+def _is_zero(scale: str) -> bool:
+    try:
+        return float(scale) == 0
+    except ValueError:
+        return False
 
 
 def speculation(given: Given, *, ubatch_tokens: int) -> Speculation | None:
@@ -93,6 +108,7 @@ def speculation(given: Given, *, ubatch_tokens: int) -> Speculation | None:
         gpu_layers=None if number is None or number[0] < 0 else number[0],
         use_gpu=(_text(given, "--spec-draft-device") or _text(given, "--device")) != "none",
         cpu_moe_layers=experts or max(_number(given, "--spec-draft-n-cpu-moe", 0), 0),
+        backend_sampling=_text(given, "--spec-draft-backend-sampling", "on") == "on",
     )
 
 

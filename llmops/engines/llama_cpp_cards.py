@@ -15,9 +15,14 @@ _BUFFERS = re.compile(r"=CUDA([0-9]{1,3})", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cards:
-    """The cards the ledger is for, in the engine's order, by its names (`CUDA1`), and what was found on the way."""
+    """The cards the ledger is for, in the engine's order, by its names (`CUDA1`), and what was found on the way.
+
+    The first `model` of them take the model; `draft` are the positions of those that `--spec-draft-device` names, None: no list.
+    """
 
     devices: tuple[Device, ...]
+    model: int
+    draft: tuple[int, ...] | None = None
     names: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -49,11 +54,26 @@ def cards_of(meaning: Meaning, devices: Sequence[Device]) -> Cards:
     elif shares > len(numbers) and numbers and settings.split_mode == "layer":
         message = f"`-ts` has {shares} parts for {len(numbers)} cards: the last ones count for nothing"
         findings.append(unwise("EXP047", "-ts", message, f"{len(numbers)} parts"))
+    own = numbers if settings.use_gpu else ()
+    draft = _draft_numbers(meaning, seen, findings)
+    everyone = numbers if draft is None else (*own, *(at for at in draft if at not in own))
     return Cards(
-        devices=tuple(seen[at] for at in numbers),
-        names=tuple(f"CUDA{at}" for at in numbers),
+        devices=tuple(seen[at] for at in everyone),
+        model=len(numbers) if draft is None else len(own),
+        draft=None if draft is None else tuple(everyone.index(at) for at in draft),
+        names=tuple(f"CUDA{at}" for at in everyone),
         findings=tuple(findings),
     )
+
+
+def _draft_numbers(meaning: Meaning, devices: tuple[Device, ...], findings: list[Finding]) -> tuple[int, ...] | None:
+    """`--spec-draft-device CUDA1`: cards of the draft model's own; `-sm none` leaves it one of them."""
+    text, settings = meaning.value("--spec-draft-device"), meaning.settings
+    drafting = settings.speculation
+    if not text or text == "none" or not devices or drafting is None:
+        return None
+    numbers = _listed(text, "--spec-draft-device", devices, findings)
+    return None if numbers is None else _main(meaning, numbers, []) if settings.split_mode == "none" else numbers
 
 
 def visible(text: str | None, devices: tuple[Device, ...], findings: list[Finding]) -> tuple[Device, ...]:
@@ -97,16 +117,22 @@ def _named(meaning: Meaning, devices: tuple[Device, ...], findings: list[Finding
     everyone = tuple(range(len(devices)))
     if not text or text == "none" or not devices:
         return everyone
+    chosen = _listed(text, "--device", devices, findings)
+    return everyone if chosen is None else chosen
+
+
+def _listed(text: str, option: str, devices: tuple[Device, ...], findings: list[Finding]) -> tuple[int, ...] | None:
+    """The numbers of a list of cards; None where the server would refuse it."""
     chosen: list[int] = []
     for word in text.split(","):
         match = _NUMBERED.fullmatch(word.strip())
         if match is None or int(match[1]) >= len(devices):
-            message = f"`--device {word[:40]}` is none of the {len(devices)} cards: the server would not start"
-            findings.append(refused("EXP003", "--device", message, "`llama-server --list-devices` names them"))
-            return everyone
+            message = f"`{option} {word[:40]}` is none of the {len(devices)} cards: the server would not start"
+            findings.append(refused("EXP003", option, message, "`llama-server --list-devices` names them"))
+            return None
         if int(match[1]) in chosen:
-            message = f"`--device` names {word.strip()[:40]} twice: it is counted once here"
-            findings.append(unwise("EXP047", "--device", message, "name each card once"))
+            message = f"`{option}` names {word.strip()[:40]} twice: it is counted once here"
+            findings.append(unwise("EXP047", option, message, "name each card once"))
             continue
         chosen.append(int(match[1]))
     return tuple(chosen)

@@ -3,24 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 
-from llmops.domain.engine import Device
+from llmops.domain.engine import Device, Speculation
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import Companions, ModelShape
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_adapters import adapter_bytes
-from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, compute, is_pipelined
+from llmops.engines.llama_cpp_buffers import compute
 from llmops.engines.llama_cpp_caches import Caches, caches_of
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
-from llmops.engines.llama_cpp_draft import draft_settings, mtp_model, uses_mtp, with_mtp_blocks
-from llmops.engines.llama_cpp_mtp import MTP_NETWORKS
-from llmops.engines.llama_cpp_network import Network
+from llmops.engines.llama_cpp_draft import draft_settings, moves_of_blocks, mtp_model, uses_mtp, with_mtp_blocks
+from llmops.engines.llama_cpp_mtp import MTP_NETWORKS, mtp_compute
 from llmops.engines.llama_cpp_placement import HOST, Loading, Placement, place
-from llmops.engines.llama_cpp_simulation import allocated
+from llmops.engines.llama_cpp_simulation import simulated_confidence
 from llmops.engines.llama_cpp_weights import weights
-
-OVER = frozenset({"qwen3next"})
-"""MTP graphs that came out over in one case (by 13 MB), never under."""
 
 DRAFT_LOADING_NOTE = "a draft model is loaded and not used: without `--spec-type` nothing drafts"
 
@@ -38,11 +34,13 @@ class Extra:
     is_incomplete: bool = False
 
 
-def extra(case: Case, placement: Placement, *, devices: Sequence[Device], loading: Loading) -> Extra:
-    """All that the line's companions take."""
+def extra(
+    case: Case, placement: Placement, *, devices: Sequence[Device], loading: Loading, taken: Sequence[int]
+) -> Extra:
+    """All that the line's companions take; `devices` are the model's and then others, `taken` what the model takes of its."""
     shape, settings = case.shape, case.settings
     beside = shape.companions or Companions()
-    places = (HOST, *range(placement.cards))
+    places = (HOST, *range(len(devices)))
     projector = dict.fromkeys(places, 0)
     draft = dict.fromkeys(places, 0)
     notes: list[str] = [f"not counted: {words}" for words in beside.missing]
@@ -58,12 +56,13 @@ def extra(case: Case, placement: Placement, *, devices: Sequence[Device], loadin
         projector_sure = memory.confidence
         notes += memory.notes
     if uses_mtp(shape, settings):
-        draft, draft_sure = _mtp(case, placement, devices, loading)
+        made, draft_sure = _mtp(case, placement, devices[: placement.cards], loading)
+        draft |= made
         if draft_sure is Confidence.LOW:
             notes.append(f"the compute buffer of {shape.architecture}'s MTP block is an upper bound")
     if beside.draft is not None:
-        made, sure = _draft(case, beside.draft, placement, devices, loading)
-        draft = {at: draft[at] + made[at] for at in places}
+        made, sure = _draft(case, beside.draft, placement, _left(devices, taken), loading)
+        draft = {at: draft[at] + made.get(at, 0) for at in places}
         draft_sure = draft_sure.weaker(sure)
         if settings.speculation is not None and not settings.speculation.kinds:
             notes.append(DRAFT_LOADING_NOTE)
@@ -83,18 +82,25 @@ def _draft(
 ) -> tuple[dict[int, int], Confidence]:
     """Weights, caches and compute buffers of the draft model's own context."""
     settings = draft_settings(case.settings, case.context)
-    used = tuple(devices) if settings.use_gpu else ()
+    cards = tuple(range(placement.cards)) if loading.draft_cards is None else loading.draft_cards
+    cards = cards if settings.use_gpu else ()
     mine = Case(shape=model, settings=settings, context=context(settings, trained_tokens=model.context_length))
-    own = place(model, settings, used, replace(loading, overrides=None))
+    names = tuple(loading.name(at) for at in cards)
+    own_loading = replace(loading, overrides=loading.draft_overrides, names=names)
+    own = place(model, settings, tuple(devices[at] for at in cards), own_loading)
     placed, graph = weights(model, own), None
     graph = compute(mine, own, placed)
     caches = caches_of(mine, own)
     total = {HOST: placed.host + caches.kv_host + caches.state_host + graph.host}
-    for at in range(placement.cards):
-        here = at < own.cards
-        total[at] = placed.cards[at] + caches.kv_cards[at] + caches.state_cards[at] + graph.cards[at] if here else 0
-    elsewhere = Confidence.EXACT if used or not placement.cards else Confidence.CALIBRATED  # seen over by a tied output
-    return total, graph.confidence.weaker(model.tensors_confidence).weaker(elsewhere)
+    for at, card in enumerate(cards):
+        total[card] = placed.cards[at] + caches.kv_cards[at] + caches.state_cards[at] + graph.cards[at]
+    return total, graph.confidence.weaker(model.tensors_confidence)
+
+
+def _left(devices: Sequence[Device], taken: Sequence[int]) -> tuple[Device, ...]:
+    """The cards with what the model leaves free: a draft model's layers are shared out by that."""
+    used = (*taken, *[0] * (len(devices) - len(taken)))
+    return tuple(replace(one, free_bytes=max(one.free_bytes - use, 0)) for one, use in zip(devices, used, strict=True))
 
 
 def _mtp(
@@ -106,34 +112,27 @@ def _mtp(
     where = place(whole, settings, devices, loading)
     everything, without = weights(whole, where), weights(shape, placement)
     blocks = mtp_model(shape)
-    alone = replace(where, layers=where.layers[len(shape.layers) :], moves={})
+    alone = replace(where, layers=where.layers[len(shape.layers) :], moves=moves_of_blocks(shape, where.moves))
     own = draft_settings(settings, case.context)
     own = replace(own, gpu_layers=settings.gpu_layers, cpu_moe_layers=0, use_gpu=settings.use_gpu)
     mine = Case(shape=blocks, settings=own, context=context(own, trained_tokens=shape.context_length))
     caches: Caches = caches_of(mine, alone)
-    sizes, sure = _mtp_compute(case, mine, alone, placement)
+    sizes, sure = _mtp_compute(case, mine, alone, where)
     total = {HOST: everything.host - without.host + caches.kv_host + sizes[-1]}
     for at in range(placement.cards):
         total[at] = everything.cards[at] - without.cards[at] + caches.kv_cards[at] + sizes[at]
     return total, sure
 
 
-def _mtp_compute(case: Case, mine: Case, alone: Placement, placement: Placement) -> tuple[tuple[int, ...], Confidence]:
+def _mtp_compute(case: Case, mine: Case, alone: Placement, where: Placement) -> tuple[tuple[int, ...], Confidence]:
     """Simulated where the graph is known; else what the model's own graph takes and three rows of its width more."""
     build = MTP_NETWORKS.get(case.shape.architecture)
     if build is not None:
         try:
-            sure = Confidence.CALIBRATED if case.shape.architecture in OVER else Confidence.EXACT
-            copies = PIPELINE_COPIES if is_pipelined(placement) else 1
-            sizes = allocated(build(Network(mine, alone)), alone, copies=copies)
-            if placement.cards > 1 and placement.is_mixed():  # one of 12 starts was under by a slot's logits
-                logits = 4 * case.shape.vocabulary * case.context.slots
-                return (*(one + logits for one in sizes[:-1]), sizes[-1]), Confidence.CALIBRATED
-            return sizes, sure
+            asked = case.settings.speculation or Speculation()
+            return mtp_compute(build, mine, alone, where, asked=asked), simulated_confidence(where)
         except (LookupError, ValueError, ArithmeticError):
             pass
-    like = compute(
-        replace(case, settings=replace(case.settings, speculation=None)), placement, weights(case.shape, placement)
-    )
+    like = compute(replace(case, settings=replace(case.settings, speculation=None)), where, weights(case.shape, where))
     more = 4 * case.rows() * 3 * case.shape.embedding_length
     return (*(one + more for one in like.cards), like.host + more), Confidence.LOW

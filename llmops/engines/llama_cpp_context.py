@@ -47,8 +47,11 @@ class Context:
         return padded(min(self.sequence_tokens, needed), CELL_GRANULE)
 
 
-def context(settings: EngineSettings, *, trained_tokens: int) -> Context:
-    """The context llama-server makes of `settings`; a split pool may come out larger than asked (three slots of 16384)."""
+def context(settings: EngineSettings, *, trained_tokens: int, is_causal: bool = True) -> Context:
+    """The context llama-server makes of `settings`; a split pool may come out larger than asked (three slots of 16384).
+
+    Where rows see later ones as well, a batch may be as long as the pool is after it was rounded up.
+    """
     slots = settings.parallel
     asked = settings.context_size or trained_tokens
     pool = padded(asked, CELL_GRANULE)
@@ -57,7 +60,8 @@ def context(settings: EngineSettings, *, trained_tokens: int) -> Context:
     else:
         sequence, streams = padded(pool // slots, CELL_GRANULE), slots
         pool = sequence * slots
-    ubatch = min(settings.ubatch_tokens, settings.batch_tokens, asked)  # of what was asked, before it is rounded up
+    most = asked if is_causal else pool  # of what was asked, before it is rounded up
+    ubatch = min(settings.ubatch_tokens, settings.batch_tokens, most)
     return Context(
         pool_tokens=pool,
         sequence_tokens=sequence,
@@ -65,7 +69,7 @@ def context(settings: EngineSettings, *, trained_tokens: int) -> Context:
         slots=slots,
         ubatch_tokens=ubatch,
         graph_rows=padded(ubatch, slots),
-        output_rows=min(padded(ubatch, slots), max(slots, _results(settings))),
+        output_rows=max(slots, min(ubatch, _results(settings))),
         unified=settings.kv_unified,
         swa_full=settings.swa_full,
     )

@@ -78,7 +78,7 @@ def _delta_net(net: Network, states: States, at: int, node: Node, *, joined_gate
     each = states_a_slot(net.case)
     dims = (inner, tokens + size * sequences * each, 1, 1)
     result = Node("gated_delta_net", "F32", dims, (query, keys, values, gate, beta, state))
-    new = view(result, length, size, heads, sequences * each, shifted=True)
+    new = view(result, length, size, heads, sequences * min(each, count), shifted=True)  # no more than there are rows
     states.save(cache, new, size * inner)
     result = view(result, length, heads, count, sequences)
     open_ = reshape(product(net.layer(at, "attn_gate"), gate_source), length, heads, count, sequences)

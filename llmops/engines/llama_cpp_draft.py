@@ -6,6 +6,7 @@ loaded with it and get a second context, whose cache has their layers alone. Rea
 allocations; source: llama.cpp common/speculative.cpp, tools/server/server-context.cpp.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from llmops.domain.engine import EngineSettings, Speculation
@@ -25,7 +26,7 @@ def draft_settings(settings: EngineSettings, made: Context) -> EngineSettings:
         kv_cache_type_v=asked.kv_cache_type_v,
         ubatch_tokens=asked.ubatch_tokens or settings.ubatch_tokens,
         gpu_layers=asked.gpu_layers,
-        use_gpu=asked.use_gpu and settings.use_gpu,
+        use_gpu=asked.use_gpu,
         cpu_moe_layers=asked.cpu_moe_layers,
         speculation=None,
         images=None,
@@ -59,6 +60,18 @@ def mtp_model(shape: ModelShape) -> ModelShape:
             tensors.append(replace(tensor, name=f"blk.{int(number) - first}.{rest}"))
     layers = tuple(_block(shape, first + at) for at in range(shape.mtp_layers))
     return replace(shape, layers=layers, mtp_layers=0, tensors=tuple(tensors), companions=None)
+
+
+def moves_of_blocks(shape: ModelShape, moves: Mapping[str, int]) -> dict[str, int]:
+    """Where overrides put tensors, by the names `mtp_model` gives them."""
+    found: dict[str, int] = {}
+    for name, place in moves.items():
+        number, _, rest = name.removeprefix("blk.").partition(".")
+        if not name.startswith("blk."):
+            found[name] = place
+        elif number.isdigit() and int(number) >= len(shape.layers):
+            found[f"blk.{int(number) - len(shape.layers)}.{rest}"] = place
+    return found
 
 
 def _block(shape: ModelShape, number: int) -> Layer:

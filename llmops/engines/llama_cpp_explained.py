@@ -14,7 +14,7 @@ from llmops.engines.llama_cpp_advice import at_full_load, in_words, request_toke
 from llmops.engines.llama_cpp_arguments import refused
 from llmops.engines.llama_cpp_cards import cards_of
 from llmops.engines.llama_cpp_meaning import meaning
-from llmops.engines.llama_cpp_overrides import from_flags, parse
+from llmops.engines.llama_cpp_overrides import from_draft_flags, from_flags, parse
 from llmops.engines.llama_cpp_placement import Loading
 
 __all__ = ["advice", "at_full_load", "in_words", "ledger", "meaning", "request_tokens", "settled"]
@@ -63,6 +63,9 @@ def ledger(
         repack=meaning.value("--repack", "on") == "on",
         host_buffers=meaning.value("--no-host", "off") != "on",
         names=cards.names,
+        model_cards=cards.model,
+        draft_cards=cards.draft,
+        draft_overrides=from_draft_flags(meaning.written),
     )
     made = llama_cpp_memory.ledger(
         shape=shape,

@@ -51,17 +51,20 @@ def ledger(
     loading: Loading = PLAIN,
 ) -> Ledger:
     """The memory of exactly these settings on these devices; `loading`: what else a command line says of the placement."""
-    used = _used_devices(settings, devices)
+    used = _used_devices(settings, devices[: loading.model_cards])
+    everyone = used if loading.draft_cards is None else tuple(devices)
     if used and settings.flash_attention is FlashAttention.AUTO and not has_flash_heads(shape):
         settings = replace(settings, flash_attention=FlashAttention.OFF)
-    case = Case(shape=shape, settings=settings, context=context(settings, trained_tokens=shape.context_length))
+    made = context(settings, trained_tokens=shape.context_length, is_causal=not shape.keeps_nothing())
+    case = Case(shape=shape, settings=settings, context=made)
     placement = place(shape, settings, used, loading)
     placed = weights(shape, placement)
     caches = caches_of(case, placement)
     graph = compute(case, placement, placed)
-    beside = extra(case, placement, devices=used, loading=loading)
+    taken = tuple(map(sum, zip(placed.cards, caches.kv_cards, caches.state_cards, graph.cards, strict=True)))
+    beside = extra(case, placement, devices=everyone, loading=loading, taken=taken)
     cards = tuple(
-        _card(at, device, placed, caches, graph, shape, reserve_bytes, beside) for at, device in enumerate(used)
+        _card(at, device, placed, caches, graph, shape, reserve_bytes, beside) for at, device in enumerate(everyone)
     )  # fmt: skip
     ram = _host(case, placement, placed, caches, graph, host, beside)
     return Ledger(
@@ -99,7 +102,7 @@ def _card(
         "compute_bytes": graph.confidence,
         "overhead_bytes": Confidence.CALIBRATED if overhead else Confidence.EXACT,
     }
-    if caches.state_cards[at]:
+    if _on(caches.state_cards, at):
         confidence["recurrent_state_bytes"] = Confidence.EXACT
     confidence |= _beside_confidence(beside, at)
     if device.kind is not DeviceKind.CUDA:
@@ -109,10 +112,10 @@ def _card(
         capacity_bytes=device.capacity_bytes,
         free_bytes=device.free_bytes,
         causes=Causes(
-            weights_bytes=placed.cards[at] + beside.adapters.get(at, 0),
-            kv_cache_bytes=caches.kv_cards[at],
-            recurrent_state_bytes=caches.state_cards[at],
-            compute_bytes=graph.cards[at],
+            weights_bytes=_on(placed.cards, at) + beside.adapters.get(at, 0),
+            kv_cache_bytes=_on(caches.kv_cards, at),
+            recurrent_state_bytes=_on(caches.state_cards, at),
+            compute_bytes=_on(graph.cards, at),
             projector_bytes=beside.projector.get(at, 0),
             draft_bytes=beside.draft.get(at, 0),
             overhead_bytes=overhead,
@@ -120,6 +123,11 @@ def _card(
         reserve_bytes=reserve_bytes,
         confidence=confidence,
     )
+
+
+def _on(cards: Sequence[int], at: int) -> int:
+    """What the model takes on a card; nothing on one that is there for its draft alone."""
+    return cards[at] if at < len(cards) else 0
 
 
 def _beside_confidence(beside: Extra, at: int) -> dict[str, Confidence]:

@@ -6,9 +6,15 @@ the head. Read node by node from graphs of the running server (glm4moe, qwen35, 
 
 from collections.abc import Callable
 
+from llmops.domain.engine import Speculation
+from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, is_pipelined
+from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_delta import gated_attention
 from llmops.engines.llama_cpp_graph import Graph, Node, given, joined, product, rows, same
-from llmops.engines.llama_cpp_network import Network
+from llmops.engines.llama_cpp_network import PIN_ROWS, Build, Network
+from llmops.engines.llama_cpp_placement import Placement
+from llmops.engines.llama_cpp_sampling import with_samplers
+from llmops.engines.llama_cpp_simulation import allocated
 
 
 def _plain_attention(net: Network, node: Node) -> Node:
@@ -30,13 +36,16 @@ def _routed(net: Network, values: Node) -> Node:
 Part = Callable[[Network, Node], Node]
 
 
-def _build(net: Network, attention: Part, feed_forward: Part = _mixed) -> Graph:
+def _build(net: Network, attention: Part, feed_forward: Part = _mixed, *, early: bool = False) -> Graph:
+    """`early`: only the rows that get logits go on behind attention, not all up to the head."""
     table = "blk.0.nextn.embed_tokens" if net.has_in(0, "nextn.embed_tokens") else "token_embd"
     tokens = rows(net.weight(table), net.input("tokens", "I32", net.tokens))
     embedded = net.norm(tokens, "nextn.enorm", 0)
     hidden = net.norm(given("F32", net.width, net.tokens, name="hidden"), "nextn.hnorm", 0)
     before = product(net.layer(0, "nextn.eh_proj"), joined(embedded, hidden, 0))
     node = attention(net, net.norm(before, "attn_norm", 0))
+    if early:
+        node, before = rows(node, net.output_ids()), rows(before, net.output_ids())
     between = same("add", node, before)
     node = feed_forward(net, net.norm(between, "post_attention_norm", 0))
     node = same("add", node, between)
@@ -44,8 +53,9 @@ def _build(net: Network, attention: Part, feed_forward: Part = _mixed) -> Graph:
         node = same("mul", same("rms_norm", node), net.layer(0, "nextn.shared_head_norm"))
     else:
         node = net.norm(node, "output_norm", output=True)
+    node.is_output = True  # the next token is drafted from it
     head = net.layer(0, "nextn.shared_head_head") if net.has_in(0, "nextn.shared_head_head") else _output(net)
-    net.graph.expand(product(head, rows(node, net.output_ids())))
+    net.graph.expand(product(head, node if early else rows(node, net.output_ids())))
     return net.graph
 
 
@@ -61,9 +71,30 @@ def _qwen(net: Network) -> Graph:
     return _build(net, lambda one, node: gated_attention(one, 0, node))
 
 
-MTP_NETWORKS: dict[str, Callable[[Network], Graph]] = {
+def _qwen3next(net: Network) -> Graph:
+    return _build(net, lambda one, node: gated_attention(one, 0, node), early=True)
+
+
+MTP_NETWORKS: dict[str, Build] = {
     "glm4moe": _glm4moe,
     "qwen35": _qwen,
     "qwen35moe": _qwen,
-    "qwen3next": _qwen,
+    "qwen3next": _qwen3next,
 }
+
+
+def mtp_compute(build: Build, case: Case, alone: Placement, where: Placement, *, asked: Speculation) -> tuple[int, ...]:
+    """The buffers of the drafting context, cards first: what a batch takes and what one token a slot takes, sampled or not.
+
+    `case` and `alone` are of the blocks by themselves, `where` of the whole model: it says whether everything is on cards.
+    """
+    copies = PIPELINE_COPIES if is_pipelined(where) else 1
+    sizes: list[tuple[int, ...]] = []
+    for single in (False, True):
+        for is_sampled in (False, True) if asked.backend_sampling else (False,):
+            net = Network(case, alone, single=single)
+            net.pins = where.is_whole() or net.tokens < PIN_ROWS
+            graph = build(net)
+            graph = with_samplers(graph, net.slots) if is_sampled else graph
+            sizes.append(allocated(graph, alone, copies=copies))
+    return tuple(max(each) for each in zip(*sizes, strict=True))

@@ -8,7 +8,7 @@ graphs of the running server.
 from collections.abc import Callable
 
 from llmops.domain.model import Attention, LatentAttention, Layer, Tensor
-from llmops.engines.llama_cpp_adapters import pairs_of
+from llmops.engines.llama_cpp_adapters import applied, pairs_of
 from llmops.engines.llama_cpp_compute import WIDE_POSITIONS, Case
 from llmops.engines.llama_cpp_experts import Routing, expert_layer
 from llmops.engines.llama_cpp_graph import (
@@ -35,6 +35,9 @@ PIN_ROWS = 32
 """Below this many rows, or with everything on cards, a layer's norms are pinned to its card (`graph_get_cb`)."""
 
 
+IMAGE_TOKENS = 8192
+"""chameleon's, whose logits are put out of reach (src/models/chameleon.cpp)."""
+
 GATINGS = {1: "softmax", 2: "sigmoid", 3: "weights"}
 """`expert_gating_func` of a file."""
 ALL_KEYS = frozenset({"gating", "norm", "scale"})
@@ -57,7 +60,7 @@ class Network:
         self.count = len(case.shape.layers)
         self.tensors = {tensor.name: tensor for tensor in case.shape.tensors}
         beside = case.shape.companions
-        self.pairs = pairs_of(beside.adapters) if beside is not None else {}
+        self.pairs = pairs_of(applied(beside.adapters)) if beside is not None else {}
         self.weights: dict[tuple[str, int], Node] = {}
         self.inputs: dict[str, Node] = {}
         self.caches: dict[tuple[int, str], Node] = {}
@@ -79,12 +82,14 @@ class Network:
         tensor = self.tensors[full]
         place = weight_place(full, self.placement, at=at, output=output)
         key = (full, place)
-        if key not in self.weights:
-            self.weights[key] = stored(tensor.type, *tensor.dims, home=self.device(place), name=full)
-            self.weights[key].adapters = tuple(
-                (self._half(pair.first, place), self._half(pair.second, place)) for pair in self.pairs.get(full, ())
-            )
-        return self.weights[key]
+        node = self.weights.get(key)
+        if node is None:
+            node = self.weights[key] = stored(tensor.type, *tensor.dims, home=self.device(place), name=full)
+            if self.pairs:
+                node.adapters = tuple(
+                    (self._half(pair.first, place), self._half(pair.second, place)) for pair in self.pairs.get(full, ())
+                )
+        return node
 
     def _half(self, tensor: Tensor, place: int) -> Node:
         """An adapter's buffers are not marked as weights: what multiplies with them runs where its neighbours do."""
@@ -175,12 +180,24 @@ class Network:
             return values
         return tuple(rows(one, self.output_ids()) for one in values)
 
-    def finish(self, values: Node, *, kind: str = "rms_norm", scaled: bool = False, capped: bool = False) -> Graph:
+    def finish(
+        self,
+        values: Node,
+        *,
+        kind: str = "rms_norm",
+        scaled: bool = False,
+        capped: bool = False,
+        scaled_before: bool = False,
+        without_images: bool = False,
+    ) -> Graph:
         """The output norm and the logits."""
         name = next((name for name in ("output_norm", "token_embd_norm") if self.has(name)), "")
         node = self.norm(values, name, kind=kind, output=True) if name else same(kind, values)
         if self.case.pooling() is not None:
             return self.resulting(node)
+        if scaled_before:
+            node.is_output = True  # the rows as embeddings: what follows does not take their place
+            node = same("scale", node)
         tied = not self.has("output")
         copied = self.shape.architecture not in TIED_IN_RAM
         node = product(self.weight("token_embd" if tied else "output", output=copied), node)
@@ -190,6 +207,9 @@ class Network:
             node = same("scale", node)
         if capped:
             node = same("scale", same("unary", same("scale", node)))
+        if without_images:
+            hidden = same("clamp", Node("none", "F32", (IMAGE_TOKENS, 1, 1, 1), name="image logits"))
+            node = Node("set", "F32", node.dims, (node, hidden))
         self.graph.expand(node)
         return self.graph
 

@@ -7,6 +7,7 @@ Source: llama.cpp common/arg.cpp, src/llama-model.cpp (`create_tensor`); each ru
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llmops.domain.engine import EngineSettings
@@ -60,6 +61,18 @@ def from_settings(settings: EngineSettings) -> tuple[Override, ...]:
     """What a plan's settings say: the experts of the first blocks."""
     count = settings.cpu_moe_layers
     return (Override(pattern=EXPERTS, buffer=CPU, blocks=count),) if count else ()
+
+
+_DRAFT = {
+    "--spec-draft-override-tensor": "--override-tensor",
+    "--spec-draft-cpu-moe": "--cpu-moe",
+    "--spec-draft-n-cpu-moe": "--n-cpu-moe",
+}
+
+
+def from_draft_flags(flags: "Iterable[GivenFlag]") -> tuple[Override, ...]:
+    """The same of a draft model, which has options of its own (`-otd`, `-cmoed`, `-ncmoed`) and none of the model's."""
+    return from_flags(replace(flag, name=_DRAFT[flag.name]) for flag in flags if flag.name in _DRAFT)
 
 
 def from_flags(flags: "Iterable[GivenFlag]") -> tuple[Override, ...]:

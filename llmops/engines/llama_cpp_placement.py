@@ -36,6 +36,7 @@ class Loading:
 
     `overrides` None: those of the settings. `names` are the engine's own names of the cards (`CUDA1`), empty: in their order.
     `host_buffers` False: weights in RAM are not pinned, so that the processor's own arrangement (`repack`) is used for them.
+    The model lies on the first `model_cards` (None: all), a draft model on `draft_cards` by their positions (None: the model's).
     """
 
     overrides: tuple[Override, ...] | None = None
@@ -43,6 +44,9 @@ class Loading:
     repack: bool = True
     host_buffers: bool = True
     names: tuple[str, ...] = ()
+    model_cards: int | None = None
+    draft_cards: tuple[int, ...] | None = None
+    draft_overrides: tuple[Override, ...] | None = None
 
     def name(self, card: int) -> str:
         """What the engine calls a card."""

@@ -12,6 +12,7 @@ from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
 from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.domain.units import padded
+from llmops.engines.llama_cpp_adapters import other_orders
 from llmops.engines.llama_cpp_allocator import DriftError, Seam, buffer_bytes
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
@@ -141,8 +142,9 @@ def with_every_layer(case: Case, placement: Placement, *, copies: int) -> Sizes:
     sizes = _largest(case, placement, copies=copies)
     beside = case.shape.companions
     if beside is not None and beside.adapters:
-        bare = replace(case, shape=replace(case.shape, companions=replace(beside, adapters=())))
-        sizes = tuple(max(pair) for pair in zip(sizes, _largest(bare, placement, copies=copies), strict=True))
+        for adapters in ((), *other_orders(beside.adapters)):
+            other = replace(case, shape=replace(case.shape, companions=replace(beside, adapters=adapters)))
+            sizes = tuple(max(pair) for pair in zip(sizes, _largest(other, placement, copies=copies), strict=True))
     return _with_margin(case, placement, sizes)
 
 
