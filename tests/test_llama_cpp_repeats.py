@@ -10,8 +10,9 @@ from headers import header_only
 from llama_cpp_draft import Numbers
 from llama_cpp_families import FAMILIES, build, draw
 
-from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, FlashAttention
+from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, FlashAttention, HostDevice
 from llmops.domain.model import ModelShape
+from llmops.engines import llama_cpp
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, is_pipelined
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
@@ -25,6 +26,7 @@ MODELS = 12 if os.environ.get("LLMOPS_EVERY_ROW") else 1
 """Of each family."""
 
 HYBRID = (0, 0, 0, 1)
+CARD = Device(name="card", kind=DeviceKind.CUDA, capacity_bytes=1 << 42, free_bytes=1 << 42, overhead_bytes=1 << 20)
 
 
 def shape_of(family: str, numbers: Numbers) -> ModelShape:
@@ -55,10 +57,7 @@ def settings_of(rng: Random, shape: ModelShape, cards: int) -> EngineSettings:
 
 def placed(shape: ModelShape, settings: EngineSettings, cards: int) -> tuple[Case, Placement, int]:
     """The question as the compute buffers are asked for."""
-    device = Device(
-        name="card", kind=DeviceKind.CUDA, capacity_bytes=1 << 42, free_bytes=1 << 42, overhead_bytes=0
-    )  # fmt: skip
-    placement = place(shape, settings, [device] * cards)
+    placement = place(shape, settings, [CARD] * cards)
     case = Case(shape=shape, settings=settings, context=context(settings, trained_tokens=shape.context_length))
     return case, placement, PIPELINE_COPIES if is_pipelined(placement) else 1
 
@@ -77,6 +76,23 @@ def test_what_is_left_out_changes_no_buffer(family: str) -> None:
                 short = with_fewer_layers(shape, placement, pipelined=copies > 1, effort=effort)
                 found = without_repeats(case, short, copies=copies)
                 assert found is None or on_every_card(found, short) == whole, (effort, case.settings, placement)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES)[:: 1 if MODELS > 1 else 5])
+def test_the_least_of_a_card_is_what_its_ledger_has_without_compute_buffers(family: str) -> None:
+    rng = Random(f"least {family}")
+    shape = shape_of(family, draw(family, rng))
+    cards = rng.choice((2, 3, 4))
+    settings = replace(settings_of(rng, shape, cards), gpu_layers=None, cpu_moe_layers=0)
+    said = llama_cpp.ledger(
+        shape=shape,
+        settings=settings,
+        devices=[CARD] * cards,
+        host=HostDevice(memory_bytes=None, physical_cores=None),
+        reserve_bytes=0,
+    )
+    least = llama_cpp.least_bytes(shape, settings, [CARD] * cards)
+    assert least == tuple(one.total_bytes() - one.causes.compute_bytes for one in said.devices)
 
 
 @cache

@@ -321,3 +321,33 @@ def test_a_plan_weighs_few_settings_and_builds_no_graph_twice(
     assert made.ledger.fits()
     assert len(asked) == len(set(asked)) <= most
     assert 0 < len(built) <= graphs
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("qwen3-30b-a3b", (24000, 24000)),
+        ("qwen3-next-80b-a3b-instruct", (24000, 24000, 24000, 24000)),
+        ("llama-3.3-70b-instruct", (24000, 16000, 12000)),
+        ("gemma-3-27b-it", (12000, 12000, 8000)),
+        ("deepseek-v2-lite-chat", (8000, 8000)),
+    ],
+)
+def test_a_split_that_is_not_weighed_would_not_have_been_taken(
+    name: str, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights and caches alone say of some splits that they leave less: the plan is the one that weighs them all."""
+    cards = [card(size, name=f"card {at}") for at, size in enumerate(sizes)]
+    asked: list[object] = []
+    weighed = llama_cpp.ledger
+
+    def counted(**question: Any) -> Ledger:  # noqa: ANN401 - as the engine is asked
+        asked.append(question["settings"])
+        return weighed(**question)
+
+    monkeypatch.setattr(llama_cpp, "ledger", counted)
+    quick, few = plan(name, *cards), len(asked)
+    monkeypatch.setattr(llama_cpp, "least_bytes", lambda *_question: None)
+    every = plan(name, *cards)
+    assert quick == every
+    assert few <= len(asked) - few

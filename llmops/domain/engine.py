@@ -244,6 +244,12 @@ class Engine(Protocol):
         """The most requests at a time the engine gives this model, whatever it is told; None: no limit of its own."""
         ...
 
+    def least_bytes(
+        self, shape: ModelShape, settings: EngineSettings, devices: Sequence[Device]
+    ) -> tuple[int, ...] | None:
+        """At most what a ledger would say of each card of several, in a part of its time; None: no quicker than a ledger."""
+        ...
+
     def ledger(
         self,
         *,

@@ -10,7 +10,7 @@ from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
 from llmops.domain.units import MIB
-from llmops.engines import llama_cpp_memory
+from llmops.engines import llama_cpp_least, llama_cpp_memory
 
 NAME = EngineName.LLAMA_CPP
 BUILD = llama_cpp_memory.BUILD
@@ -82,6 +82,11 @@ def settings(argv: Sequence[str]) -> EngineSettings:
 def slots_limit(shape: ModelShape) -> int | None:  # noqa: ARG001
     """As many as it is told."""
     return None
+
+
+def least_bytes(shape: ModelShape, settings: EngineSettings, devices: Sequence[Device]) -> tuple[int, ...] | None:
+    """Without the compute buffers."""
+    return llama_cpp_least.least_bytes(shape, settings, devices)
 
 
 def ledger(

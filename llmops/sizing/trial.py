@@ -103,14 +103,19 @@ def _weigh(question: Question, draft: Draft) -> Candidate:
     return question.known[key]
 
 
-def _computed(question: Question, draft: Draft) -> Candidate:
+def _asked(question: Question, draft: Draft) -> tuple[tuple[str, ...], EngineSettings]:
+    """The draft's command line, and what the engine reads in it."""
     argv = question.engine.argv(
         _settings(question, draft), alias=question.alias, port=question.port, threads=question.host.physical_cores
     )
     try:
-        settings = question.engine.settings(argv)
+        return argv, question.engine.settings(argv)
     except WrongInput as stopped:  # our own line: a wish is what it cannot hold
         raise WrongUsage(stopped.message, hint=stopped.hint, where=stopped.where) from None
+
+
+def _computed(question: Question, draft: Draft) -> Candidate:
+    argv, settings = _asked(question, draft)
     ledger = question.engine.ledger(
         shape=draft.shape,
         settings=settings,
@@ -138,11 +143,28 @@ def _balanced(question: Question, draft: Draft) -> Iterator[Candidate]:
         moved = list(counts)
         moved[tightest] -= 1
         moved[loosest] += 1
-        one = _weigh(question, replace(draft, tensor_split=tuple(float(count) for count in moved)))
+        further = replace(draft, tensor_split=tuple(float(count) for count in moved))
+        if not _may_leave_more(question, further, min(spares)):
+            break
+        one = _weigh(question, further)
         if min(device.spare_bytes() for device in one.ledger.devices) <= min(spares):
             break
         best, counts = one, moved
         yield best
+
+
+def _may_leave_more(question: Question, draft: Draft, spare_bytes: int) -> bool:
+    """Whether more than `spare_bytes` could be left on every card, as far as can be said without weighing the draft."""
+    if draft.key() in question.known:
+        return True
+    devices = tuple(question.devices[at] for at in draft.cards)
+    least = question.engine.least_bytes(draft.shape, _asked(question, draft)[1], devices)
+    if least is None:
+        return True
+    return all(
+        device.free_bytes - question.reserve_bytes - taken > spare_bytes
+        for device, taken in zip(devices, least, strict=True)
+    )
 
 
 def shared_out(total: int, room: Sequence[int]) -> list[int]:
