@@ -21,6 +21,7 @@ from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.vllm_arguments import read
 from llmops.engines.vllm_flags import FLAGS, JSON, NUMBERS
 from llmops.engines.vllm_memory import CENTRAL, taken
+from llmops.engines.vllm_parallel import fused_bytes
 from llmops.formats.config_json import model_shape
 from llmops.formats.engine_matrix import engine_matrix
 from llmops.library import shipped
@@ -125,6 +126,27 @@ def test_dotted_keys_and_json_make_one_table() -> None:
     )
     table = line.table("--compilation-config")
     assert table == {"mode": 3, "pass_config": {"a": 1, "b": 2}, "cudagraph_mode": "NONE"}
+
+
+@pytest.mark.parametrize(
+    ("words", "mebibytes"),
+    [
+        (("-tp", "2"), 512),
+        (("-tp", "4"), 32),
+        (("-tp", "2", "--max-num-batched-tokens", "2048"), 4 * 2 * 2048 * 4096 * 2 / 2**20),
+        (("-tp", "2", "-O1"), 0),
+        (("-tp", "2", "--enforce-eager"), 0),
+        (("-tp", "2", "-O1", "-cc.pass_config.fuse_allreduce_rms", "true"), 512),
+        (("-tp", "2", "--compilation-config", '{"pass_config": {"fuse_allreduce_rms": false}}'), 0),
+        (("-tp", "1"), 0),
+    ],
+)
+def test_fused_reductions_take_a_buffer_and_three_for_every_ranks_message(
+    words: tuple[str, ...], mebibytes: float
+) -> None:
+    said = meaning("--max-num-batched-tokens", "8192", *words).settings
+    assert fused_bytes(shape(), said, H100) == mebibytes * 2**20
+    assert fused_bytes(shape(), said, replace(H100, compute_capability="8.9")) == 0
 
 
 @pytest.mark.parametrize("words", [("--enforce-eager",), ("-O0",), ("-cc.cudagraph_mode", "NONE")])

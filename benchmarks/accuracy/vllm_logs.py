@@ -29,6 +29,10 @@ RULES = {
 POOL, SAFE, OUTSIDE = "KV pool", "KV pool, safe", "all but the pool, safe"
 RESOLUTION = 0.005 * GIB
 OLD_SEQUENCES, LARGE_GIB = 256, 70
+GRAPHS_MINOR, FUSION_MINOR = 20, 13
+"""Since when graphs are in the budget, and reductions are fused by default; the logs are of 0.6 to 0.11, and of 0.31."""
+
+BEFORE_FUSION = ["--compilation-config.pass_config.fuse_allreduce_rms", "false"]
 NAMED = {"Llama-3.x-70B bf16 TP4 (shape inferred)": "llama-3.1-70b-instruct"}
 """All 70B of Llama 3 have one shape."""
 
@@ -109,11 +113,15 @@ def words_of(row: Mapping[str, Any]) -> list[str]:
     words += ["--max-model-len", str(settings["max_model_len"])] if settings.get("max_model_len") else []
     words += ["--max-num-seqs", str(sequences)] if sequences else []
     words += ["--max-num-batched-tokens", "8192" if sequences and sequences > OLD_SEQUENCES else "2048"]
+    words += BEFORE_FUSION if not _is_since(row, FUSION_MINOR) else []
     return [*words, *(["--enforce-eager"] if settings.get("enforce_eager") else [])]
 
 
 def environment_of(row: Mapping[str, Any]) -> dict[str, str]:
     """Before 0.20 the graphs were not in the budget; the H100 table of llm-d is of such a version, as its sums show."""
+    return {} if _is_since(row, GRAPHS_MINOR) else {"VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS": "0"}
+
+
+def _is_since(row: Mapping[str, Any], minor: int) -> bool:
     version = re.match(r"v?0\.(\d+)", str(row.get("engine_version", "0.0")))
-    is_new = version is not None and int(version[1]) >= 20
-    return {} if is_new else {"VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS": "0"}
+    return version is not None and int(version[1]) >= minor

@@ -99,7 +99,7 @@ class PoolSettings:
     vLLM's graphs: `graph_mode` as it spells it, `graph_sizes` the tokens of each batch, `graph_requests` of the largest;
     `interactive`: every small batch is captured. `draft_parallel`: ranks of a draft model, 0: as many as the model's.
     `images_a_prompt` (and videos) at most, None: no limit; `image_pixels` of one image, None: the model's;
-    `profiles_images` False: the profiling run leaves them out.
+    `profiles_images` False: the profiling run leaves them out. `fused_all_reduce` False: no workspace for reductions in one.
     """
 
     block_tokens: int | None = None
@@ -139,6 +139,7 @@ class PoolSettings:
     images_a_prompt: int | None = None
     image_pixels: int | None = None
     profiles_images: bool = True
+    fused_all_reduce: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,8 @@ def _pool_words(told: PoolSettings) -> list[str]:
     ):
         words += [name] if is_given else []
     words += ["--mm-encoder-tp-mode", "data"] if told.replicated_tower else []
+    if not told.fused_all_reduce:
+        words += ["--compilation-config.pass_config.fuse_allreduce_rms", "false"]
     words += ["--skip-mm-profiling"] if not told.profiles_images else []
     if told.images_a_prompt is not None:
         words += ["--limit-mm-per-prompt.image", str(told.images_a_prompt), "--limit-mm-per-prompt.video", "0"]
@@ -128,6 +130,7 @@ def settings_of(line: Line) -> EngineSettings:
             text_only=line.is_on("--language-model-only") or _images_a_prompt(line) == 0,
             images_a_prompt=_images_a_prompt(line) or None,
             image_pixels=_image_pixels(line),
+            fused_all_reduce=_is_fused(line),
             profiles_images=not line.is_on("--skip-mm-profiling"),
             async_scheduling=line.is_on("--async-scheduling", default=True),
             chunked_prefill=line.is_on("--enable-chunked-prefill", default=True),
@@ -173,6 +176,13 @@ def _graph_sizes(line: Line) -> tuple[int, ...]:
 def _largest_graph(line: Line) -> int | None:
     said = line.table("--compilation-config").get("max_cudagraph_capture_size")
     return line.number("--max-cudagraph-capture-size") or (said if isinstance(said, int) and said > 0 else None)
+
+
+def _is_fused(line: Line) -> bool:
+    """Reductions and norms in one kernel: said, else from optimization level 2 on, which is the default."""
+    passes = line.table("--compilation-config").get("pass_config")
+    said = passes.get("fuse_allreduce_rms") if isinstance(passes, dict) else None
+    return said if isinstance(said, bool) else line.value("--optimization-level", "2") not in ("0", "1")
 
 
 def _images_a_prompt(line: Line) -> int | None:

@@ -27,6 +27,7 @@ from llmops.engines.vllm_draft import draft_bytes, draft_notes, draft_refusals
 from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
 from llmops.engines.vllm_images import image_peak
 from llmops.engines.vllm_pages import NO_DRAFT_LAYERS
+from llmops.engines.vllm_parallel import fused_bytes
 
 BUILD = "0.33.0"
 DEFAULT_UTILIZATION = 0.92
@@ -45,8 +46,9 @@ HOST_BYTES, HOST_BYTES_PER_RANK = 4 * GIB, 2 * GIB
 class Constants:
     """What the shape does not say, on one card. `logit_bytes` for every sequence and entry of the vocabulary.
 
-    `libraries_parallel`, for tensor parallel: 0.2 to 0.6 GiB in logs of 0.6 to 0.11, 2.1 GiB on H100 with 0.19 (NCCL and
-    symmetric memory; llm-d-planner's table); stages of a pipeline take less than one card alone.
+    `libraries_parallel`, for tensor parallel: 0.2 to 0.6 GiB in logs of 0.6 to 0.11, 2.1 GiB on H100 with 0.19 (NCCL,
+    symmetric memory, the workspace of vllm_parallel.py; llm-d-planner's table), which is the safe one; stages of a pipeline take
+    less than one card alone.
     """
 
     weights: int
@@ -161,15 +163,24 @@ def taken(
     )
     own = rank_weights(shape, cut, stage=stage)
     is_last = stage == told.pipeline_parallel - 1
-    parallel = settings.tensor_parallel > 1
     return Taken(
         weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
         draft=draft_bytes(shape, settings, own.draft, is_safe=constants is SAFE) if is_last else 0,
         tower=0 if told.text_only else own.tower,
         peak=_peak(shape, settings, told, constants, is_first=stage == 0, is_last=is_last),
         graphs=int(graph_bytes(settings, device) * constants.graph_factor),
-        libraries=constants.libraries_parallel if parallel else constants.libraries,
+        libraries=_libraries(shape, settings, constants, device),
     )
+
+
+def _libraries(shape: ModelShape, settings: EngineSettings, constants: Constants, device: Device | None) -> int:
+    """The safe constant of several ranks is of 0.19, which had the fused workspace of two ranks already."""
+    if settings.tensor_parallel == 1:
+        return constants.libraries
+    fused = fused_bytes(shape, settings, device)
+    if constants is SAFE:
+        return max(constants.libraries_parallel, CENTRAL.libraries_parallel + fused)
+    return constants.libraries_parallel + fused
 
 
 def unpacked_bytes(shape: ModelShape, layers: tuple[int, int], ranks: int) -> int:
