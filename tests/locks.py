@@ -233,13 +233,14 @@ def ollama_gpu(*, port: int = 11434) -> LockedDeployment:
     """The 1.7B model in Ollama on one RTX 4090: 16384 tokens, 2 slots."""
     settings = EngineSettings(engine=EngineName.OLLAMA, context_size=32768, parallel=2, split_mode="none")
     chosen = llama_gpu(port=port)
+    argv = ollama.argv(settings, alias="chat", port=port, threads=8)
     return replace(
         chosen,
         model=llama_cpu().model,
         quantization="Q8_0",
         engine=LockedEngine(name=EngineName.OLLAMA, build=ollama.BUILD, versions=ollama.VERSIONS),
-        settings=settings,
-        argv=ollama.argv(settings, alias="chat", port=port, threads=8),
+        settings=ollama.settings(argv),
+        argv=argv,
         numbers=numbers(port=port),
     )
 
@@ -256,12 +257,12 @@ def tgi_gpu(*, alias: str = "chat", port: int = 3000) -> LockedDeployment:
 
 def _pooled(engine: Engine, name: EngineName, *, alias: str, port: int) -> LockedDeployment:
     chosen = vllm_gpu(alias=alias, port=port)
-    settings = replace(chosen.settings, engine=name, batch_tokens=2048)
+    argv = engine.argv(replace(chosen.settings, engine=name, batch_tokens=2048), alias=alias, port=port, threads=None)
     return replace(
         chosen,
         engine=LockedEngine(name=name, build=engine.BUILD, versions=engine.VERSIONS),
-        settings=settings,
-        argv=engine.argv(settings, alias=alias, port=port, threads=None),
+        settings=engine.settings(argv),
+        argv=argv,
     )
 
 

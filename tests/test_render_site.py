@@ -7,7 +7,7 @@ from dataclasses import replace
 import locks
 import pytest
 import yaml
-from rendering import CASES, EVERY_TARGET, rendered, site_of, text_of, with_number
+from rendering import CASES, EVERY_TARGET, rendered, site_of, text_of
 
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import WrongInput, WrongUsage
@@ -162,41 +162,6 @@ def test_several_deployments_have_their_own_user_port_route_and_key() -> None:
     assert len(set(keys)) == 2
 
 
-NUMBERS = {
-    "start_timeout_seconds": 777,
-    "stop_timeout_seconds": 66,
-    "edge_read_timeout_seconds": 555,
-    "rate_limit_requests_per_minute": 91,
-    "rate_limit_burst": 17,
-    "connections_per_key": 13,
-    "body_limit_bytes": 7_654_321,
-    "memory_max_bytes": 9_876_543_210,
-    "tasks_max": 1234,
-    "engine_port": 18080,
-    "gateway_port": 19080,
-    "gateway_timeout_seconds": 432,
-    "slots": 37,
-    "queue_length": 53,
-    "queue_timeout_seconds": 41,
-    "alert_queue_length": 29,
-}
-
-
-@pytest.mark.parametrize("name", NUMBERS)
-def test_a_changed_number_changes_every_file_that_repeats_it(name: str) -> None:
-    assert _times_written(name, NUMBERS[name], planned=NUMBERS[name]) > 0
-    assert _times_written(name, NUMBERS[name] + 1, planned=NUMBERS[name] + 1) > 0
-    assert _times_written(name, NUMBERS[name], planned=NUMBERS[name] + 1) == 0, (
-        "somewhere the old figure is still written"
-    )
-
-
-def _times_written(name: str, figure: int, *, planned: int) -> int:
-    locked = with_number(locks.llama_cpu(), name, planned)
-    files = "".join(file.text for file in rendered(locks.lock({"chat": locked}, targets=EVERY_TARGET)))
-    return len(re.findall(rf"\b{figure}(?:s|r/m)?\b", files))
-
-
 def test_a_newer_systemd_gets_directives_an_older_one_does_not_know() -> None:
     assert "RestartSteps=" not in text_of(rendered(CASES["llama_cpp_cpu"], systemd_version=252), UNIT)
     newer = text_of(rendered(CASES["llama_cpp_cpu"], systemd_version=257), UNIT)
@@ -224,27 +189,6 @@ def test_no_file_holds_a_password_default_or_a_key_option() -> None:
     for case, lock in CASES.items():
         for file in rendered(lock):
             assert not re.search(r"--api-key[ =]|:-|API_KEY=[^\\\"$]", file.text), f"{case}: {file.path}"
-
-
-def test_whoever_waits_for_another_waits_longer() -> None:
-    """Read back from the files: client > edge > gateway > queue + longest generation, stop > drain."""
-    files = rendered(CASES["llama_cpp_gpu"])
-    numbers = CASES["llama_cpp_gpu"].deployments["chat"].numbers
-    edge = _seconds(text_of(files, "/etc/nginx/conf.d/llmops.conf"), r"proxy_read_timeout (\d+)s;")
-    haproxy = text_of(files, "/etc/llmops/haproxy.cfg")
-    gateway = _seconds(haproxy, r"(?s)backend llmops_chat.*?timeout server (\d+)s")
-    towards_edge = _seconds(haproxy, r"(?s)frontend llmops_chat.*?timeout client (\d+)s")
-    queue = _seconds(haproxy, r"timeout queue (\d+)s")
-    assert numbers.client_timeout_seconds.value > edge > gateway == towards_edge
-    assert gateway > queue + numbers.request_timeout_seconds.value
-    unit = text_of(files, "/etc/systemd/system/llmops-gateway.service")
-    assert _seconds(unit, r"TimeoutStopSec=(\d+)") > _seconds(haproxy, r"hard-stop-after (\d+)s")
-
-
-def _seconds(text: str, pattern: str) -> int:
-    found = re.search(pattern, text)
-    assert found is not None, pattern
-    return int(found[1])
 
 
 @pytest.mark.parametrize("case", CASES)
