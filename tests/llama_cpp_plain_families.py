@@ -55,6 +55,7 @@ class Plain:
     bare_names: bool = False
     halved: bool = False
     layers: tuple[int, ...] = ()
+    swin: str = NO
 
 
 LN = "attention.layer_norm_epsilon"
@@ -157,6 +158,12 @@ PLAIN: dict[str, Plain] = {
         bare_names=True,
         window=(0, 2048),
     ),
+    "hy_v3": Plain(experts=True, heads=MUST, shared="Fe", lead=True, reads=ALL, probs=MAY),
+    "chameleon": Plain(heads=MUST, head_matrix=True, qkv_bias=NO, fused=NO, swin=MAY),
+    "dream": Plain(fused=NO),
+    "llada": Plain(fused=NO, qkv_bias=NO),
+    "llada-moe": Plain(experts=True, heads=MUST, fused=NO, qkv_bias=NO, tied=NO),
+    "rnd1": Plain(experts=True, heads=MUST, fused=NO, qkv_bias=NO, tied=NO),
     "orion": Plain(epsilon=LN, norm_bias=True, tied=NO, final_bias=True),
     "nemotron": Plain(
         epsilon=LN, norm_bias=True, tied=NO, final_bias=True, gate=False, output_bias=MAY, forward_bias=MAY
@@ -275,6 +282,8 @@ def draw(name: str, rng: Random) -> Numbers:
         numbers |= {"E": int(numbers["H"]) * int(numbers["D"])}
     if row.layers:
         numbers |= {"L": rng.choice(row.layers)}
+    if row.swin != NO:
+        numbers |= {"swin": rng.randint(0, 1)}
     if row.window:
         numbers |= {"W": rng.choice(row.window)}
     for short, said in (("qb", row.qkv_bias), ("fused", row.fused), ("ob", row.output_bias), ("fb", row.forward_bias)):
@@ -307,6 +316,8 @@ def build(name: str, d: Draft) -> None:
             d.key(key, value)
     if row.halved:
         d.key("feed_forward_length", 2 * d["F"])
+    if row.swin != NO:
+        d.key("swin_norm", bool(d["swin"]))
     if row.sections:
         d.key("rope.dimension_sections", (11, 11, 10, 0))
     if row.window and d["W"]:
@@ -391,7 +402,7 @@ def _expert_block(row: Plain, d: Draft) -> None:
         for name, dims in (("gate", (d["E"], d["Fe"])), ("up", (d["E"], d["Fe"])), ("down", (d["Fe"], d["E"]))):
             d.matrix(f"ffn_{name}_shexp", *dims)
     if d["probs"]:
-        d.vector("exp_probs_b", d["X"], tail=".bias")
+        d.vector("exp_probs_b", d["X"], tail="" if d.architecture == "hy_v3" else ".bias")
     if row.also_dense:
         d.norm("ffn_norm_exps", d["E"])
         d.feed_forward(d["E"])

@@ -169,6 +169,7 @@ class GraphKeys:
     value_scale: float | None = None
     swin_norm: bool | None = None
     rescale_every: int = 0
+    norm_before_residual: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ ROWS_GRANULE = 256
 """Keys and values are filled up to whole multiples."""
 
 
-def _attend(net: Network, at: int, query: Node, keys: Node, values: Node, *, mask: str = "mask") -> Node:
+def attend_uncached(net: Network, at: int, query: Node, keys: Node, values: Node, *, mask: str = "mask") -> Node:
     """`build_attn` without a cache."""
     for node in (query, keys, values):
         net.graph.expand(node)
@@ -79,7 +79,7 @@ def _norms_behind(net: Network, *, positions: bool, turned: bool) -> Graph:
         query, keys, values = net.queries_keys_values(at, stream)
         if turned:
             query, keys = net.rotated(at, query), net.rotated(at, keys)
-        node, before = net.chosen_rows(at, _attend(net, at, query, keys, values), stream)
+        node, before = net.chosen_rows(at, attend_uncached(net, at, query, keys, values), stream)
         node = same("add", node, before)
         between = net.norm(node, "attn_output_norm", at, kind="norm")
         node = same("add", net.feed_forward(at, between), between)
@@ -107,7 +107,7 @@ def _norms_before(net: Network, *, kind: str, start: bool, end: str, period: int
         query, keys, values = net.queries_keys_values(at, node)
         query, keys = net.rotated(at, query), net.rotated(at, keys)
         mask = "window mask" if period and at % period and net.shape.window_tokens else "mask"
-        node, before = net.chosen_rows(at, _attend(net, at, query, keys, values, mask=mask), stream)
+        node, before = net.chosen_rows(at, attend_uncached(net, at, query, keys, values, mask=mask), stream)
         between = same("add", node, before)
         node = net.norm(between, "ffn_norm", at, kind=kind)
         stream = same("add", net.feed_forward(at, node), between)
@@ -135,7 +135,7 @@ def _gemma_embedding(net: Network) -> Graph:
         query = same("scale", net.rotated(at, net.norm(query, "attn_q_norm", at)))
         keys = net.rotated(at, net.norm(keys, "attn_k_norm", at))
         mask = "window mask" if (at + 1) % 6 and net.shape.window_tokens else "mask"
-        node, before = net.chosen_rows(at, _attend(net, at, query, keys, values, mask=mask), stream)
+        node, before = net.chosen_rows(at, attend_uncached(net, at, query, keys, values, mask=mask), stream)
         between = same("add", net.norm(node, "post_attention_norm", at), before)
         node = net.feed_forward(at, net.norm(between, "ffn_norm", at))
         node = same("mul", same("rms_norm", node), net.layer(at, "post_ffw_norm"))

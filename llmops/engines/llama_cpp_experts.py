@@ -24,26 +24,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """How a family weighs its experts. `first`: the weights go onto the values before the experts (llama4), not after."""
+    """How a family weighs its experts. `first`: the weights go onto the values before the experts (llama4), not after.
+
+    `names` is how the experts' matrices end: `chexps` are shared by groups of the experts that the router knows.
+    `apart`: they are chosen by other chances (sigmoid) than those that weigh them.
+    """
 
     gating: str = "softmax"
     normed: bool = True
     scaled: bool = False
     first: bool = False
     act: str = "silu"
+    names: str = "exps"
+    apart: bool = False
 
 
 def expert_layer(net: "Network", at: int, values: Node, how: Routing, logits: Node | None) -> Node:
     """The sum of the chosen experts."""
-    used, tokens = net.shape.layers[at].experts_used, values.dims[1]
+    matrix = net.layer(at, f"ffn_down_{how.names}")
+    used, tokens = min(net.shape.layers[at].experts_used, matrix.dims[2]), values.dims[1]
     if logits is None:
         logits = net.linear(at, "ffn_gate_inp", values)
-    chosen, weights = _chosen(net, at, logits, how, used)
+    chosen, weights = _chosen(net, at, logits, how, used, grouped=logits.dims[0] != matrix.dims[2])
     net.graph.expand(weights)
     node = reshape(values, values.dims[0], 1, tokens)
     if how.first:
         node = same("mul", Node("repeat", "F32", (values.dims[0], used, tokens, 1), (node,)), weights)
-    node = _linear(net, at, "ffn_down_exps", _activated(net, at, node, chosen, how), chosen)
+    node = _linear(net, at, f"ffn_down_{how.names}", _activated(net, at, node, chosen, how), chosen)
     if f"blk.{at}.ffn_down_exps.scale" in net.tensors:
         factors = reshape(net.weight(f"blk.{at}.ffn_down_exps.scale"), 1, logits.dims[0])
         each = Node("repeat", "F32", (1, logits.dims[0], tokens, 1), (factors,))
@@ -54,17 +61,24 @@ def expert_layer(net: "Network", at: int, values: Node, how: Routing, logits: No
     return _summed(net, node, used, tokens)
 
 
-def _chosen(net: "Network", at: int, logits: Node, how: Routing, used: int) -> tuple[Node, Node]:
-    """Numbers of the chosen experts, and what each counts."""
+def _chosen(
+    net: "Network", at: int, logits: Node, how: Routing, used: int, *, grouped: bool = False
+) -> tuple[Node, Node]:
+    """Numbers of the chosen experts, or of their groups, and what each counts."""
     tokens = logits.dims[1]
     operation = {"softmax": "softmax", "sigmoid": "unary"}.get(how.gating)
     chances = logits if operation is None else same(operation, logits)
     judged = chances
-    if net.has_in(at, "exp_probs_b.bias"):
-        judged = same("add", chances, net.layer(at, "exp_probs_b.bias"))
+    bias = next((name for name in ("exp_probs_b.bias", "exp_probs_b") if f"blk.{at}.{name}" in net.tensors), "")
+    if bias:
+        judged = same("add", chances, net.layer(at, bias))
+    if how.apart:
+        judged = same("unary", logits)
     judged = _best_groups(net, logits if how.first else judged)
     order = Node("argsort", "I32", judged.dims, (judged,))
     chosen = view(order, used, tokens, strides="top", size=4 * ((tokens - 1) * logits.dims[0] + used))
+    if grouped:
+        chosen = Node("cpy", "I32", chosen.dims, (same("scale", Node("cpy", "F32", chosen.dims, (chosen,))),))
     weights = rows(reshape(chances, 1, logits.dims[0], tokens), chosen)
     if operation is None:
         weights = reshape(same("softmax", reshape(weights, used, tokens)), 1, used, tokens)
@@ -97,15 +111,15 @@ def _best_groups(net: "Network", judged: Node) -> Node:
 
 def _activated(net: "Network", at: int, node: Node, chosen: Node, how: Routing) -> Node:
     """Gate and up, in one matrix or two, or up alone with an activation."""
-    if net.has_in(at, "ffn_gate_up_exps"):
-        both = _linear(net, at, "ffn_gate_up_exps", node, chosen)
+    if net.has_in(at, f"ffn_gate_up_{how.names}"):
+        both = _linear(net, at, f"ffn_gate_up_{how.names}", node, chosen)
         wide = both.dims[0] // 2
         size, dims = both.size - 4 * wide, (wide, *both.dims[1:])
         halves = [view(both, *dims, shifted=second, strides=("half", wide), size=size) for second in (False, True)]
         return Node("glu", "F32", dims, halves)
-    up = _linear(net, at, "ffn_up_exps", node, chosen)
-    if net.has_in(at, "ffn_gate_exps"):
-        return gated(_linear(net, at, "ffn_gate_exps", node, chosen), up)
+    up = _linear(net, at, f"ffn_up_{how.names}", node, chosen)
+    if net.has_in(at, f"ffn_gate_{how.names}"):
+        return gated(_linear(net, at, f"ffn_gate_{how.names}", node, chosen), up)
     node = same("unary", up)
     return same("sqr", node) if how.act == "relu²" else node
 

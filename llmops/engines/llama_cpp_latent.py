@@ -1,6 +1,6 @@
 """Graphs with latent attention (MLA): DeepSeek 2 and 3, Kimi, GLM, and the sparse ones with an indexer.
 
-Source: llama.cpp b11669, src/models/deepseek2.cpp, deepseek32.cpp, glm-dsa.cpp;
+Source: llama.cpp b11669, src/models/deepseek2.cpp (Mistral 4's as well), deepseek32.cpp, glm-dsa.cpp;
 checked node by node against graphs of the running server.
 """
 
@@ -20,6 +20,10 @@ from llmops.engines.llama_cpp_graph import (
     write_rows,
 )
 from llmops.engines.llama_cpp_network import Network
+from llmops.engines.llama_cpp_unfolded import temper, unfolded_attention
+
+TEMPERED = frozenset({"deepseek2", "mistral4"})
+"""Whose loaders read the key that scales queries by their position."""
 
 
 def deepseek2(net: Network) -> Graph:
@@ -28,7 +32,7 @@ def deepseek2(net: Network) -> Graph:
     for at in range(net.count):
         before = stream
         node = net.norm(stream, "attn_norm", at)
-        node = latent_attention(net, at, node)
+        node = unfolded_attention(net, at, node) if net.shape.latent is None else latent_attention(net, at, node)
         node, before = net.chosen_rows(at, node, before)
         between = same("add", node, before)
         node = net.routed(at, net.norm(between, "ffn_norm", at), gating="sigmoid", normed=False)
@@ -70,15 +74,15 @@ def _chosen_cells(net: Network, at: int, node: Node, low_query: Node, indexer: I
     return same("add", view(chosen, cells, rows_, 1, streams), mask)
 
 
-def latent_attention(net: Network, at: int, node: Node) -> Node:
+def latent_attention(net: Network, at: int, node: Node, *, turned: bool = True) -> Node:
     """Low-rank queries, one latent row a token as key and value, and where there is an indexer the cells it chose."""
     indexer = net.shape.layers[at].indexer
     if indexer is not None:
         _indexer_keys(net, at, node, indexer)
     latent = net.latent()
     one, tokens = net.shape.layers[at], net.tokens
-    rank, turned = latent.rank, latent.rope_length
-    plain = latent.key_length - turned
+    rank, shared = latent.rank, latent.rope_length
+    plain = latent.key_length - shared
     if net.has_in(at, "attn_q_a"):
         low_query = net.norm(product(net.layer(at, "attn_q_a"), node), "attn_q_a_norm", at)
         query = product(net.layer(at, "attn_q_b"), low_query)
@@ -87,21 +91,23 @@ def latent_attention(net: Network, at: int, node: Node) -> Node:
     if indexer is None:
         query = reshape(query, latent.key_length, one.heads, tokens)
     span = 4 * (tokens * one.heads * latent.key_length)
-    unturned = view(query, plain, one.heads, tokens, strides=("head", latent.key_length), size=span - 4 * turned)
+    unturned = view(query, plain, one.heads, tokens, strides=("head", latent.key_length), size=span - 4 * shared)
     turning = view(
-        query, turned, one.heads, tokens, shifted=True, strides=("head", latent.key_length), size=span - 4 * plain
+        query, shared, one.heads, tokens, shifted=True, strides=("head", latent.key_length), size=span - 4 * plain
     )
     compressed = product(net.layer(at, "attn_kv_a_mqa"), node)
-    span = 4 * tokens * (rank + turned)
-    key_part = view(compressed, turned, 1, tokens, shifted=True, strides=("latent", rank), size=span - 4 * rank)
-    turning = net.rotated(at, turning)
-    key_part = net.rotated(at, key_part)
+    span = 4 * tokens * (rank + shared)
+    key_part = view(compressed, shared, 1, tokens, shifted=True, strides=("latent", rank), size=span - 4 * rank)
+    if turned:
+        turning, key_part = net.rotated(at, turning), net.rotated(at, key_part)
     low = net.norm(
-        view(compressed, rank, tokens, strides=("latent", rank), size=span - 4 * turned), "attn_kv_a_norm", at
+        view(compressed, rank, tokens, strides=("latent", rank), size=span - 4 * shared), "attn_kv_a_norm", at
     )
     absorbed = product(net.layer(at, "attn_k_b"), permute(unturned, 0, 2, 1, 3))
     query = joined(permute(absorbed, 0, 2, 1, 3), turning, 0)
     low = reshape(low, rank, 1, tokens)
+    if net.shape.architecture in TEMPERED:
+        query = temper(net, query)
     keys = joined(low, key_part, 0)
     chosen = None if indexer is None else (node, low_query, indexer)
     return _attend_latent(net, at, query, keys, low, rank, chosen)

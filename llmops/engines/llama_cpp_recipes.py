@@ -56,7 +56,10 @@ class Recipe:
 
     `from_file`: which of the experts' keys its loader reads (gating, norm, scale); the others are constants of the family.
     `scales_always`: its loader has values of its own for scales that a file lacks. `pinned_forward_after`: the norm after
-    the feed-forward is pinned to the layer's card as those before are.
+    the feed-forward is pinned to the layer's card as those before are. `uncached`: every row of a batch sees all others, and
+    nothing is kept. `forward_of_attention`: the feed-forward reads what attention made, not its sum with the stream.
+    `keeps_last`: the last layer's rows stay, for the blocks that predict more tokens. `factors_slide`: layers that slide
+    turn by the file's factors as well.
     """
 
     norm: str = "rms_norm"
@@ -70,6 +73,7 @@ class Recipe:
     head_norm_kind: str = "rms_norm"
     turning: Turning = Turning.ALL
     factors: str | None = None
+    factors_slide: bool = True
     scaled_queries: bool = False
     clamped: bool = False
     sinks: bool = False
@@ -90,6 +94,9 @@ class Recipe:
     stream_first: bool = False
     routed_early: bool = False
     tempered: bool = False
+    forward_of_attention: bool = False
+    keeps_last: bool = False
+    uncached: bool = False
     shared_mean: bool = False
     chosen: Chosen = Chosen.ATTENTION_FIRST
 
@@ -134,6 +141,9 @@ RECIPES: dict[str, Recipe] = {
     "hunyuan-moe": Recipe(head_norm=HeadNorm.AFTER),
     "hunyuan_vl": Recipe(head_norm=HeadNorm.AFTER),
     "maincoder": Recipe(head_norm=HeadNorm.AFTER),
+    "chameleon": Recipe(head_norm_kind="norm", logits="without images"),
+    "dream": Recipe(uncached=True),
+    "llada": Recipe(uncached=True),
     "gemma": Recipe(scales_always=True, embedding="factor", scaled_queries=True),
     # experts
     "qwen2moe": Recipe(normed=False, silu_gate=True),
@@ -144,10 +154,26 @@ RECIPES: dict[str, Recipe] = {
     "bailingmoe": Recipe(normed=False, from_file=frozenset({"norm", "scale"})),
     "bailingmoe2": Recipe(gating="sigmoid", normed=False, from_file=ALL_KEYS),
     "deepseek": Recipe(normed=False, from_file=frozenset({"scale"})),
+    "deepseek2-ocr": Recipe(normed=False, from_file=ALL_KEYS),
     "dots1": Recipe(gating="sigmoid", normed=False, from_file=ALL_KEYS),
     "exaone-moe": Recipe(
         turning=Turning.WINDOWS_IF_ANY, factors="rope_freqs", gating="sigmoid", normed=False, from_file=ALL_KEYS
     ),
+    "hy_v3": Recipe(factors="rope_freqs", gating="sigmoid", normed=False, from_file=ALL_KEYS),
+    "step35": Recipe(
+        factors="rope_freqs",
+        factors_slide=False,
+        gate="attn_gate",
+        gating="sigmoid",
+        normed=False,
+        from_file=ALL_KEYS,
+        keeps_last=True,
+    ),
+    "laguna": Recipe(gate="attn_gate", gating="sigmoid", normed=False, from_file=ALL_KEYS),
+    "mimo2": Recipe(gating="sigmoid", sinks=True, keeps_last=True),
+    "granite_swa": Recipe(sinks=True, residual=True, embedding="factor", logits="scale", factors="rope_freqs"),
+    "llada-moe": Recipe(uncached=True, normed=False),
+    "rnd1": Recipe(uncached=True),
     "mellum": Recipe(from_file=frozenset({"gating", "norm"})),
     "smallthinker": Recipe(
         turning=Turning.WINDOWS_OR_FOUR, gating="sigmoid", routed_early=True, from_file=frozenset({"gating"})

@@ -17,8 +17,11 @@ from llmops.engines.llama_cpp_graph import (
     same,
     view,
 )
+from llmops.engines.llama_cpp_kimi import kimi_linear
 from llmops.engines.llama_cpp_network import Build, Network
+from llmops.engines.llama_cpp_plamo import plamo2
 from llmops.engines.llama_cpp_rwkv import rwkv7
+from llmops.engines.llama_cpp_rwkv6 import arwkv7, rwkv6, rwkv6qwen2
 from llmops.engines.llama_cpp_states import ScanSources, States, part_of
 
 
@@ -206,6 +209,11 @@ RECURRENT_NETWORKS: dict[str, Build] = {
     "nemotron_h_moe": _nemotron_h,
     "lfm2": _lfm2,
     "lfm2moe": _lfm2,
+    "kimi-linear": kimi_linear,
+    "plamo2": plamo2,
+    "rwkv6": rwkv6,
+    "rwkv6qwen2": rwkv6qwen2,
+    "arwkv7": arwkv7,
     "rwkv7": rwkv7,
     "qwen3next": qwen3next,
     "qwen35": qwen35,

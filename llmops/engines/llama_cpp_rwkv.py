@@ -36,13 +36,13 @@ def rwkv7(net: Network) -> Graph:
         channel_shift = view(shifts, width, 1, sequences, shifted=True, strides="shift", size=size)
         stream = reshape(stream, width, count, sequences)
         normed = net.norm(stream, "attn_norm", at, kind="norm")
-        before = joined(time_shift, _all_but_last(normed), 1)
-        node, first_value, kept = _time_mix(net, states, at, normed, before, state, first_value, head)
+        before = joined(time_shift, all_but_last(normed), 1)
+        node, first_value, kept = time_mix_7(net, states, at, normed, before, state, first_value, head)
         net.graph.expand(copied(kept, view(state_cache, width * head * sequences)))
         between = same("add", reshape(node, width, count, sequences), stream)
         normed_2 = net.norm(between, "attn_norm_2", at, kind="norm")
-        before = joined(channel_shift, _all_but_last(normed_2), 1)
-        new = joined(_last(normed), _last(normed_2), 1)
+        before = joined(channel_shift, all_but_last(normed_2), 1)
+        new = joined(last(normed), last(normed_2), 1)
         new = view(new, 2 * width * sequences)
         net.graph.expand(copied(new, view(shift_cache, 2 * width * sequences)))
         flat = [reshape(values, width, tokens) for values in (between, normed_2, before)]
@@ -54,25 +54,29 @@ def rwkv7(net: Network) -> Graph:
     return net.finish(stream, kind="norm")
 
 
-def _all_but_last(values: Node) -> Node:
+def all_but_last(values: Node) -> Node:
+    """The rows of each sequence but its last."""
     width, count, sequences = values.dims[:3]
     return view(values, width, count - 1, sequences, strides="rows", size=values.size - 4 * width)
 
 
-def _last(values: Node) -> Node:
+def last(values: Node) -> Node:
+    """The last row of each sequence."""
     width, count, sequences = values.dims[:3]
     size = 4 * width * (count * (sequences - 1) + 1)
     return view(values, width, 1, sequences, shifted=True, strides="rows", size=size)
 
 
-def _time_mix(
+def time_mix_7(
     net: Network, states: States, at: int, node: Node, before: Node, state: Node, first_value: Node | None, head: int
 ) -> tuple[Node, Node, Node]:
+    """`build_rwkv7_time_mix`: the result, the first layer's values, and the new state; gate and norm where the file has them."""
     width, tokens, heads = net.width, net.tokens, net.width // head
     shift = same("sub", before, node)
-    mixed = Node("repeat", "F32", (*shift.dims[:3], 6), (shift,))
+    mixes = net.layer(at, "time_mix_lerp_fused").dims[3]
+    mixed = Node("repeat", "F32", (*shift.dims[:3], mixes), (shift,))
     mixed = same("add", same("mul", mixed, net.layer(at, "time_mix_lerp_fused")), node)
-    r, w, k, v, a, g = (view(mixed, width, tokens, shifted=number > 0) for number in range(6))
+    r, w, k, v, a, *g = (view(mixed, width, tokens, shifted=number > 0) for number in range(mixes))
 
     def weight(name: str) -> Node:
         return net.layer(at, f"time_mix_{name}")
@@ -87,7 +91,7 @@ def _time_mix(
     else:
         gate = same("unary", same("add", product(weight("v2"), product(weight("v1"), v)), weight("v0")))
         values = same("add", values, same("mul", same("sub", first_value, values), gate))
-    open_ = product(weight("g2"), same("unary", product(weight("g1"), g)))
+    open_ = product(weight("g2"), same("unary", product(weight("g1"), g[0]))) if g else None
     rate = same("unary", same("add", product(weight("a2"), product(weight("a1"), a)), weight("a0")))
     removal = Node(
         "l2_norm", "F32", (head, heads, tokens, 1), (reshape(same("mul", keys, weight("k_k")), head, heads, tokens),)
@@ -101,11 +105,14 @@ def _time_mix(
     result = Node("rwkv_wkv7", "F32", (width, tokens + head * states.sequences, 1, 1), sources)
     kept = view(result, width * head * states.sequences, shifted=True)
     node = view(result, width * tokens)
-    node = same("norm", reshape(node, head, heads, tokens))
-    node = same("mul", reshape(node, width, tokens), net.layer(at, "time_mix_ln"))
-    node = same("add", node, net.weight(f"blk.{at}.time_mix_ln.bias"))
+    if net.has_in(at, "time_mix_ln"):
+        node = same("norm", reshape(node, head, heads, tokens))
+        node = same("mul", reshape(node, width, tokens), net.layer(at, "time_mix_ln"))
+        node = same("add", node, net.weight(f"blk.{at}.time_mix_ln.bias"))
+    else:
+        node = reshape(node, width, tokens)
     own = same("mul", same("mul", keys, receptance), reshape(weight("r_k"), head, heads))
     own = same("mul", values, Node("sum_rows", "F32", (1, heads, tokens, 1), (own,)))
     node = same("add", node, reshape(own, width, tokens))
-    node = product(weight("output"), same("mul", node, open_))
+    node = product(weight("output"), node if open_ is None else same("mul", node, open_))
     return node, first_value, kept

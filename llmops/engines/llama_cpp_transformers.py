@@ -7,11 +7,13 @@ from dataclasses import replace
 from functools import partial
 
 from llmops.domain.model import Attention, Layer
+from llmops.engines.llama_cpp_encoders import attend_uncached
 from llmops.engines.llama_cpp_gemma import gemma3n, gemma4
 from llmops.engines.llama_cpp_graph import Graph, Node, product, reshape, rows, same
 from llmops.engines.llama_cpp_latent import deepseek2
 from llmops.engines.llama_cpp_network import Build, Network
 from llmops.engines.llama_cpp_recipes import RECIPES, Beside, Chosen, HeadNorm, Recipe, Turning
+from llmops.engines.llama_cpp_unfolded import minicpm3
 
 SMALLTHINKER_STEP = 4
 """smallthinker turns every layer but one in four, and all of as many."""
@@ -22,6 +24,10 @@ BAICHUAN_7B_LAYERS = 32
 def plain(recipe: Recipe, net: Network) -> Graph:
     """A transformer from its family's recipe."""
     keys = net.shape.graph
+    if keys.swin_norm:
+        recipe = replace(
+            recipe, before="", after="attn_norm", forward="", forward_after="ffn_norm", forward_of_attention=True
+        )
     if recipe.norm == "by key":
         recipe = replace(recipe, norm="norm" if keys.rms_norm is False else "rms_norm")
     has_factor = recipe.embedding == "factor" and (recipe.scales_always or keys.embedding_scale != 0)
@@ -38,11 +44,13 @@ def plain(recipe: Recipe, net: Network) -> Graph:
 
 def _finish(net: Network, recipe: Recipe, stream: Node) -> Graph:
     keys = net.shape.graph
+    stream.is_output = recipe.keeps_last
     return net.finish(
         stream,
         kind=recipe.norm,
         scaled=recipe.logits == "grok"
         or (recipe.logits == "scale" and (recipe.scales_always or keys.logit_scale != 0)),
+        without_images=recipe.logits == "without images",
         capped=recipe.logits == "capped" or (recipe.logits in ("grok", "capped by key") and bool(keys.logit_cap)),
     )
 
@@ -58,7 +66,7 @@ def _block(net: Network, recipe: Recipe, at: int, one: Layer, stream: Node) -> N
     if _scales_residual(net, recipe):
         node = same("scale", node)
     between = same("add", before, node) if recipe.chosen is Chosen.STREAM_FIRST else same("add", node, before)
-    node = _before(net, recipe, at, recipe.forward, between)
+    node = _before(net, recipe, at, recipe.forward, node if recipe.forward_of_attention else between)
     node = _forward(net, recipe, at, one, node, logits)
     if recipe.forward_after:
         pinned = recipe.pinned_forward_after
@@ -104,28 +112,41 @@ def _before(net: Network, recipe: Recipe, at: int, name: str, values: Node) -> N
 def _attention(net: Network, recipe: Recipe, at: int, one: Layer, normed: Node) -> Node:
     query, keys, values = _heads(net, recipe, at, one, normed)
     if _turns(net, recipe, at, one):
-        query, keys = net.rotated(at, query, recipe.factors), net.rotated(at, keys, recipe.factors)
+        factors = None if net.is_sliding(one) and not recipe.factors_slide else recipe.factors
+        query, keys = net.rotated(at, query, factors), net.rotated(at, keys, factors)
     if recipe.head_norm is HeadNorm.AFTER and net.has_in(at, "attn_q_norm"):
         query, keys = net.norm(query, "attn_q_norm", at), net.norm(keys, "attn_k_norm", at)
     if recipe.tempered and net.shape.graph.temperature_scale:
         query = same("mul", query, net.input("attention scales", "F32", 1, 1, net.tokens))
     if recipe.scaled_queries:
         query = same("scale", query)
+    if recipe.uncached:
+        return attend_uncached(net, at, query, keys, values)
     inner = recipe.gate or recipe.inner_norm
     node = net.attend(
         at,
         query,
         keys,
         values,
-        sinks=recipe.sinks,
+        sinks=recipe.sinks and net.has_in(at, "attn_sinks"),
         capped=recipe.capped_scores,
         output=None if inner else "attn_output",
     )
     if recipe.gate:
-        node = same("mul", node, same("unary", product(net.layer(at, recipe.gate), normed)))
+        node = _gated(net, one, node, same("unary", product(net.layer(at, recipe.gate), normed)))
     if recipe.inner_norm:
         node = net.norm(node, recipe.inner_norm, at)
-    return net.linear(at, "attn_output", node) if inner else node
+    node = net.linear(at, "attn_output", node) if inner else node
+    return same("scale", node) if net.shape.graph.value_scale not in (None, 0.0, 1.0) else node
+
+
+def _gated(net: Network, one: Layer, node: Node, gate: Node) -> Node:
+    """An element has a gate of its own, or a head one for all of its elements."""
+    if gate.dims[0] != one.heads:
+        return same("mul", node, gate)
+    apart = reshape(node, one.value_length, one.heads, net.tokens)
+    apart = same("mul", apart, reshape(gate, 1, one.heads, net.tokens))
+    return reshape(apart, one.value_length * one.heads, net.tokens)
 
 
 def _heads(net: Network, recipe: Recipe, at: int, one: Layer, normed: Node) -> tuple[Node, Node, Node]:
@@ -223,6 +244,23 @@ def _arctic(net: Network) -> Graph:
     return net.finish(stream)
 
 
+def _grovemoe(net: Network) -> Graph:
+    """Experts, and smaller ones that groups of them share, chosen by the same router: they read what the first made."""
+    stream = net.embedded()
+    for at in range(net.count):
+        query, keys, values = net.queries_keys_values(at, net.norm(stream, "attn_norm", at))
+        query, keys = net.norm(query, "attn_q_norm", at), net.norm(keys, "attn_k_norm", at)
+        node = net.attend(at, net.rotated(at, query), net.rotated(at, keys), values)
+        node, before = net.chosen_rows(at, node, stream)
+        between = same("add", node, before)
+        node = net.norm(between, "ffn_norm", at)
+        logits = product(net.layer(at, "ffn_gate_inp"), node)
+        node = net.experts(at, node, logits=logits, apart=True)
+        beside = net.experts(at, node, logits=logits, names="chexps", apart=True)
+        stream = same("add", same("add", node, same("scale", beside)), between)
+    return net.finish(stream)
+
+
 def _llama4(net: Network) -> Graph:
     """Chunked layers have RoPE and normed heads; the others neither, and their queries are scaled by position."""
     stream = net.embedded()
@@ -249,6 +287,9 @@ TRANSFORMERS: dict[str, Build] = {name: partial(plain, recipe) for name, recipe 
     "gemma4": gemma4,
     "deepseek2": deepseek2,
     "deepseek32": deepseek2,
+    "mistral4": deepseek2,
+    "minicpm3": minicpm3,
+    "grovemoe": _grovemoe,
     "glm-dsa": deepseek2,
     "llama4": _llama4,
     "arctic": _arctic,

@@ -23,5 +23,9 @@ def graph_keys(keys: ModelKeys) -> GraphKeys:
         clamp_kqv=keys.number("attention.clamp_kqv"),
         temperature_scale=keys.number("attention.temperature_scale"),
         parallel_residual=keys.flag("use_parallel_residual", default=None),
+        value_scale=keys.number("attention.value_scale"),
+        swin_norm=keys.flag("swin_norm", default=None),
+        rescale_every=keys.integer("rescale_every_n_layers", 0),
+        norm_before_residual=keys.flag("norm_before_residual", default=False),
         rms_norm=keys.has("attention.layer_norm_rms_epsilon"),
     )

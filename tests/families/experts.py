@@ -1,6 +1,8 @@
 """Transformers with experts whose tensors are written down one by one."""
 
-from llama_cpp_draft import Draft
+from random import Random
+
+from llama_cpp_draft import Draft, Numbers, expert_numbers
 
 from families.routing import routing_keys
 
@@ -132,3 +134,48 @@ def minimax_m2(d: Draft) -> None:
         d.experts()
         d.vector("exp_probs_b", d["X"], tail=".bias")
     d.ends(tied=False)
+
+
+def grovemoe(d: Draft) -> None:
+    """Experts, and small ones that groups of them share."""
+    d.common()
+    d.expert_keys()
+    chunk = d["chunk"]
+    d.key("expert_chunk_feed_forward_length", chunk)
+    d.key("expert_group_scale", 0.05)
+    d.key("experts_per_group", d["each"])
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        d.attention(head_norms=True)
+        d.norm("ffn_norm", d["E"])
+        d.experts()
+        count = d["X"] // d["each"]
+        d.matrix("ffn_gate_chexps", d["E"], chunk, count)
+        d.matrix("ffn_up_chexps", d["E"], chunk, count)
+        d.matrix("ffn_down_chexps", chunk, d["E"], count)
+    d.ends()
+
+
+def grovemoe_numbers(rng: Random) -> Numbers:
+    return expert_numbers(rng) | {"chunk": 64 * rng.randint(1, 4), "each": rng.choice((2, 4))}
+
+
+def deepseek2_ocr(d: Draft) -> None:
+    """DeepSeek's experts behind plain attention."""
+    d.common()
+    d.expert_keys()
+    routing_keys(d)
+    d.key("leading_dense_block_count", d["lead"])
+    d.key("expert_shared_count", 1)
+    d.key("attention.kv_lora_rank", 0)
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        d.attention()
+        d.norm("ffn_norm", d["E"])
+        if at < d["lead"]:
+            d.feed_forward()
+        else:
+            d.experts(shared=d["Fe"])
+    d.ends()

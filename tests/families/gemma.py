@@ -4,7 +4,7 @@ from random import Random
 
 from llama_cpp_draft import Draft, Numbers, dense_numbers
 
-from families.numbers import window
+from families.shared import window
 
 
 def gemma2(d: Draft) -> None:

@@ -2,7 +2,7 @@
 
 from random import Random
 
-from llama_cpp_draft import Draft, Numbers, expert_numbers
+from llama_cpp_draft import Draft, Numbers, dense_numbers, expert_numbers
 
 from families.routing import routing, routing_keys
 
@@ -89,3 +89,69 @@ def mla_numbers(rng: Random) -> Numbers:
 def light_numbers(rng: Random) -> Numbers:
     """27 layers make a light model, the only one whose query is not of low rank."""
     return mla_numbers(rng) | ({"qrank": 0, "L": 27} if rng.randint(0, 1) else {})
+
+
+def mistral4(d: Draft) -> None:
+    """DeepSeek's blocks; queries may be scaled by their position."""
+    deepseek2(d)
+    if d["temper"]:
+        d.key("attention.temperature_scale", 0.1)
+        d.key("attention.temperature_length", 8192)
+
+
+def deepseek2_unfolded(d: Draft) -> None:
+    """A file of before MLA: one matrix unfolds the latent, and full keys and values are kept."""
+    deepseek2(d)
+    heads, nope, value = d["H"], d["nope"], d["value"]
+    for name in ("key_length_mla", "value_length_mla"):
+        del d.keys[f"deepseek2.attention.{name}"]
+    d.key("attention.head_count_kv", heads)
+    d.key("attention.key_length", nope + d["rope"])
+    d.key("attention.value_length", value)
+    _unfold(d)
+
+
+def _unfold(d: Draft) -> None:
+    d.tensors = [one for one in d.tensors if ".attn_k_b." not in one.name and ".attn_v_b." not in one.name]
+    for at in d.blocks():
+        d.at(at)
+        d.matrix("attn_kv_b", d["rank"], d["H"] * (d["nope"] + d["value"]))
+
+
+def minicpm3(d: Draft) -> None:
+    """Keys and values come out of a latent, and are kept in full."""
+    d.common()
+    rank, rope, nope, value, heads = d["rank"], d["rope"], d["nope"], d["value"], d["H"]
+    d.key("attention.key_length", nope + rope)
+    d.key("attention.value_length", value)
+    d.key("attention.kv_lora_rank", rank)
+    d.key("attention.q_lora_rank", d["qrank"])
+    d.key("rope.dimension_count", rope)
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        d.matrix("attn_q_a", d["E"], d["qrank"])
+        d.norm("attn_q_a_norm", d["qrank"])
+        d.matrix("attn_q_b", d["qrank"], heads * (nope + rope))
+        d.matrix("attn_kv_a_mqa", d["E"], rank + rope)
+        d.norm("attn_kv_a_norm", rank)
+        d.matrix("attn_kv_b", rank, heads * (nope + value))
+        d.matrix("attn_output", heads * value, d["E"])
+        d.norm("ffn_norm", d["E"])
+        d.feed_forward()
+    d.ends()
+    d.vector("rope_factors_long", rope // 2)
+    d.vector("rope_factors_short", rope // 2)
+
+
+def small_numbers(rng: Random) -> Numbers:
+    heads = rng.choice((8, 16, 20, 40))
+    return dense_numbers(rng) | {
+        "H": heads,
+        "G": heads,
+        "rank": rng.choice((256, 512)),
+        "rope": rng.choice((32, 64)),
+        "nope": rng.choice((64, 128)),
+        "value": rng.choice((64, 128)),
+        "qrank": 768,
+    }

@@ -80,7 +80,7 @@ def _mamba1_block(d: Draft, *, norms: bool) -> None:
     d.vector("ssm_dt", rank, inner)
     d.vector("ssm_dt", inner, tail=".bias")
     if norms:
-        d.norm("ssm_dt_norm", rank)
+        d.vector("ssm_dt_norm", rank, tail="")
         d.norm("ssm_b_norm", state)
         d.norm("ssm_c_norm", state)
     d.vector("ssm_a", state, inner, tail="")
@@ -218,3 +218,41 @@ def lfm2(d: Draft, *, lead: int = -1) -> None:
     d.layer = -1
     d.matrix("token_embd", d["E"], d["V"])
     d.norm("token_embd_norm", d["E"])
+
+
+def plamo2(d: Draft) -> None:
+    """Mamba with heads, every other layer attention; norms before and behind."""
+    d.common()
+    ssm_keys(d, groups=False)
+    d.key("ssm.group_count", 0)
+    inner, size, heads = d["I"], d["N"], d["dt"]
+    groups = tuple(d["G"] if at % 2 else 0 for at in d.blocks())
+    d.key("attention.head_count_kv", groups)
+    d.key("attention.head_count", tuple(d["H"] if one else 0 for one in groups))
+    rank = max(64, d["E"] // 16)
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        if groups[at]:
+            d.matrix("attn_qkv", d["E"], (d["H"] + 2 * d["G"]) * d["D"])
+            d.vector("attn_q_norm", d["D"], d["H"])
+            d.vector("attn_k_norm", d["D"], d["G"])
+            d.matrix("attn_output", d["H"] * d["D"], d["E"])
+        else:
+            d.matrix("ssm_in", d["E"], 2 * inner)
+            d.vector("ssm_conv1d", d["conv"], inner)
+            d.matrix("ssm_x", inner, rank + 2 * size)
+            d.matrix("ssm_dt", rank, heads)
+            d.vector("ssm_dt", heads, tail=".bias")
+            d.vector("ssm_a", heads, tail="")
+            d.vector("ssm_d", heads, tail="")
+            d.matrix("ssm_out", inner, d["E"])
+            d.vector("ssm_dt_norm", rank, tail="")
+            d.vector("ssm_b_norm", size, tail="")
+            d.vector("ssm_c_norm", size, tail="")
+        d.vector("post_attention_norm", d["E"], tail="")
+        d.norm("ffn_norm", d["E"])
+        d.matrix("ffn_up", d["E"], 2 * d["F"])
+        d.matrix("ffn_down", d["F"], d["E"])
+        d.vector("post_ffw_norm", d["E"], tail="")
+    d.ends()
