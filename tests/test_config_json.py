@@ -256,6 +256,50 @@ def test_impossible_numbers_are_refused_by_name(changes: dict[str, object], word
     assert words in stop.value.message
 
 
+@pytest.mark.parametrize(
+    ("model_type", "instead"),
+    [("t5", "llama.cpp serves a GGUF of it"), ("bart", "bart-plugin"), ("marian", "vLLM serves Whisper")],
+)
+def test_an_encoder_decoder_is_a_no_that_says_what_runs_it(model_type: str, instead: str) -> None:
+    with pytest.raises(WrongInput, match="is an encoder-decoder") as stop:
+        shape({"model_type": model_type, "d_model": 512})
+    assert stop.value.hint is not None
+    assert instead in stop.value.hint
+
+
+def test_whisper_keeps_its_decoder_s_text_and_says_what_it_keeps_of_the_audio() -> None:
+    sizes = {
+        "d_model": 1280,
+        "encoder_layers": 32,
+        "decoder_layers": 32,
+        "encoder_ffn_dim": 5120,
+        "decoder_ffn_dim": 5120,
+    }
+    large = shape(
+        {"model_type": "whisper", "decoder_attention_heads": 20, "vocab_size": 51866, "num_mel_bins": 128, **sizes}
+    )
+    assert large.parameters() == 1_543_490_560  # as published of whisper-large-v3
+    assert {layer.key_width() + layer.value_width() for layer in large.layers} == {2560}
+    assert large.not_sized == ("what a request keeps of its audio: 1500 positions, 234.4 MiB in 16 bit",)
+
+
+def test_a_part_of_a_multimodal_file_that_nothing_counts_is_named() -> None:
+    whole = {"model_type": "new", "text_config": config("qwen3-8b"), "codec_config": {"model_type": "codec"}}
+    assert shape(whole).not_sized == ("the weights of what `codec_config` describes",)
+
+
+def test_a_tower_in_a_strange_model_leaves_its_joint_open() -> None:
+    whole = {"model_type": "new", "text_config": config("qwen3-8b"), "vision_config": {"model_type": "qwen3_vl"}}
+    assert shape(whole).not_sized == ("the weights of what joins its vision tower",)
+
+
+def test_a_text_head_is_tied_as_the_version_that_wrote_the_file_does() -> None:
+    text = config("qwen3-8b", tie_word_embeddings=False)
+    both = {"model_type": "qwen3_vl", "text_config": text, "tie_word_embeddings": True}
+    older, newer = (shape({**both, "transformers_version": version}) for version in ("4.57.0", "5.23.0"))
+    assert (older.has_tied_output(), newer.has_tied_output()) == (False, True)
+
+
 def test_a_short_list_of_layer_types_is_refused() -> None:
     with pytest.raises(WrongInput, match="layer_types has 2 entries for 24 layers"):
         shape(config("gpt-oss-20b", layer_types=["full_attention", "sliding_attention"]))

@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from explaining import document
 from fake_hub import FakeHub
 
 from llmops.cli.opening import Opened, Sources, open_model
 from llmops.cli.opening_config import safetensors_list
-from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.errors import Impossible, WrongInput, WrongUsage
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import GenerationDefaults, ParserHints
 from llmops.domain.profile import EngineChoice
@@ -211,3 +212,32 @@ def test_an_index_without_weights_leaves_the_config_alone_to_tell(tmp_path: Path
 def test_an_index_that_is_none_is_refused(raw: bytes, words: str) -> None:
     with pytest.raises(WrongInput, match=words):
         shard_names(raw)
+
+
+def test_an_architecture_that_llama_cpp_lacks_is_a_no(tmp_path: Path) -> None:
+    sizes = {"d_model": 1024, "num_layers": 24, "attention_heads": 16, "ffn_dim": 4096}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "xglm", **sizes}))
+    with pytest.raises(Impossible, match="has no architecture for `xglm`"):
+        opened(tmp_path, EngineChoice.LLAMA_CPP)
+    assert opened(tmp_path, EngineChoice.VLLM).shapes[0].model_type == "xglm"
+
+
+@pytest.mark.parametrize(("model_type", "code", "fix"), [("mpt", 1, "vllm==0.28.0"), ("gpt2", 0, "")])
+def test_a_model_type_that_vllm_no_longer_serves_is_a_no_with_the_last_version(
+    tmp_path: Path, model_type: str, code: int, fix: str
+) -> None:
+    sizes = {
+        "mpt": {"d_model": 768, "n_layers": 12, "n_heads": 12},
+        "gpt2": {"n_embd": 768, "n_layer": 12, "n_head": 12},
+    }
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": model_type, "dtype": "float16", **sizes[model_type]})
+    )
+    for words, finding in (
+        (("plan", str(tmp_path), "--engine", "vllm", "--gpu", "L4"), "PLN006"),
+        (("explain", "--gpu", "L4", "--", "vllm", "serve", str(tmp_path), "--max-model-len", "1024"), "EXP057"),
+    ):
+        exit_code, made = document(*words)
+        assert exit_code == code
+        fixes = [found["fix"] for found in made["findings"] if found["code"] == finding]
+        assert [fix in one for one in fixes] == [True] * code

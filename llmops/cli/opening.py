@@ -239,6 +239,8 @@ def _weights(path: Path) -> list[Path]:
 def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
     """A directory of safetensors, or of a config.json alone; for llama.cpp what llama-quantize would make of it."""
     from llmops.cli.opening_config import config_shape, gguf_shapes
+    from llmops.engines.llama_cpp import BUILD as LLAMA_CPP_BUILD
+    from llmops.formats.architectures import CONVERTED
     from llmops.formats.beside_config import NAMES
 
     weights = _weights(path)
@@ -256,6 +258,9 @@ def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
     note = "sized from the headers of its safetensors" if weights else "no weights here: sized from `config.json` alone"
     shapes: tuple[ModelShape, ...] = (shape,)
     if not is_for_vllm:
+        if shape.architecture not in CONVERTED:
+            message = f"llama.cpp {LLAMA_CPP_BUILD} has no architecture for `{shape.model_type or shape.architecture}`"
+            raise Impossible(message, hint="`--engine vllm` plans it")
         shapes = gguf_shapes(shape, wanted)
         note = "sized from `config.json` and the rules of llama-quantize: convert and quantize it first"
     if not shapes:

@@ -11,6 +11,7 @@ from llmops.domain.finding import Finding, Status
 from llmops.domain.model import ModelShape
 from llmops.domain.reading import known
 from llmops.engines import ENGINES, kernels
+from llmops.engines.unserved import unserved
 from llmops.formats.engine_matrix import engine_matrix
 from llmops.library import shipped
 
@@ -32,6 +33,8 @@ def of_plan(shape: ModelShape, settings: EngineSettings, place: Hardware, cards:
     """What the planned engine's build cannot do on the cards of the plan, or only slowly."""
     devices = [place.cards[at] for at in cards]
     driver = driver_of(place)
+    if no := unserved(settings.engine, ENGINES[settings.engine].BUILD, shape.model_type):
+        return [Finding(code=IMPOSSIBLE, status=Status.FAIL, message=no[0], fix=no[1])]
     if not devices or (settings.engine.runs_llama_cpp() and driver is None and not _has_old_card(devices)):
         return []
     features = kernels.needed(scheme=shape.scheme, method="", cache_type=settings.kv_cache_type_k)
@@ -74,10 +77,12 @@ def able(shapes: Sequence[ModelShape], engine: EngineName, place: Hardware) -> t
 
 def of_line(meaning: Meaning, shape: ModelShape | None, place: Hardware) -> list[Finding]:
     """What the engine of a command line would refuse on these cards."""
+    version = ENGINES[meaning.engine].BUILD
+    if shape is not None and (no := unserved(meaning.engine, version, shape.model_type)):
+        return [Finding(code=kernels.OTHER_CODE, status=Status.FAIL, message=no[0], fix=no[1])]
     if not place.cards or not meaning.settings.use_gpu:
         return []
     scheme = shape.scheme if shape is not None else None
-    version = ENGINES[meaning.engine].BUILD
     found = kernels.line_findings(
         matrix(meaning.engine), meaning, version, scheme=scheme, driver=driver_of(place), devices=place.cards
     )  # fmt: skip

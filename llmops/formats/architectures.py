@@ -25,6 +25,10 @@ KNOWN = frozenset(
 """Every architecture name of the build; a file with another cannot be loaded."""
 
 
+CONVERTED = KNOWN | {"bamba"}
+"""What the converter makes a GGUF of; one of Bamba says granitehybrid."""
+
+
 class Window(NamedTuple):
     """Which layers slide: every `period`-th is full, the last of each group or the first. 0: the file's array says it.
 

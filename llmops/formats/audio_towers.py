@@ -22,6 +22,12 @@ def _positions(one: Seen) -> None:
     one.sink.plain("a.position_embd.weight", one.width(), one.config.integer("max_source_positions", default=1500))
 
 
+def whisper_encoder(one: Seen) -> None:
+    """The encoder of Whisper itself, with its positions."""
+    _whisper(one)
+    _positions(one)
+
+
 def _qwen2_audio(one: Seen) -> None:
     _whisper(one)
     _positions(one)

@@ -17,6 +17,7 @@ _GPTJ = replace(
 )  # fmt: skip
 
 CLASSIC: dict[str, Family] = {
+    "whisper": Family(architecture="whisper", defaults="whisper", tied=True),
     "gpt2": _GPT2,
     "gpt-sw3": _GPT2,
     "gpt_bigcode": replace(_GPT2, architecture="starcoder", defaults="gpt_bigcode"),

@@ -268,7 +268,9 @@ FAMILIES: dict[str, Family] = {
     "cohere2_moe": Family(
         architecture="cohere2moe", defaults="cohere2_moe", tied=True, norms=1, windows="period:4", biases=_BOTH
     ),
-    "granite_swa": replace(_GRANITE, defaults="granite_swa", tied=True, windows="lead:4", has_sinks=True),
+    "granite_swa": replace(
+        _GRANITE, architecture="granite_swa", defaults="granite_swa", tied=True, windows="lead:4", has_sinks=True
+    ),
     "granitemoe_swa": replace(_GRANITE, architecture="granitemoe", defaults="granitemoe_swa", windows="lead:4", has_sinks=True),
     "axk1": replace(_DEEPSEEK3, architecture="axk1", defaults="axk1"),
     "lfm3": Family(

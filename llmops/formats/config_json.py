@@ -5,7 +5,6 @@ Windows follow the file, as vLLM does; where llama.cpp ignores one (mistral, phi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import chain
 
 from llmops.domain.ledger import Confidence
@@ -26,8 +25,10 @@ from llmops.formats.encoder_tensors import encoder_tensors
 from llmops.formats.json_text import Value, json_object
 from llmops.formats.layer_kinds import layer_kinds, window_tokens
 from llmops.formats.layers import LAYERS_LIMIT
+from llmops.formats.not_covered import BY_HEADER, not_covered
 from llmops.formats.refusal import refusal
 from llmops.formats.rope import LENGTHS, rope_scaling
+from llmops.formats.speech_shape import speech_shape
 
 CONFIG_LIMIT_BYTES = 1 << 20
 _DTYPES = {
@@ -57,12 +58,13 @@ def model_shape(
     how = quantization(inner) or quantization(outer, separate)
     dtype = _dtype(inner) or _dtype(outer)
     if family.is_encoder and values.integer("num_experts", default=0):
-        hint = "a GGUF file of this model can be sized by its header"
-        raise refusal(
-            name, "an encoder with experts is not covered by sizing from config.json", hint=hint, key="num_experts"
-        )
+        message = "an encoder with experts is not covered by sizing from config.json"
+        raise refusal(name, message, hint=BY_HEADER, key="num_experts")
     if family.is_encoder:
         return _encoder(values, family, outer, name, tensors, dtype)
+    if family.architecture == "whisper":
+        tied = _tied(inner, outer, values, family)
+        return speech_shape(values, name=_title(outer, name), tensors=tensors, dtype=dtype, is_tied=tied)
     if "compress_ratios" in inner or model_type == "deepseek_v4":
         return compressed_shape(values, name=_title(outer, name), tensors=tensors, dtype=dtype, how=how)
     plan = blueprint(values, family, is_tied=_tied(inner, outer, values, family))
@@ -120,11 +122,7 @@ def _family(inner: Mapping[str, Value], outer: Mapping[str, Value], name: str) -
             return FAMILIES[WRAPPERS[one]], WRAPPERS[one]
     if not types:
         raise refusal(name, "it has no model_type", key="model_type", hint="give the config.json of a language model")
-    near = get_close_matches(types[0], FAMILIES, n=3)
-    known = f"; of the {len(FAMILIES)} model types that are covered nearest: {', '.join(near)}" if near else ""
-    message = f"sizing from config.json does not cover the model_type {ascii(types[0])[:60]}"
-    hint = f"a GGUF file of this model can be sized by its header{known}"
-    raise refusal(name, message, key="model_type", hint=hint)
+    raise not_covered(types[0], outer, name)
 
 
 def _architecture(family: Family, plan: Blueprint, *, sees_both_ways: bool) -> str:

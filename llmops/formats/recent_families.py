@@ -13,7 +13,7 @@ _LLAMA = Family(architecture="llama", mlp_bias="mlp_bias", biases=_BOTH)
 
 RECENT: dict[str, Family] = {
     "cwm": replace(_LLAMA, architecture="cwm", defaults="cwm", windows="lead:4", biases="", mlp_bias="no"),
-    "helium": replace(_LLAMA, defaults="helium"),
+    "helium": replace(_LLAMA, architecture="helium", defaults="helium"),
     "iquestcoder": replace(_LLAMA, defaults="iquestcoder"),
     "jais2": replace(_LLAMA, architecture="jais2", defaults="jais2", norm_bias=True, is_gated=False),
     "hyperclovax": replace(_LLAMA, architecture="hyperclovax", defaults="hyperclovax"),

@@ -1,0 +1,41 @@
+"""Model types that an engine has no class for any more, or never had, though they can be sized.
+
+Source: vLLM 0.33.0, model_executor/models/registry.py (`_PREVIOUSLY_SUPPORTED_MODELS`, `_try_resolve_transformers`): a type
+without a class of its own runs by transformers' where that takes attention from outside; those of transformers 5.23 were asked.
+"""
+
+from llmops.domain.engine import EngineName
+from llmops.domain.records import dataclass
+
+_GGUF = "llama.cpp serves a GGUF of it"
+_TRANSFORMERS = "`transformers serve` runs it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unserved:
+    """`last` is the last version that served it, None: no version did. `instead` names what does."""
+
+    last: str | None
+    instead: str
+
+
+_VLLM = {
+    "mpt": Unserved(last="0.28.0", instead=_GGUF),
+    "codegen": Unserved(last=None, instead=_TRANSFORMERS),
+    "xglm": Unserved(last=None, instead=_TRANSFORMERS),
+    "minimax_text_01": Unserved(
+        last="0.23.0", instead=f"{_TRANSFORMERS} in its `-hf` form, MiniMaxAI/MiniMax-Text-01-hf"
+    ),
+    "minimax_m1": Unserved(last="0.23.0", instead="`minimax_m2`, its successor, is served"),
+    "rwkv7": Unserved(last=None, instead=_GGUF),
+}
+
+
+def unserved(engine: EngineName, build: str, model_type: str | None) -> tuple[str, str] | None:
+    """What is wrong and what to do instead; None where the engine serves the type, or nothing is known."""
+    found = _VLLM.get(model_type or "") if engine is EngineName.VLLM else None
+    if found is None:
+        return None
+    until = f": {found.last} was the last that did" if found.last else ", nor did any before"
+    older = f"`pip install vllm=={found.last}`, or " if found.last else ""
+    return f"vllm {build} does not serve the model type `{model_type}`{until}", f"{older}{found.instead}"

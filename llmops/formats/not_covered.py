@@ -1,0 +1,47 @@
+"""Why a model type is not sized by its config.json, and what to do instead.
+
+Source: vLLM 0.33.0, model_executor/models/registry.py (of encoder-decoders it serves Whisper; BART's by a plug-in of its own);
+llama.cpp b11669, src/llama-arch.cpp (T5's family).
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from llmops.domain.errors import WrongInput
+from llmops.formats.config_families import FAMILIES
+from llmops.formats.json_text import Value
+from llmops.formats.refusal import refusal
+
+_T5 = frozenset({"t5", "mt5", "umt5", "flan-t5"})
+_BART = frozenset({"bart", "mbart", "florence2"})
+_ENCODER_DECODERS = _T5 | _BART | {
+    "bigbird_pegasus", "blenderbot", "blenderbot-small", "canary", "dia", "encoder-decoder", "fsmt", "led", "longt5", "m2m_100",
+    "marian", "moonshine", "mvp", "nllb-moe", "pegasus", "pegasus_x", "pix2struct", "plbart", "pop2piano", "prophetnet",
+    "seamless_m4t", "seamless_m4t_v2", "speech-encoder-decoder", "speech_to_text", "speecht5", "switch_transformers", "t5gemma",
+    "t5gemma2", "trocr", "udop", "vision-encoder-decoder",
+}  # fmt: skip
+BY_HEADER = "a GGUF file of this model can be sized by its header"
+
+
+def not_covered(model_type: str, outer: Mapping[str, Value], name: str) -> WrongInput:
+    """The refusal of a model type."""
+    shown = ascii(model_type)[:60]
+    if model_type in _ENCODER_DECODERS or outer.get("is_encoder_decoder") is True:
+        message = f"{shown} is an encoder-decoder, which none of the engines serves by its config.json"
+        return refusal(name, message, key="model_type", hint=_instead(model_type))
+    near = get_close_matches(model_type, FAMILIES, n=3)
+    known = f"; of the {len(FAMILIES)} model types that are covered nearest: {', '.join(near)}" if near else ""
+    message = f"sizing from config.json does not cover the model_type {shown}"
+    return refusal(name, message, key="model_type", hint=f"{BY_HEADER}{known}")
+
+
+def _instead(model_type: str) -> str:
+    if model_type in _T5:
+        return (
+            f"llama.cpp serves a GGUF of it, which is sized by its header: `llmops plan hf:ORG/{model_type}-GGUF:Q8_0`"
+        )
+    if model_type in _BART:
+        return (
+            "vLLM serves it with the plug-in vllm-project/bart-plugin, which is not sized; start once, and read its log"
+        )
+    return "transformers runs it; of encoder-decoders vLLM serves Whisper, llama.cpp the T5 family"
