@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from llmops.domain.forms import FormError, Json, dump, key_text, load, schema
+from llmops.domain.form_schema import schema
+from llmops.domain.forms import FormError, Json, dump, key_text, load
 from llmops.domain.host import Memory
 from llmops.domain.ledger import Causes, DeviceLedger
 from llmops.domain.model import SourceKind

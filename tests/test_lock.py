@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 from locks import llama_cpu, llama_gpu, lock, vllm_gpu
 
 from llmops.domain.errors import Exit, Stop, WrongInput
-from llmops.domain.forms import dump, schema
+from llmops.domain.form_schema import schema
+from llmops.domain.forms import dump
 from llmops.domain.lock import Lock
 from llmops.formats.lock import HEADER, dump_lock, parse_lock
 

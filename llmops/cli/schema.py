@@ -18,7 +18,8 @@ from llmops.domain.engine_matrix import EngineMatrix
 from llmops.domain.errors import Exit, WrongUsage
 from llmops.domain.explained import GivenFlag
 from llmops.domain.finding import Finding, Where
-from llmops.domain.forms import Json, schema, schema_part
+from llmops.domain.form_schema import schema, schema_part
+from llmops.domain.forms import Json
 from llmops.domain.host import HostFacts
 from llmops.domain.ledger import Ledger
 from llmops.domain.lock import Lock

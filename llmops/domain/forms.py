@@ -1,4 +1,4 @@
-"""The JSON form of every domain type: dump, load and the JSON Schema of it, from the type's own fields.
+"""The JSON form of every domain type: dump and load, from the type's own fields; form_schema.py has its JSON Schema.
 
 A frozen dataclass is an object with its fields in order; `Known(x)` is `{"value": x}` and `Unknown(r)` `{"unknown": r}`;
 an enum its value; a tuple an array; a trailing underscore of a field name (`class_`) is dropped. A union is told apart
@@ -82,18 +82,20 @@ def _dump_fields(value: object) -> Json:
     form: dict[str, Json] = {}
     for field in fields(value):
         one = dump(getattr(value, field.name))
-        if field.name in _flat(value) and isinstance(one, dict):
+        if field.name in flat_of(value) and isinstance(one, dict):
             form |= one
         else:
-            form[_key(field)] = one
-    return form | {name: dump(getattr(value, name)()) for name in _derived(value)}
+            form[key_of(field)] = one
+    return form | {name: dump(getattr(value, name)()) for name in derived_of(value)}
 
 
-def _flat(kind: object) -> tuple[str, ...]:
+def flat_of(kind: object) -> tuple[str, ...]:
+    """The fields whose own fields stand among the others."""
     return cast("tuple[str, ...]", getattr(kind, "FLAT", ()))
 
 
-def _derived(kind: object) -> tuple[str, ...]:
+def derived_of(kind: object) -> tuple[str, ...]:
+    """The methods whose answers are written beside the fields."""
     return cast("tuple[str, ...]", getattr(kind, "DERIVED", ()))
 
 
@@ -102,24 +104,13 @@ def load(kind: type[T], data: object) -> T:
     return cast("T", _load(kind, data, ()))
 
 
-def schema(kind: type[object], *, title: str) -> dict[str, Json]:
-    """The JSON Schema (2020-12) of `kind`'s JSON form."""
-    definitions: dict[str, Json] = {}
-    top = _schema(kind, definitions)
-    document: dict[str, Json] = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
-    return document | top | ({"$defs": definitions} if definitions else {})
-
-
-def schema_part(kind: type[object], definitions: dict[str, Json]) -> dict[str, Json]:
-    """The schema of `kind` as a part of a larger one; what it refers to is added to `definitions` (`$defs`)."""
-    return _schema(kind, definitions)
-
-
-def _key(field: Field[Any]) -> str:
+def key_of(field: Field[Any]) -> str:
+    """The field's key in JSON."""
     return field.name.rstrip("_")
 
 
-def _is_required(field: Field[Any]) -> bool:
+def is_required(field: Field[Any]) -> bool:
+    """Whether a table without it is refused."""
     return field.default is MISSING and field.default_factory is MISSING
 
 
@@ -283,19 +274,19 @@ def _load_dataclass(kind: type[Any], data: object, path: KeyPath) -> object:
             raise _wrong('a table {"unknown": "reason"}', data, path)
         return Unknown(cast("str", _load_plain(str, data["unknown"], (*path, "unknown"))))
     hints = _hints(cast("Any", kind))
-    own = {_key(field): field for field in fields(kind) if field.name not in _flat(kind)}
-    flat = {name: {_key(field) for field in fields(cast("Any", hints[name]))} for name in _flat(kind)}
-    _refuse_unknown_keys(data, {*own, *_derived(kind), *(key for keys in flat.values() for key in keys)}, path)
+    own = {key_of(field): field for field in fields(kind) if field.name not in flat_of(kind)}
+    flat = {name: {key_of(field) for field in fields(cast("Any", hints[name]))} for name in flat_of(kind)}
+    _refuse_unknown_keys(data, {*own, *derived_of(kind), *(key for keys in flat.values() for key in keys)}, path)
     values: dict[str, object] = {}
     for key, field in own.items():
         if key in data:
             values[field.name] = _load(hints[field.name], data[key], (*path, key))
-        elif _is_required(field):
+        elif is_required(field):
             raise FormError(f"the key `{key}` is missing", path)
     for name, keys in flat.items():
         values[name] = _load(hints[name], {key: item for key, item in data.items() if key in keys}, path)
     made = kind(**values)
-    for name in _derived(kind):
+    for name in derived_of(kind):
         said, worked_out = data.get(name), dump(getattr(made, name)())
         if name in data and (type(said) is not type(worked_out) or said != worked_out):
             raise FormError(f"`{name}` is {_short(said)}, the rest says {worked_out}", (*path, name))
@@ -313,71 +304,3 @@ def _refuse_unknown_keys(data: Mapping[object, object], known: set[str], path: K
         if key not in known:
             hint = _near(key, sorted(known)) or f"known here: {', '.join(sorted(known))}"
             raise FormError(f"unknown key `{_short(key)}`", (*path, str(key)), hint=hint)
-
-
-def _schema(kind: Any, definitions: dict[str, Json]) -> dict[str, Json]:  # noqa: ANN401 - a type form
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return {"anyOf": [_schema(member, definitions) for member in get_args(kind)]}
-    if origin is tuple:
-        arguments = get_args(kind)
-        if len(arguments) == 2 and arguments[1] is ...:
-            return {"type": "array", "items": _schema(arguments[0], definitions)}
-        items: list[Json] = [_schema(one, definitions) for one in arguments]
-        return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
-    if origin is frozenset:
-        return {"type": "array", "items": _schema(get_args(kind)[0], definitions)}
-    if origin in (Mapping, dict):
-        return {"type": "object", "additionalProperties": _schema(get_args(kind)[1], definitions)}
-    if origin is Known:
-        return _object({"value": _schema(get_args(kind)[0], definitions)}, ["value"])
-    if kind is Unknown:
-        return _object({"unknown": {"type": "string"}}, ["unknown"])
-    if is_dataclass(kind):
-        return _schema_of_dataclass(cast("type[Any]", kind), definitions)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return {"enum": [member.value for member in kind]}
-    names = {
-        bool: "boolean",
-        int: "integer",
-        float: "number",
-        str: "string",
-        type(None): "null",
-        PurePosixPath: "string",
-    }
-    return {"type": names[kind]}
-
-
-def _object(properties: dict[str, Json], required: list[str]) -> dict[str, Json]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list[Json](required),
-        "additionalProperties": False,
-    }
-
-
-def _schema_of_dataclass(kind: type[Any], definitions: dict[str, Json]) -> dict[str, Json]:
-    if kind.__name__ not in definitions:
-        definitions[kind.__name__] = {}
-        properties, required = _properties(kind, definitions)
-        summary = (kind.__doc__ or "").strip().split("\n")[0]
-        definitions[kind.__name__] = {"description": summary, **_object(properties, required)}
-    return {"$ref": f"#/$defs/{kind.__name__}"}
-
-
-def _properties(kind: type[Any], definitions: dict[str, Json]) -> tuple[dict[str, Json], list[str]]:
-    hints = get_type_hints(kind)
-    properties: dict[str, Json] = {}
-    required: list[str] = []
-    for field in fields(kind):
-        if field.name in _flat(kind):
-            inner, inner_required = _properties(hints[field.name], definitions)
-            properties |= inner
-            required += inner_required
-            continue
-        properties[_key(field)] = _schema(hints[field.name], definitions)
-        required += [_key(field)] if _is_required(field) else []
-    for name in _derived(kind):
-        properties[name] = _schema(get_type_hints(getattr(kind, name))["return"], definitions)
-    return properties, required
