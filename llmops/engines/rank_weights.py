@@ -50,7 +50,7 @@ class RankWeights:
     tower: int
 
 
-class _Same:
+class Same:
     """A shape by its identity: comparing tens of thousands of tensors would take longer than counting them."""
 
     __slots__ = ("shape",)
@@ -62,16 +62,16 @@ class _Same:
         return id(self.shape)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.shape is other.shape
+        return isinstance(other, Same) and self.shape is other.shape
 
 
 def rank_weights(shape: ModelShape, cut: Cut, *, stage: int = 0) -> RankWeights:
     """Each rank of one stage. A tied output is one matrix, but a second one where it is on another stage."""
-    return _counted(_Same(shape), cut, stage)
+    return _counted(Same(shape), cut, stage)
 
 
 @lru_cache(maxsize=64)
-def _counted(same: _Same, cut: Cut, stage: int) -> RankWeights:
+def _counted(same: Same, cut: Cut, stage: int) -> RankWeights:
     shape = same.shape
     stages = cut.stages or ((0, len(shape.layers)),)
     first, last = stages[stage]

@@ -26,6 +26,7 @@ from llmops.engines.vllm_defaults import resolved
 from llmops.engines.vllm_draft import draft_bytes, draft_notes, draft_refusals
 from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
 from llmops.engines.vllm_images import image_peak
+from llmops.engines.vllm_loaded import as_loaded
 from llmops.engines.vllm_pages import NO_DRAFT_LAYERS
 from llmops.engines.vllm_parallel import fused_bytes
 
@@ -161,7 +162,7 @@ def taken(
         by_expert=told.expert_parallel,
         tower_on_every_rank=told.replicated_tower,
     )
-    own = rank_weights(shape, cut, stage=stage)
+    own = rank_weights(as_loaded(shape, device), cut, stage=stage)
     is_last = stage == told.pipeline_parallel - 1
     return Taken(
         weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
