@@ -1,15 +1,18 @@
 """The memory nodes of a host that engines can be bound to, from its facts."""
 
 import re
+from typing import TYPE_CHECKING
 
 from llmops.domain.binding import HostNode
-from llmops.domain.host import Cpu, Memory
 from llmops.domain.reading import known
+
+if TYPE_CHECKING:
+    from llmops.domain.host import Cpu, Memory
 
 _PART = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 
 
-def nodes(memory: Memory, cpu: Cpu) -> tuple[HostNode, ...]:
+def nodes(memory: "Memory", cpu: "Cpu") -> tuple[HostNode, ...]:
     """Those with processors. None where a process may not use all processors, or has a limit: binding would cut it further.
 
     A node does not tell what of its memory is page cache that the kernel would give back: what the whole host has in use is
