@@ -16,13 +16,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Consumer(NamedTuple):
-    """One program. `packages` empty: not a package of Debian 12, `how` says what brings it; `files`: one must be there too."""
+    """One program. `packages` empty: not a package of Debian 12, `how` says what brings it; `files`: one must be there too.
+
+    `tool`: a file below the tools directory that must be there as well.
+    """
 
     name: str
     program: str
     packages: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     how: str = ""
+    tool: str = ""
 
     def advice(self) -> str:
         """What to type to get it on Debian 12."""
@@ -60,6 +64,8 @@ CONSUMERS: dict[str, Consumer] = {
         Consumer("ssh-keygen", "ssh-keygen", ("openssh-client",)),
         Consumer("zstd", "zstd", ("zstd", "tar")),
         Consumer("openai-node", "openai-node", how="scripts/get-openai-node .cache/tools (node 20 or newer, npm)"),
+        Consumer("mmdebstrap", "mmdebstrap", ("mmdebstrap",)),
+        Consumer("box", "unshare", how="scripts/get-box .cache/tools (as root)", tool="box/.ready"),
         Consumer("docker-compose", "docker-compose", how="scripts/get-docker-compose .cache/tools"),
         Consumer("llama-server", "llama-server", how="scripts/get-llama-server .cache/tools"),
     )
@@ -82,6 +88,8 @@ def find(name: str, environment: Mapping[str, str]) -> Path | None:
     consumer = CONSUMERS[name]
     program = shutil.which(consumer.program, path=search_path(environment))
     if program is None or (consumer.files and not any(Path(file).exists() for file in consumer.files)):
+        return None
+    if consumer.tool and not (tools_directory(environment) / consumer.tool).exists():
         return None
     return Path(program)
 

@@ -5,24 +5,26 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 
 import locks
 import pytest
-from rendering import rendered, site_of, with_number
+from rendering import rendered, with_number
 
 from llmops.apply.audit import audit_line
 from llmops.apply.root import Root
-from llmops.changes.effects import effects
+from llmops.changes.effects import before, effects, leftovers
 from llmops.cli import render
 from llmops.cli.applying import Applying, apply_changes
 from llmops.domain.changes import Action, Change, ChangeSet, FileState
+from llmops.domain.effects import ServiceUnit
 from llmops.domain.errors import ApplyFailed
 from llmops.domain.lock import Lock
 from llmops.domain.profile import ChangePolicy
 from llmops.domain.programs import Ran, Running
 from llmops.domain.reading import Known, Unknown
 from llmops.formats.lock import dump_lock
+from llmops.formats.unit_reads import service_unit
 from llmops.probe.programs import Programs
 
 NOW = datetime(2026, 12, 24, 12, 0, tzinfo=UTC)
@@ -48,6 +50,12 @@ def _changed(*paths: str, action: Action = Action.UPDATE) -> ChangeSet:
     )
 
 
+def units_of(lock: Lock) -> tuple[ServiceUnit, ...]:
+    """The services of a lock, by their rendered files."""
+    files = [file for file in rendered(lock) if file.path.suffix == ".service"]
+    return tuple(service_unit(file.path.name, file.text) for file in files)
+
+
 CASES = {
     "a unit": (
         "/etc/systemd/system/llmops-chat.service",
@@ -65,22 +73,22 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_only_what_reads_a_changed_file_is_touched(case: str) -> None:
     path, commands = CASES[case]
-    assert [one.text() for one in effects(_changed(path), site_of(LOCK), active=EVERY)] == commands
+    assert [one.text() for one in effects(_changed(path), units_of(LOCK), active=EVERY)] == commands
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_does_not_run_is_neither_reloaded_nor_restarted(case: str) -> None:
-    made = effects(_changed(CASES[case][0]), site_of(LOCK), active=())
+    made = effects(_changed(CASES[case][0]), units_of(LOCK), active=())
     assert not any(one.argv[1] in ("reload", "restart") for one in made)
 
 
 def test_nothing_changed_is_nothing_to_do() -> None:
-    assert effects(_changed(), site_of(LOCK), active=EVERY) == ()
+    assert effects(_changed(), units_of(LOCK), active=EVERY) == ()
 
 
 def test_a_start_may_take_as_long_as_planned() -> None:
     lock = locks.lock({"chat": with_number(locks.llama_cpu(), "start_timeout_seconds", 777)}, targets=LOCK.targets)
-    [_, restart] = effects(_changed("/etc/systemd/system/llmops-chat.service"), site_of(lock), active=EVERY)
+    [_, restart] = effects(_changed("/etc/systemd/system/llmops-chat.service"), units_of(lock), active=EVERY)
     assert restart.timeout_seconds > 777
 
 
@@ -147,7 +155,7 @@ def _changes(root: Path, lock: Lock) -> ChangeSet:
 
 def _apply(root: Path, lock: Lock, host: Host, *, reason: str | None = None, restarts: bool = True) -> list[str]:
     how = Applying(root=root, now=NOW, restarts=restarts, reason=reason)
-    apply_changes(_changes(root, lock), how, lock=lock, file="llmops.lock", site=site_of(lock), runner=host)
+    apply_changes(_changes(root, lock), how, lock=lock, file="llmops.lock", runner=host)
     commands = [one for one in host.commands if not one.startswith("logger")]
     host.commands.clear()
     return commands
@@ -201,9 +209,7 @@ def test_a_first_apply_that_fails_leaves_no_file(root: Path) -> None:
 
 def test_a_user_that_cannot_be_made_is_a_warning(root: Path) -> None:
     how = Applying(root=root, now=NOW)
-    done = apply_changes(
-        _changes(root, LOCK), how, lock=LOCK, file="x", site=site_of(LOCK), runner=Host("systemd-sysusers")
-    )
+    done = apply_changes(_changes(root, LOCK), how, lock=LOCK, file="x", runner=Host("systemd-sysusers"))
     assert [one.code for one in done.findings if "systemd-sysusers" in one.message] == ["RND014"]
 
 
@@ -240,3 +246,47 @@ def test_each_apply_that_changed_something_has_one_line_also_when_its_run_was_ki
     _apply(root, _later(300), Host())
     assert audit.read_text().splitlines() == [audit_line(one) for one in every_generation(Root(root))]
     assert len(audit.read_text().splitlines()) == 3
+
+
+def test_a_service_that_goes_is_out_of_the_boot_before_and_stopped_after() -> None:
+    changes = _changed("/etc/systemd/system/llmops-chat.service", "/etc/systemd/system/llmops.slice")
+    gone = ChangeSet(
+        changes=tuple(
+            replace(one, action=Action.DELETE, after=None) if one.action.writes() else one for one in changes.changes
+        )
+    )
+    early = [one.text() for one in before(gone, enabled={"llmops-chat.service", "llmops-gateway.service"})]
+    late = [one.text() for one in effects(gone, units_of(LOCK)[1:], active=(*EVERY, "llmops.slice"))]
+    assert early == ["systemctl disable --quiet llmops-chat.service"]
+    assert late == ["systemctl stop llmops-chat.service", "systemctl stop llmops.slice", "systemctl daemon-reload"]
+    assert before(gone, enabled=()) == ()
+
+
+def test_what_a_service_leaves_behind_is_its_own_directories_and_its_account() -> None:
+    commands = [one.argv for one in leftovers(units_of(LOCK))]
+    assert ("rm", "-r", "-f", "--one-file-system", "--", "/var/lib/llmops/state/chat") in commands
+    assert ("userdel", "llmops-chat") in commands
+    foreign = replace(units_of(LOCK)[0], user="www-data", directories=(PurePosixPath("/var/lib/other"),))
+    assert leftovers([foreign]) == ()
+
+
+def test_what_a_unit_reads_is_what_its_file_names() -> None:
+    text = """[Service]
+Type=oneshot
+EnvironmentFile=-/etc/a.env
+LoadCredential=key:/etc/b
+ExecStartPre=-/usr/bin/c "/etc/d e"
+ExecStart=/usr/bin/f --config=/not/a/word /etc/g
+ExecReload=/usr/bin/h -f /etc/i
+TimeoutStartSec=7
+TimeoutStopSec=infinity
+User=somebody
+StateDirectory=one two
+"""
+    unit = service_unit("x.service", text)
+    assert {str(path) for path in unit.at_start} == {
+        *("/etc/a.env", "/etc/b", "/usr/bin/c", "/etc/d e", "/usr/bin/f", "/etc/g")
+    }
+    assert {str(path) for path in unit.on_reload} == {"/usr/bin/h", "/etc/i"}
+    assert (unit.is_once, unit.start_seconds, unit.stop_seconds, unit.user) == (True, 7, 90, "somebody")
+    assert [str(path) for path in unit.directories] == ["/var/lib/one", "/var/lib/two"]

@@ -18,9 +18,9 @@ TOOLS = {
     "get-docker-compose": ("docker-compose",),
     "get-systemd": ("systemd-analyze-trixie", "systemd-analyze-forky"),
 }
-"""What fetches tools, and the programs it brings."""
+"""What fetches programs, and the names of those."""
 
-SCRIPTS = ("quickstart", "test", "lock", *TOOLS, "unpack-debian")
+SCRIPTS = ("quickstart", "test", "lock", *TOOLS, "get-box", "box", "unpack-debian")
 RELEASE = Path("/etc/os-release")
 IS_DEBIAN = RELEASE.exists() and "ID=debian" in RELEASE.read_text().splitlines()
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from llmops.apply.owners import owners_of
+from llmops.apply.reading import state_of
 from llmops.apply.root import Root
 from llmops.apply.secrets import KEYS_MAP, SECRETS
 from llmops.apply.transaction import locked, refused
+from llmops.domain.changes import Action, Change, ChangeSet
 from llmops.domain.errors import ApplyFailed, OutsideWorld, WrongInput
 from llmops.domain.finding import Where
 
@@ -30,6 +32,19 @@ def read_map(root: Path) -> str:
 def plain_file(tenant: str) -> PurePosixPath:
     """Where a key goes in plain text when there is no terminal to show it on."""
     return SECRETS / f"api-key.{tenant}"
+
+
+def plain_keys(root: Root, *, beside: ChangeSet) -> tuple[Change, ...]:
+    """Plain texts that were handed out as files since and still lie here, to go with what else goes."""
+    known = {change.path for change in beside.changes}
+    found = [SECRETS / name for name in root.names(SECRETS) if name.startswith("api-key.")]
+    owners = owners_of(root)
+    made: list[Change] = []
+    for path in sorted(set(found) - known):
+        before = state_of(root.read(path), owners, wanted_owner="root:root", secret=True)
+        if before is not None:
+            made.append(Change(path=path, target="nginx", action=Action.DELETE, before=before, after=None))
+    return tuple(made)
 
 
 def change_map(

@@ -1,41 +1,61 @@
 """From changed files to what makes them count: users, directories, systemd's memory, reloads, restarts of what changed.
 
-Only what runs is reloaded or restarted; a unit that does not run reads its files when it is started.
+Only what runs is reloaded, restarted or stopped; a unit that does not run reads its files when it is started.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from llmops.domain.changes import ChangeSet
-from llmops.domain.deployment import Deployment, Site
-from llmops.domain.effects import Effect
+from llmops.domain.effects import Effect, ServiceUnit
 
 UNITS = PurePosixPath("/etc/systemd/system")
 START_MARGIN_SECONDS = 30
+OTHERS = {"nginx.service": "/etc/nginx", "prometheus.service": "/etc/prometheus"}
+"""Services that are not ours, and the directory each reads again on a reload."""
 
 
-def effects(changes: ChangeSet, site: Site, *, active: Collection[str]) -> tuple[Effect, ...]:
-    """Everything that has to be done, in order. `active`: the units that run, such as `nginx.service`."""
+def removed_units(changes: ChangeSet) -> tuple[str, ...]:
+    """Services whose unit file goes, then slices: a slice ends when nothing is in it."""
+    gone = [change.path for change in changes.changes if change.action.writes() and change.after is None]
+    kinds = (".service", ".slice")
+    return tuple(path.name for kind in kinds for path in gone if path.parent == UNITS and path.suffix == kind)
+
+
+def before(changes: ChangeSet, *, enabled: Collection[str]) -> tuple[Effect, ...]:
+    """What needs the files that go: systemd takes a unit out of the boot by what its file says."""
+    names = tuple(name for name in removed_units(changes) if name in enabled)
+    if not names:
+        return ()
+    return (Effect(argv=("systemctl", "disable", "--quiet", *names), why="their files go", required=False),)
+
+
+def leftovers(units: Sequence[ServiceUnit]) -> tuple[Effect, ...]:
+    """What services that are gone for good leave behind: what they wrote, and accounts of ours."""
+    made = [
+        Effect(argv=("rm", "-r", "-f", "--one-file-system", "--", str(path)), why="it was theirs alone", required=False)
+        for path in sorted({path for unit in units for path in unit.directories if "llmops" in path.parts})
+    ]
+    users = sorted({unit.user for unit in units if unit.user.startswith("llmops-")})
+    return (*made, *(Effect(argv=("userdel", user), why="made for it", required=False) for user in users))
+
+
+def effects(changes: ChangeSet, units: Sequence[ServiceUnit], *, active: Collection[str]) -> tuple[Effect, ...]:
+    """Everything that has to be done, in order. `units`: the services there are then; `active`: those that run."""
     written = {change.path for change in changes.changes if change.action.writes()}
     there = {change.path for change in changes.changes if change.action.writes() and change.after is not None}
-    made = _prepared(there)
+    made = [
+        Effect(argv=("systemctl", "stop", name), why="its file is gone", required=False, timeout_seconds=600)
+        for name in removed_units(changes)
+        if name in active
+    ]
+    made += _prepared(there)
     if any(path.parent == UNITS for path in written):
         made.append(Effect(argv=("systemctl", "daemon-reload"), why="units changed"))
-    if any(path.is_relative_to("/etc/nginx") for path in written) and "nginx.service" in active:
-        made.append(Effect(argv=("nginx", "-t", "-q"), why="the edge changed"))
-        made.append(Effect(argv=("systemctl", "reload", "nginx.service"), why="the edge changed"))
-    made += _gateway(written, site, active)
-    for deployment in site.deployments:
-        unit = f"{deployment.unit}.service"
-        if unit in active and written & _read_at_start(deployment):
-            seconds = deployment.numbers.start_timeout_seconds.value + deployment.numbers.stop_timeout_seconds.value
-            made.append(
-                Effect(
-                    argv=("systemctl", "restart", unit),
-                    why="what it reads at its start changed",
-                    timeout_seconds=seconds + START_MARGIN_SECONDS,
-                )
-            )
+    made += _others(written, active)
+    running = [one for one in units if one.name in active and not one.is_once]
+    for unit in sorted(running, key=lambda one: (not one.on_reload, one.name)):
+        made += _of_unit(unit, written)
     return tuple(made)
 
 
@@ -51,26 +71,23 @@ def _prepared(there: Collection[PurePosixPath]) -> list[Effect]:
     return made
 
 
-def _gateway(written: Collection[PurePosixPath], site: Site, active: Collection[str]) -> list[Effect]:
-    if site.gateway is None or f"{site.gateway.unit}.service" not in active:
-        return []
-    unit = f"{site.gateway.unit}.service"
-    at_start = {UNITS / unit, PurePosixPath("/usr/lib/llmops/start-gateway")}
-    at_start |= {deployment.key_file for deployment in site.deployments}
-    if at_start & set(written):
-        seconds = site.gateway.stop_timeout_seconds + START_MARGIN_SECONDS
+def _others(written: Collection[PurePosixPath], active: Collection[str]) -> list[Effect]:
+    made: list[Effect] = []
+    for name, directory in OTHERS.items():
+        if name not in active or not any(path.is_relative_to(directory) for path in written):
+            continue
+        if name == "nginx.service":
+            made.append(Effect(argv=("nginx", "-t", "-q"), why="the edge changed"))
+        why = f"{directory} changed"
+        made.append(Effect(argv=("systemctl", "reload", name), why=why, required=name == "nginx.service"))
+    return made
+
+
+def _of_unit(unit: ServiceUnit, written: Collection[PurePosixPath]) -> list[Effect]:
+    if (unit.at_start | {UNITS / unit.name}) & set(written):
+        seconds = unit.start_seconds + unit.stop_seconds + START_MARGIN_SECONDS
         why = "what it reads at its start changed"
-        return [Effect(argv=("systemctl", "restart", unit), why=why, timeout_seconds=seconds)]
-    if PurePosixPath("/etc/llmops/haproxy.cfg") in written:
-        return [Effect(argv=("systemctl", "reload", unit), why="its configuration changed")]
+        return [Effect(argv=("systemctl", "restart", unit.name), why=why, timeout_seconds=seconds)]
+    if unit.on_reload & set(written):
+        return [Effect(argv=("systemctl", "reload", unit.name), why="its configuration changed")]
     return []
-
-
-def _read_at_start(deployment: Deployment) -> set[PurePosixPath]:
-    helpers = ("check-key", "with-key", "wait-ready")
-    return {
-        UNITS / f"{deployment.unit}.service",
-        deployment.environment_file,
-        deployment.key_file,
-        *(PurePosixPath("/usr/lib/llmops") / name for name in helpers),
-    }

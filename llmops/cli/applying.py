@@ -1,6 +1,7 @@
 """From a change set to a host on which it counts: the freeze, the files, what makes them take effect, and the way back."""
 
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -10,17 +11,20 @@ from llmops.apply.effects import take_effect
 from llmops.apply.reading import every_generation, last_generation
 from llmops.apply.root import Root
 from llmops.apply.transaction import apply
-from llmops.changes.effects import effects
-from llmops.cli.rollback import Past, changes_back_to
+from llmops.changes.effects import OTHERS, before, effects, removed_units
+from llmops.cli.past import Past, changes_back_to, units_after
 from llmops.domain.changes import By, ChangeSet
-from llmops.domain.deployment import Site
-from llmops.domain.errors import ApplyFailed
+from llmops.domain.drift import UnitState
+from llmops.domain.effects import Effect
+from llmops.domain.errors import ApplyFailed, Stop
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
 from llmops.domain.programs import Runner
 from llmops.domain.records import dataclass
 from llmops.formats.listen import freeze_window
 from llmops.probe.units import unit_states
+
+RUNNING = ("active", "activating", "reloading")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,47 +47,68 @@ class Applied:
     findings: tuple[Finding, ...]
 
 
-def apply_changes(changes: ChangeSet, how: Applying, *, lock: Lock, file: str, site: Site, runner: Runner) -> Applied:
-    """Write the files and have them count. Raises `ApplyFailed`: then files and units are as before."""
+def apply_changes(changes: ChangeSet, how: Applying, *, lock: Lock, file: str, runner: Runner) -> Applied:
+    """What a lock asks for, outside of its freezes. Raises `ApplyFailed`: then files and units are as before."""
     if changes.has_work():
         _respect_freeze(lock, how, file)
+    return carry_out(changes, how, what="apply", runner=runner)
+
+
+def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -> Applied:
+    """Write the files and have them count. Raises `ApplyFailed`: then files and units are as before."""
     place = Root(how.root)
-    active = _active(site, runner) if place.is_host else frozenset[str]()
-    by = By(what="apply", who=who(os.environ), reason=how.reason or "")
-    receipt = apply(changes, root=how.root, made_by=__version__, now=how.now, by=by)
+    units = units_after(changes, place, last_generation(place))
+    states = _states((*(one.name for one in units), *removed_units(changes)), runner) if place.is_host else ()
+    active = frozenset(one.name for one in states if one.active in RUNNING)
+    enabled = frozenset(one.name for one in states if one.enabled == "enabled")
+    counts = how.restarts and bool(active)
+    early = take_effect(before(changes, enabled=enabled) if counts else (), runner=runner)
+    by = By(what=what, who=who(os.environ), reason=how.reason or "")
+    try:
+        receipt = apply(changes, root=how.root, made_by=__version__, now=how.now, by=by)
+    except Stop:
+        _enable(early.commands, removed_units(changes), enabled, runner)
+        raise
     found = [Finding(code="RND006", status=Status.WARN, message=text) for text in receipt.warnings]
     if receipt.generation is None:
         return Applied(generation=None, commands=(), active=active, findings=tuple(found))
     newest = last_generation(place)
     if place.is_host and newest is not None:
         runner.run(("logger", "-t", "llmops", audit_line(newest)))
-    wanted = effects(changes, site, active=active) if how.restarts and active else ()
-    done = take_effect(wanted, runner=runner)
+    done = take_effect(effects(changes, units, active=active) if counts else (), runner=runner)
     if done.failed:
-        _take_back(receipt.generation, how, site, active, runner)
+        _take_back(receipt.generation, how, active, runner)
+        _enable(early.commands, removed_units(changes), enabled, runner)
         raise ApplyFailed(
             f"{done.failed}; files and units are as they were",
-            hint="put right what it says, and apply again; `--no-restart` writes the files and leaves what runs alone",
+            hint="put right what it says, and try again; `--no-restart` writes the files and leaves what runs alone",
         )
-    found += [Finding(code="RND014", status=Status.WARN, message=text) for text in done.warnings]
-    return Applied(generation=receipt.generation, commands=done.commands, active=active, findings=tuple(found))
+    found += [Finding(code="RND014", status=Status.WARN, message=text) for text in (*early.warnings, *done.warnings)]
+    commands = (*early.commands, *done.commands)
+    return Applied(generation=receipt.generation, commands=commands, active=active, findings=tuple(found))
 
 
-def _active(site: Site, runner: Runner) -> frozenset[str]:
-    """The units of ours, and nginx, that run; none where systemd does not."""
-    names = [f"{one.unit}.service" for one in site.deployments]
-    names += [f"{site.gateway.unit}.service"] if site.gateway is not None else []
-    states = unit_states([*names, "nginx.service", "basic.target"], {}, runner=runner)
-    return frozenset(one.name for one in states if one.active in ("active", "activating", "reloading"))
+def _states(names: Iterable[str], runner: Runner) -> tuple[UnitState, ...]:
+    """Of our units and those we reload; none where systemd does not run."""
+    return unit_states([*names, *OTHERS, "basic.target"], {}, runner=runner)
 
 
-def _take_back(generation: int, how: Applying, site: Site, active: frozenset[str], runner: Runner) -> None:
+def _take_back(generation: int, how: Applying, active: frozenset[str], runner: Runner) -> None:
     place = Root(how.root)
     past = Past(root=place, records=every_generation(place))
     back = changes_back_to(past, generation - 1, overwrite=False)
-    what = f"undo of {generation}"
-    apply(back, root=how.root, made_by=__version__, now=how.now, by=By(what=what, who=who(os.environ)))
-    take_effect(effects(back, site, active=active), runner=runner)
+    units = units_after(back, place, past.newest())
+    apply(
+        back, root=how.root, made_by=__version__, now=how.now, by=By(what=f"undo of {generation}", who=who(os.environ))
+    )
+    take_effect(effects(back, units, active=active), runner=runner)
+
+
+def _enable(commands: tuple[str, ...], names: Iterable[str], enabled: frozenset[str], runner: Runner) -> None:
+    """Have them in the boot again, where they were taken out of it."""
+    again = tuple(name for name in names if name in enabled)
+    if commands and again:
+        take_effect((Effect(argv=("systemctl", "enable", "--quiet", *again), why="taken back"),), runner=runner)
 
 
 def _respect_freeze(lock: Lock, how: Applying, file: str) -> None:

@@ -256,7 +256,7 @@ def _to_root(options: Options, wanted: Wanted, now: datetime, runner: Runner) ->
     applied: Applied | None = None
     if options.apply:
         how = Applying(root=place, now=now, restarts=options.restarts, reason=options.override_freeze)
-        applied = apply_changes(current, how, lock=wanted.lock, file=options.lock, site=wanted.site, runner=runner)
+        applied = apply_changes(current, how, lock=wanted.lock, file=options.lock, runner=runner)
         generation = applied.generation
         findings += applied.findings
     findings += _certificate_findings(options, wanted.site, now) if "nginx" in wanted.targets else []

@@ -1,38 +1,33 @@
 """`llmops rollback`, and the way back that `uninstall` shares: records → earlier contents → change set, shown or applied."""
 
 import os
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Annotated
 
 import typer
 
-from llmops import __version__
-from llmops.apply.audit import who
-from llmops.apply.history import earlier_state, present
-from llmops.apply.owners import owners_of
-from llmops.apply.reading import every_generation
 from llmops.apply.root import Root
-from llmops.apply.secrets import KEYS_MAP
-from llmops.apply.transaction import apply, recover, refused
-from llmops.changes.back import backups, way_back
 from llmops.changes.diff import diff_text
+from llmops.changes.effects import UNITS
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
-from llmops.domain.changes import By, Change, ChangeSet, Generation
-from llmops.domain.errors import WrongInput, WrongUsage
-from llmops.domain.finding import Finding, Status, Where
+from llmops.cli.applying import Applied, Applying, carry_out
+from llmops.cli.past import Past, changes_back_to, read_past
+from llmops.domain.changes import Action, Change, ChangeSet
+from llmops.domain.errors import WrongUsage
+from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json
+from llmops.domain.programs import Runner
+from llmops.domain.records import dataclass
+from llmops.probe.programs import Programs
 from llmops.views.history import TakenBack, show_taken_back
-
-MAY_CHANGE = frozenset({KEYS_MAP})
-"""`keys` changes it; the keys are gone with the edge they are for."""
 
 RootOption = Annotated[str, typer.Option("--root", help="The target's root directory.", envvar="LLMOPS_ROOT")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the diff, change nothing.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Take back files that were edited since, too; a copy is kept.")
 ]
+NoRestartOption = Annotated[bool, typer.Option("--no-restart", help="Change the files, leave what runs alone.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +38,11 @@ class Options:
     root: str = "/"
     dry_run: bool = False
     overwrite: bool = False
+    restarts: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """A root with something applied below it: every record, oldest first; `notes` say what an interrupted run left."""
-
-    root: Root
-    records: tuple[Generation, ...]
-    notes: tuple[str, ...] = ()
-
-    def newest(self) -> Generation:
-        """The record that says what is ours now."""
-        return self.records[-1]
-
-
-def run(options: Options, *, now: datetime | None = None) -> Answer:
-    """The files as generation `number` left them."""
+def run(options: Options, *, now: datetime | None = None, runner: Runner | None = None) -> Answer:
+    """The files as generation `number` left them, and what runs with them."""
     past = read_past(options.root, finish=not options.dry_run)
     newest = past.newest().number
     number = newest - 1 if options.number is None else options.number
@@ -71,64 +54,43 @@ def run(options: Options, *, now: datetime | None = None) -> Answer:
         known = ", ".join(str(one.number) for one in past.records)
         raise WrongUsage(f"no generation {number}", hint=f"there are {known}; `llmops status` lists them")
     changes = changes_back_to(past, number, overwrite=options.overwrite)
-    generation: int | None = None
+    applied: Applied | None = None
     if not options.dry_run and (changes.has_work() or changes.conflicts()):
-        by = By(what=f"rollback to {number}", who=who(os.environ))
-        receipt = apply(changes, root=past.root.path, made_by=__version__, now=now or datetime.now(UTC), by=by)
-        generation = receipt.generation
+        how = Applying(root=past.root.path, now=now or datetime.now(UTC), restarts=options.restarts)
+        applied = carry_out(changes, how, what=f"rollback to {number}", runner=runner or Programs(os.environ))
     taken = TakenBack(
         goal=f"generation {number}",
         changes=changes.changes,
         diff=diff_text(changes),
         applied=not options.dry_run,
-        generation=generation,
-        next_commands=next_commands(changes, past.root) if generation is not None else (),
-        findings=_notes(past),
+        generation=applied.generation if applied is not None else None,
+        commands=applied.commands if applied is not None else (),
+        next_commands=next_commands(changes, past.root, applied),
+        findings=(*_notes(past), *(applied.findings if applied is not None else ())),
     )
     return answer_of(taken, ok=not (options.dry_run and changes.conflicts()))
 
 
-def read_past(root: str, *, finish: bool) -> Past:
-    """The records below `root`; `finish` takes an interrupted apply back first. Raises `WrongInput` where there are none."""
-    if not Path(root).is_dir():
-        raise WrongInput(f"--root {root} is not a directory", hint="name a directory", where=Where(file=root))
-    place = Root(Path(root))
-    try:
-        left = recover(place.path) if finish else None
-        records = every_generation(place)
-    except PermissionError as error:
-        raise refused(error, place) from None
-    if not records:
-        raise WrongInput("nothing was applied here", hint="`llmops render --apply` applies", where=Where(file=root))
-    notes = () if left is None else ("an earlier run was interrupted: it was taken back first", *left)
-    return Past(root=place, records=records, notes=notes)
-
-
-def changes_back_to(past: Past, number: int, *, overwrite: bool) -> ChangeSet:
-    """What makes every file what generation `number` left (0: what was there before the first)."""
-    first = backups(past.records, after=number)
-    try:
-        earlier = {path: earlier_state(past.root, at, file) for path, (at, file) in first.items()}
-        current = present(past.root, owners_of(past.root), earlier, past.newest())
-    except PermissionError as error:
-        raise refused(error, past.root) from None
-    return way_back(current, earlier, recorded=past.newest(), overwrite=overwrite, may_change=MAY_CHANGE)
-
-
-def next_commands(changes: ChangeSet, root: Root) -> tuple[str, ...]:
-    """What makes the files live again."""
-    if not root.is_host:
+def next_commands(changes: ChangeSet, root: Root, applied: Applied | None) -> tuple[str, ...]:
+    """What is left to type: to start what is there again, and everything where nothing was done."""
+    if applied is None or not root.is_host:
         return ()
-    paths = [change.path for change in changes.changes if change.action.writes()]
-    units = [path.stem for path in paths if path.suffix == ".service" and path.parent.name == "system"]
+    changed = [change for change in changes.changes if change.action.writes()]
+    units = [one for one in changed if one.path.parent == UNITS and one.path.suffix == ".service"]
+    again = sorted(
+        one.path.name for one in units if one.action is Action.CREATE and one.path.name not in applied.active
+    )
+    starts = (f"systemctl enable --now {' '.join(again)}",) if again else ()
+    if applied.commands:
+        return starts
     commands: list[str] = []
-    if any(path.parent == PurePosixPath("/etc/systemd/system") for path in paths):
+    if any(one.path.parent == UNITS for one in changed):
         commands.append("systemctl daemon-reload")
-    kept = sorted({change.path.stem for change in changes.changes if change.after is not None} & set(units))
+    kept = sorted(one.path.name for one in units if one.after is not None and one.path.name not in again)
     commands += [f"systemctl restart {' '.join(kept)}"] if kept else []
-    if any(path.parts[:3] == ("/", "etc", "nginx") for path in paths):
+    if any(one.path.is_relative_to(PurePosixPath("/etc/nginx")) for one in changed):
         commands.append("nginx -t && systemctl reload nginx")
-    return tuple(commands)
+    return (*commands, *starts)
 
 
 def _notes(past: Past) -> tuple[Finding, ...]:
@@ -142,6 +104,7 @@ def answer_of(taken: TakenBack, *, ok: bool) -> Answer:
         "files": rows,
         "applied": taken.applied,
         "generation": taken.generation,
+        "done": list[Json](taken.commands),
         "next": list[Json](taken.next_commands),
     }
     return Answer(result=result, show=lambda to: show_taken_back(taken, to), findings=taken.findings, ok=ok)
@@ -164,11 +127,12 @@ def command(
     root: RootOption = "/",
     dry_run: DryRunOption = False,
     overwrite: OverwriteOption = False,
+    no_restart: NoRestartOption = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
     strict: StrictOption = False,
 ) -> int:
     """Make the applied files what an earlier generation left."""
-    options = Options(number=number, root=root, dry_run=dry_run, overwrite=overwrite)
+    options = Options(number=number, root=root, dry_run=dry_run, overwrite=overwrite, restarts=not no_restart)
     return give("rollback", run(options), Style(json=json, quiet=quiet, verbose=verbose, strict=strict))

@@ -17,7 +17,8 @@ from llmops.apply.transaction import has_pending, refused
 from llmops.changes.drift import drift
 from llmops.cli import render
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
-from llmops.cli.rollback import MAY_CHANGE, RootOption, read_past
+from llmops.cli.past import MAY_CHANGE, read_past
+from llmops.cli.rollback import RootOption
 from llmops.domain.changes import Generation
 from llmops.domain.drift import DriftState, UnitState
 from llmops.domain.errors import WrongInput

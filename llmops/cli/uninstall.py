@@ -2,33 +2,31 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from llmops import __version__
-from llmops.apply.audit import who
+from llmops.apply.effects import take_effect
 from llmops.apply.history import forget
+from llmops.apply.keys import plain_keys
 from llmops.apply.reading import every_generation
 from llmops.apply.root import Root
-from llmops.apply.transaction import apply, has_pending
+from llmops.apply.transaction import has_pending
 from llmops.changes.diff import diff_text
+from llmops.changes.effects import leftovers, removed_units
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
-from llmops.cli.rollback import (
-    DryRunOption,
-    OverwriteOption,
-    RootOption,
-    answer_of,
-    changes_back_to,
-    next_commands,
-    read_past,
-)
-from llmops.domain.changes import GENERATIONS, By, ChangeSet
+from llmops.cli.applying import Applied, Applying, carry_out
+from llmops.cli.past import changes_back_to, read_past, units_before
+from llmops.cli.rollback import DryRunOption, NoRestartOption, OverwriteOption, RootOption, answer_of, next_commands
+from llmops.domain.changes import GENERATIONS, ChangeSet
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding, Status
+from llmops.domain.programs import Runner
+from llmops.domain.records import dataclass
+from llmops.probe.programs import Programs
 from llmops.views.history import TakenBack
 
 
@@ -40,10 +38,11 @@ class Options:
     dry_run: bool = False
     overwrite: bool = False
     agreed: bool = True
+    restarts: bool = True
 
 
-def run(options: Options, *, now: datetime | None = None) -> Answer:
-    """Every file as it was before the first apply; then no record is left either."""
+def run(options: Options, *, now: datetime | None = None, runner: Runner | None = None) -> Answer:
+    """Every file as it was before the first apply, nothing of it running; then no record is left either."""
     if _finish(options):
         done = TakenBack(
             goal="before the first apply",
@@ -51,19 +50,26 @@ def run(options: Options, *, now: datetime | None = None) -> Answer:
             diff="",
             applied=True,
             generation=None,
+            commands=(),
             next_commands=(),
             findings=(),
         )
         return answer_of(done, ok=True)
     past = read_past(options.root, finish=not options.dry_run)
     changes = changes_back_to(past, 0, overwrite=options.overwrite)
+    changes = ChangeSet(changes=(*changes.changes, *plain_keys(past.root, beside=changes)))
+    applied: Applied | None = None
     if not options.dry_run:
         _agree(options, changes)
-        by = By(what="uninstall", who=who(os.environ))
-        apply(changes, root=past.root.path, made_by=__version__, now=now or datetime.now(UTC), by=by)
+        how = Applying(root=past.root.path, now=now or datetime.now(UTC), restarts=options.restarts)
+        runner = runner or Programs(os.environ)
+        applied = carry_out(changes, how, what="uninstall", runner=runner)
         forget(past.root)
-    units = [one.path.name for one in changes.changes if one.path.suffix == ".service" and one.after is None]
-    stopping = (f"systemctl disable --now {' '.join(units)}",) if units and past.root.is_host else ()
+        applied = _cleared(applied, changes, past.root, runner)
+    stopping: tuple[str, ...] = ()
+    services = [name for name in removed_units(changes) if name.endswith(".service")]
+    if services and past.root.is_host and applied is not None and not applied.commands:
+        stopping = (f"systemctl disable --now {' '.join(services)}",)
     keys = sum(one.after is None and one.before is not None and one.before.secret for one in changes.changes)
     findings = (
         Finding(
@@ -78,10 +84,24 @@ def run(options: Options, *, now: datetime | None = None) -> Answer:
         diff=diff_text(changes),
         applied=not options.dry_run,
         generation=None,
-        next_commands=() if options.dry_run else (*stopping, *next_commands(changes, past.root)),
-        findings=findings if keys else (),
+        commands=applied.commands if applied is not None else (),
+        next_commands=(*stopping, *next_commands(changes, past.root, applied)),
+        findings=(*(findings if keys else ()), *(applied.findings if applied is not None else ())),
     )
     return answer_of(taken, ok=not (options.dry_run and changes.conflicts()))
+
+
+def _cleared(applied: Applied, changes: ChangeSet, root: Root, runner: Runner) -> Applied:
+    """Where the services were stopped: what they wrote for themselves and their accounts go, too."""
+    if not applied.commands or not root.is_host:
+        return applied
+    units = units_before(changes)
+    done = take_effect(leftovers(units), runner=runner)
+    for parent in sorted({up for unit in units for path in unit.directories for up in path.parents}, reverse=True):
+        if "llmops" in parent.parts:
+            root.remove_directory(parent)
+    found = [Finding(code="RND014", status=Status.WARN, message=text) for text in done.warnings]
+    return replace(applied, commands=(*applied.commands, *done.commands), findings=(*applied.findings, *found))
 
 
 def _finish(options: Options) -> bool:
@@ -106,6 +126,7 @@ def command(
     root: RootOption = "/",
     dry_run: DryRunOption = False,
     overwrite: OverwriteOption = False,
+    no_restart: NoRestartOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, on a terminal either.")] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -114,5 +135,5 @@ def command(
 ) -> int:
     """Take back everything that was applied."""
     agreed = yes or json or not sys.stdin.isatty()
-    options = Options(root=root, dry_run=dry_run, overwrite=overwrite, agreed=agreed)
+    options = Options(root=root, dry_run=dry_run, overwrite=overwrite, agreed=agreed, restarts=not no_restart)
     return give("uninstall", run(options), Style(json=json, quiet=quiet, verbose=verbose, strict=strict))

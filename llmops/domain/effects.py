@@ -1,5 +1,7 @@
 """What has to be done on a host so that changed files count, in order."""
 
+from pathlib import PurePosixPath
+
 from llmops.domain.records import dataclass
 
 
@@ -15,3 +17,21 @@ class Effect:
     def text(self) -> str:
         """As a person would type it."""
         return " ".join(self.argv)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceUnit:
+    """What a service's unit file says of other files: those it reads when it starts, and those a reload reads again.
+
+    `is_once`: it does its work at boot and ends (`Type=oneshot`). `start_seconds` and `stop_seconds` are its time limits,
+    `user` the account it runs as (empty: root), `directories` those systemd makes for it to write to, and keeps.
+    """
+
+    name: str
+    at_start: frozenset[PurePosixPath]
+    on_reload: frozenset[PurePosixPath]
+    is_once: bool
+    start_seconds: int
+    stop_seconds: int
+    user: str = ""
+    directories: tuple[PurePosixPath, ...] = ()

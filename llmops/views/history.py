@@ -18,6 +18,7 @@ class TakenBack:
     diff: str
     applied: bool
     generation: int | None
+    commands: tuple[str, ...]
     next_commands: tuple[str, ...]
     findings: tuple[Finding, ...]
 
@@ -39,9 +40,14 @@ def show_taken_back(taken: TakenBack, to: Screen) -> None:
         words = f"{len(rows)} files would become as at {taken.goal}; nothing was changed."
     to.line(words, tone=Tone.TITLE)
     show_findings(to, taken.findings)
+    if taken.commands:
+        to.line()
+        to.line("Done for it:", tone=Tone.TITLE)
+        to.verbatim("".join(f"  {command}\n" for command in taken.commands))
     if taken.next_commands:
         to.line()
-        to.line("Nothing was started, stopped or reloaded. Next, as root:", tone=Tone.TITLE)
+        words = "Left to do" if taken.commands else "Nothing was started, stopped or reloaded. Next"
+        to.line(f"{words}, as root:", tone=Tone.TITLE)
         to.verbatim("".join(f"  {command}\n" for command in taken.next_commands))
 
 
