@@ -16,6 +16,7 @@ from llmops.domain.units import MIB
 from llmops.engines.llama_cpp_arguments import refused, unwise, whole_number
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_memory import FAST_CACHE_PAIRS
+from llmops.engines.llama_cpp_overrides import EVERY_BLOCK
 from llmops.engines.llama_cpp_settings import AUTO_SLOTS, DEFAULT_CACHE_RAM_MIB
 
 DOORS = {
@@ -202,7 +203,7 @@ def _cards(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
         yield unwise(
             "EXP044",
             "--split-mode",
-            "`-sm tensor` is experimental, and its buffers are not counted here",
+            "`-sm tensor` is experimental, and what a card gets of the weights is bounded here, not known to the byte",
             "`-sm layer`",
         )
         if settings.flash_attention is FlashAttention.OFF:
@@ -334,7 +335,9 @@ def _layers_in_words(meaning: Meaning) -> str:
     if settings.tensor_split:
         parts.append("parts " + ", ".join(f"{one:g}" for one in settings.tensor_split))
     if settings.cpu_moe_layers:
-        blocks = "all blocks" if settings.cpu_moe_layers >= 1 << 16 else f"the first {settings.cpu_moe_layers} blocks"
+        blocks = (
+            "all blocks" if settings.cpu_moe_layers >= EVERY_BLOCK else f"the first {settings.cpu_moe_layers} blocks"
+        )
         parts.append(f"experts of {blocks} in RAM")
     if not settings.kv_offload:
         parts.append("the cache in RAM")

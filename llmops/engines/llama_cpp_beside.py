@@ -10,6 +10,7 @@ from llmops.domain.engine import Images, Speculation
 from llmops.domain.explained import GivenFlag
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_arguments import whole_number
+from llmops.engines.llama_cpp_overrides import EVERY_BLOCK
 
 DRAFT_TOKENS = 3
 NGRAM_TOKENS = 48
@@ -17,7 +18,6 @@ NGRAM_MOD_TOKENS = 64
 NGRAM_CACHE_TOKENS = 8
 """`ngram-cache` has no option of its own for it."""
 IMAGE_BATCH_TOKENS = 1024
-EVERY_LAYER = 1 << 16
 
 KINDS = (
     "none", "draft-simple", "draft-eagle3", "draft-mtp", "draft-dflash", "draft-dspark", "ngram-simple", "ngram-map-k",
@@ -97,7 +97,7 @@ def speculation(given: Given, *, ubatch_tokens: int) -> Speculation | None:
     drafted = max(_number(given, "--spec-draft-n-max", DRAFT_TOKENS), 0)
     layers = _text(given, "--spec-draft-ngl", "auto")
     number = None if layers in ("auto", "all") else whole_number(layers)
-    experts = EVERY_LAYER if _text(given, "--spec-draft-cpu-moe") == "on" else 0
+    experts = EVERY_BLOCK if _text(given, "--spec-draft-cpu-moe") == "on" else 0
     return Speculation(
         kinds=kinds,
         tokens=max((_tokens(given, kind, drafted) for kind in kinds), default=0),

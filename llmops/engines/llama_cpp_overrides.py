@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 CPU = "CPU"
 PATTERN_LIMIT = 400
 EVERY_BLOCK = 1 << 16
+"""More than any model has: what `--cpu-moe` comes to."""
 
 _BLOCK = re.compile(r"blk\.([0-9]{1,5})\.", re.ASCII)
 EXPERTS = re.compile(r"ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")

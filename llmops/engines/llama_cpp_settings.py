@@ -18,6 +18,7 @@ from llmops.engines.llama_cpp_arguments import FALSE, TRUE, read_words, refused,
 from llmops.engines.llama_cpp_beside import images, speculation
 from llmops.engines.llama_cpp_context import SEQUENCES_LIMIT
 from llmops.engines.llama_cpp_flags import FLAGS
+from llmops.engines.llama_cpp_overrides import EVERY_BLOCK
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 LOAD_MODES = ("auto", "none", "mmap", "mlock", "mmap+mlock", "dio")
@@ -25,7 +26,6 @@ SPLIT_MODES = ("none", "layer", "row", "tensor")
 POOLINGS = ("none", "mean", "cls", "last", "rank")
 AUTO_SLOTS = 4
 DEFAULT_CACHE_RAM_MIB = 8192
-EVERY_LAYER = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def effective(flags: Sequence[GivenFlag]) -> Effective:
         cache_ram_bytes=(DEFAULT_CACHE_RAM_MIB if cache_ram < 0 else cache_ram) * MIB,
         use_gpu=values.text("--device") != "none",
         kv_offload=values.is_on("--kv-offload", "on"),
-        cpu_moe_layers=EVERY_LAYER if values.is_on("--cpu-moe", "off") else values.positive("--n-cpu-moe", 0),
+        cpu_moe_layers=EVERY_BLOCK if values.is_on("--cpu-moe", "off") else values.positive("--n-cpu-moe", 0),
         swa_full=values.is_on("--swa-full", "off"),
         load_mode="mmap" if mode == "auto" else mode,
         split_mode=values.choice("--split-mode", "layer", SPLIT_MODES),

@@ -14,13 +14,12 @@ from llmops.domain.records import dataclass
 from llmops.domain.wide import Choice, FittedQuantization
 from llmops.sizing.grouped import Grouped, Stored
 from llmops.sizing.ladder import QUALITY
-from llmops.sizing.trial import shared_out
+from llmops.sizing.trial import CONTEXT_GRANULE, shared_out
 
 CONTEXTS = (4096, 8192, 16384, 32768, 131072)
 """The contexts of one request that every quantization is tried at."""
 
 USEFUL_CONTEXT_TOKENS = 8192
-CONTEXT_GRANULE = 256
 SLOTS = (64, 32, 16, 8, 4, 2, 1)
 
 
