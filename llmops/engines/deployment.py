@@ -8,6 +8,7 @@ from llmops.domain.binding import Binding
 from llmops.domain.deployment import Deployment, Edge, GatewaySite, Site
 from llmops.domain.engine import DeviceKind, EngineName
 from llmops.domain.errors import WrongUsage
+from llmops.domain.finding import Where
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.places import CONFIGURATION, NAME_LIMIT, STORE, current_directory
 from llmops.domain.profile import Gateway
@@ -111,11 +112,9 @@ def _refuse_other_cards(lock: Lock) -> None:
     for name, one in lock.deployments.items():
         other = next((card for card in one.devices if card.kind not in DEVICE_NODES), None)
         if other is not None:
-            message = (
-                f"`{name}` is planned for {other.name}: files are rendered for cards of NVIDIA and AMD, and for none"
-            )
+            message = f"`{name}` is planned for {other.name}: files are rendered for NVIDIA's and AMD's cards, or without a card"
             hint = "`llmops plan MODEL --gpu none --out llmops.lock` plans for the processor alone"
-            raise WrongUsage(message, hint=hint)
+            raise WrongUsage(message, hint=hint, where=Where(key=f"deployments.{name}.devices"))
 
 
 def _deployment(

@@ -62,6 +62,7 @@ LAUNCHES: Mapping[EngineName, Launch] = {
         has_key=False,
         takes_directory=False,
         host_option="OLLAMA_HOST",
+        entrypoint=("ollama",),
         command=("serve",),
         health="ollama",
     ),

@@ -48,7 +48,7 @@ def _refuse_without_unit(site: Site, targets: Sequence[Target]) -> None:
                 message = (
                     f"`{one.name}` is planned for {one.engine.value}, which is served from its image: it has no unit"
                 )
-                hint = "`targets: [compose, env, nginx, haproxy, prometheus]` in the profile, or `--engine vllm`"
+                hint = "`llmops render --target compose --target env` gives its container, with nginx and haproxy in front of it"
                 raise WrongUsage(message, hint=hint)
 
 
