@@ -21,7 +21,15 @@ REFERENCE = ROOT / "docs" / "reference"
 REGENERATE = "python scripts/docs.py write"
 NOTE = f"<!-- Written by `{REGENERATE}`; a test compares it with the code. -->"
 VALUES = {"str": "TEXT", "int": "N", "int range": "N", "integer range": "N", "float": "NUMBER", "float range": "NUMBER"}
-GIVEN_BY = {"PLN": "plan", "EXP": "explain", "PULL": "pull", "VERIFY": "verify", "RND": "render", "QST": "quickstart"}
+GIVEN_BY = {
+    "PLN": "plan",
+    "EXP": "explain",
+    "PULL": "pull",
+    "VERIFY": "verify",
+    "RND": "render",
+    "QST": "quickstart",
+    "BND": "bundle",
+}
 CODE = re.compile(r"[A-Z]{3,8}[0-9]{3}")
 
 

@@ -80,6 +80,15 @@ def _say_sources(elsewhere: Mapping[str, str]) -> None:
         typer.echo(f"{name.replace('_', '-')} = {said or f'{value} ({words})'}", err=True)
 
 
+def typed() -> frozenset[str]:
+    """The names of the options that stand on the command line itself."""
+    context = _current_context()
+    if context is None:
+        return frozenset()
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
+
+
 def _current_context() -> typer.Context | None:
     try:
         from typer._click.globals import get_current_context  # Typer 0.26 and newer carry click inside

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Say what an engine's command line means: its memory, its mistakes, full load.",
     "pull": "Fetch a model's files, resumable and verified, into the store.",
     "verify": "Hash the files on disk again and compare them with the lock.",
+    "bundle": "Carry models, lock and files to a machine without network: create, verify, install.",
     "models": "The models on this machine: list, show, activate, roll back, remove, free space.",
     "render": "Render units, env, gateway, compose and nginx files from the lock; show or apply the diff.",
     "status": "Compare what was applied with what is there and runs: edited, missing, foreign, outdated.",

@@ -10,6 +10,7 @@ import typer
 from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOption, give
 from llmops.cli.app import COMMANDS
 from llmops.domain.advisories import Advisories
+from llmops.domain.bundle import Rto
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.changes import Action
 from llmops.domain.drift import Drift, UnitState
@@ -102,6 +103,20 @@ RESULTS: Mapping[str, dict[str, Part]] = {
         ],
         "disk_bytes": "integer",
         "store": "string",
+    },
+    "bundle": {
+        "action": ("create", "verify", "install"),
+        "paths": ["string"],
+        "bytes": "integer",
+        "checksums_sha256": "string",
+        "signature": {"kind": "string?", "by": "string?", "checked": "boolean"},
+        "files": [{"path": "string", "bytes": "integer", "sha256": "string"}],
+        "locks": [{"name": "string", "path": "string", "deployments": ["string"]}],
+        "out": "string?",
+        "models": [{"name": "string", "version": "string", "directory": "string", "files": ["string"]}],
+        "missing": ["string"],
+        "seconds": "number",
+        "rto": Rto | None,
     },
     "render": {
         "files": [{"path": "string", "target": "string", "action": tuple(one.value for one in Action)}],

@@ -116,13 +116,19 @@ def land(
 ) -> Fetched:
     """Bring every file that is not in the store, then publish and activate the model."""
     check_names(tuple(one.name for one in ref.files), where=Where(file=ref.source))
-    version = model_version(ref)
-    directory = store.directory(name, version)
+    directory = store.directory(name, model_version(ref))
     store.prepare()
     check_lengths(store.root, ref.files)
     check_space(store.root, needed_bytes=needed_bytes, new_files=FILES_PER_NAME * len(ref.files))
     work = [partial(_arrive, one, directory, store, bring, progress) for one in ref.files]
     arrived = together(work, workers=jobs)
+    return publish(ref, store=store, name=name, arrived=arrived)
+
+
+def publish(ref: ModelRef, *, store: Store, name: str, arrived: Sequence[Arrived]) -> Fetched:
+    """Files that are in the store get their names, in the order of `ref`, and `current` points at them."""
+    version = model_version(ref)
+    directory = store.directory(name, version)
     gone = store.publish(name, version, {file.name: one.sha256 for file, one in zip(ref.files, arrived, strict=True)})
     store.activate(name, version)
     return Fetched(

@@ -1,0 +1,90 @@
+"""The generation that is active on a host, for a bundle: its files as they lie there, without the secrets."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from llmops.apply.reading import last_generation
+from llmops.apply.root import Root
+from llmops.apply.transaction import refused
+from llmops.domain.bundle import BACKUP, Backup, BackupFile
+from llmops.domain.changes import Action, GenerationFile
+from llmops.domain.deployment import RenderedFile
+from llmops.domain.errors import WrongInput
+from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.records import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The manifest's part, the files by their path in the bundle, and what was found on the way."""
+
+    backup: Backup
+    texts: Mapping[str, bytes]
+    findings: tuple[Finding, ...]
+
+
+def saved_generation(place: str, rendered: Sequence[RenderedFile]) -> Saved:
+    """The newest generation below a root. Raises `WrongInput` where nothing was applied."""
+    root = Root(Path(place))
+    try:
+        recorded = last_generation(root)
+    except OSError as error:
+        raise refused(error, root) from None
+    if recorded is None:
+        text = "nothing was applied here: there is no generation to back up"
+        raise WrongInput(text, hint="`llmops render --apply`; `--root DIR` names another root", where=Where(file=place))
+    kept = [one for one in recorded.files if one.action is not Action.DELETE and one.sha256 is not None]
+    texts: dict[str, bytes] = {}
+    rows: list[BackupFile] = []
+    gone: list[str] = []
+    for file in kept:
+        if file.secret:
+            continue
+        content = _content(root, file)
+        if content is None:
+            gone.append(str(file.path))
+            continue
+        texts[f"{BACKUP}{file.path}"] = content
+        is_edited = hashlib.sha256(content).hexdigest() != file.sha256
+        rows.append(
+            BackupFile(path=str(file.path), mode=file.mode, owner=file.owner, target=file.target, edited=is_edited)
+        )
+    backup = Backup(
+        generation=recorded.number,
+        applied_at=recorded.applied_at,
+        files=tuple(sorted(rows, key=lambda one: one.path)),
+        left_out=tuple(sorted(str(one.path) for one in kept if one.secret)),
+    )
+    return Saved(backup=backup, texts=texts, findings=tuple(_findings(backup, gone, texts, rendered)))
+
+
+def _content(root: Root, file: GenerationFile) -> bytes | None:
+    try:
+        found = root.read(file.path)
+    except OSError as error:
+        raise refused(error, root) from None
+    return found.content if found is not None else None
+
+
+def _findings(
+    backup: Backup, gone: list[str], texts: Mapping[str, bytes], rendered: Sequence[RenderedFile]
+) -> list[Finding]:
+    found = []
+    edited = [one.path for one in backup.files if one.edited]
+    if gone:
+        text = f"{len(gone)} files of generation {backup.generation} are gone, the first is {gone[0]}"
+        found.append(_warn(text, "`llmops status` shows them, `llmops render --apply` brings them back"))
+    if edited:
+        text = f"{len(edited)} files were edited since generation {backup.generation}, the first is {edited[0]}"
+        found.append(_warn(text, "they are saved as they lie there; `render --apply` on the target writes the lock's"))
+    wanted = {f"{BACKUP}{one.path}": one.text.encode() for one in rendered}
+    others = [path for path in {*wanted, *texts} if wanted.get(path) != texts.get(path)]
+    if rendered and others and not (gone or edited):
+        text = f"what is applied is not what the lock renders: {len(others)} files differ"
+        found.append(_warn(text, "`llmops render --lock LOCK` shows how; give the lock that was applied"))
+    return found
+
+
+def _warn(text: str, fix: str) -> Finding:
+    return Finding(code="BND004", status=Status.WARN, message=text, fix=fix)
