@@ -1,8 +1,9 @@
 """What a llama-server command line means: settings, model, and what of it the ledger does not count. Build b11669."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from llmops.domain.engine import EngineName
+from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.explained import EngineProcess, GivenFlag, Meaning, NamedModel
 from llmops.domain.finding import Finding, Status, Where
 from llmops.engines import llama_cpp_key_changes
@@ -18,7 +19,7 @@ PRESETS = frozenset(
 )  # fmt: skip
 """Options that set a model and settings of their own."""
 
-UNKNOWN_DRAFTS = frozenset({"draft-eagle3", "draft-dflash", "draft-dspark"})
+UNKNOWN_DRAFTS = frozenset({"draft-dflash", "draft-dspark"})
 """Kinds whose draft model's graph is not known; the others are in the ledger."""
 
 _ANY: Callable[[str], bool] = bool
@@ -26,10 +27,10 @@ _UNCOUNTED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
     "--mmproj-url": ("the projector (its weights and compute buffer)", _ANY),
     "--spec-draft-hf": ("the draft model (weights, cache and compute buffer)", _ANY),
     "--spec-type": ("what this kind of speculation needs", lambda text: bool(set(text.split(",")) & UNKNOWN_DRAFTS)),
-    "--rpc": ("other machines' devices, which take part of the layers", _ANY),
+    "--rpc": ("what the machines of `--rpc` take over: all of it is counted on the cards here, which get less", _ANY),
     "--moe-cache-mib": ("the card's cache of experts", lambda text: text != "0"),
     "--override-kv": ("metadata changed by a variable that is not filled in", lambda text: "$" in text),
-    "--split-mode": ("how this split mode shares out the buffers", lambda text: text in ("row", "tensor")),
+    "--split-mode": ("how this split mode shares out the buffers", lambda text: text == "row"),
     **{name: ("the model and the settings a preset brings", lambda text: text == "on") for name in PRESETS},
 }  # fmt: skip
 
@@ -55,7 +56,7 @@ def meaning(process: EngineProcess) -> Meaning:
         )
     return Meaning(
         engine=EngineName.LLAMA_CPP,
-        settings=made.settings,
+        settings=_without_remote(made.settings, last.get("--rpc")),
         flags=tuple(last.values()),
         model=_model(last),
         findings=tuple(findings),
@@ -63,6 +64,14 @@ def meaning(process: EngineProcess) -> Meaning:
         environment=process.environment,
         written=(*variables.given, *words.given),
         key_changes=llama_cpp_key_changes.key_changes((*variables.given, *words.given)),
+    )
+
+
+def _without_remote(settings: EngineSettings, remote: GivenFlag | None) -> EngineSettings:
+    """`-ts` without the parts of other machines' cards, which come before those here: one part for each address of `--rpc`."""
+    there = len([one for one in remote.value.split(",") if one]) if remote is not None else 0
+    return (
+        replace(settings, tensor_split=settings.tensor_split[there:]) if there and settings.tensor_split else settings
     )
 
 

@@ -21,6 +21,7 @@ from llmops.engines.llama_cpp_placement import (
     place,
 )
 from llmops.engines.llama_cpp_simulation import has_flash_heads
+from llmops.engines.llama_cpp_tensor_split import cut_ledger
 from llmops.engines.llama_cpp_weights import Weights, weights
 
 BUILD = "b11669"
@@ -52,6 +53,13 @@ def ledger(
 ) -> Ledger:
     """The memory of exactly these settings on these devices; `loading`: what else a command line says of the placement."""
     used = _used_devices(settings, devices[: loading.model_cards])
+    if settings.split_mode == "tensor" and len(used) > 1:
+        whole, line = replace(settings, split_mode="layer", tensor_split=()), replace(loading, model_cards=None)
+        alone = [
+            ledger(shape=shape, settings=whole, devices=(card,), host=host, reserve_bytes=reserve_bytes, loading=line)
+            for card in used
+        ]
+        return cut_ledger(shape, settings, alone, [loading.name(at) for at in range(len(used))])
     everyone = used if loading.draft_cards is None else tuple(devices)
     if used and settings.flash_attention is FlashAttention.AUTO and not has_flash_heads(shape):
         settings = replace(settings, flash_attention=FlashAttention.OFF)
