@@ -83,7 +83,7 @@ class Arena:
                     sizes[at - 1] += sizes[at]
                     del offsets[at], sizes[at]
                 return
-        place = next(at for at in range(len(offsets)) if offsets[at] >= address)
+        place = bisect_left(offsets, address)  # behind all where the open end has begun before it since
         offsets.insert(place, address)
         sizes.insert(place, size)
         self.has_empty = self.has_empty or not size

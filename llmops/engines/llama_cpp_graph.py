@@ -74,7 +74,9 @@ class Node:
         self.kind = kind
         self.dims = dims
         self.sources = list(sources)
-        self.size = nbytes(kind, dims) if size is None else size
+        if size is None:
+            size = 4 * dims[0] * dims[1] * dims[2] * dims[3] if kind == "F32" else nbytes(kind, dims)  # most are F32
+        self.size = size
         self.origin = origin
         self.shifted = shifted
         self.strides = strides
@@ -93,8 +95,6 @@ class Node:
 
 def nbytes(kind: str, dims: Dims) -> int:
     """`ggml_nbytes` of a contiguous tensor."""
-    if kind == "F32":  # most are
-        return 4 * dims[0] * dims[1] * dims[2] * dims[3]
     return TENSOR_TYPES[kind].row_bytes(dims[0]) * dims[1] * dims[2] * dims[3]
 
 
