@@ -25,7 +25,7 @@ from llmops.formats.gguf_shape import model_shape
 from llmops.formats.model_source import parse_model
 from llmops.hub import account
 from llmops.hub.headers import read_headers
-from llmops.hub.reader import Reader, local_reader
+from llmops.hub.reader import PIECE_BYTES, LocalReader, Reader, local_reader
 
 if TYPE_CHECKING:
     from llmops.domain.catalogue import ModelRow
@@ -154,7 +154,13 @@ def gguf_shape(
 ) -> ModelShape:
     """The shape from the headers of all parts, which are read at the same time; `notes` gets what came of the changes."""
     headers = read_headers(
-        readers, lambda part, reader: gguf.read_header(reader.read, name=part, file_bytes=reader.bytes)
+        readers,
+        lambda part, reader: gguf.read_header(
+            reader.read,
+            name=part,
+            file_bytes=reader.bytes,
+            piece_bytes=PIECE_BYTES if isinstance(reader, LocalReader) else None,
+        ),
     )
     if changes:
         from llmops.formats.gguf_changes import changed

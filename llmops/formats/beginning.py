@@ -21,18 +21,28 @@ HEADER_LIMIT_BYTES = 64 * MIB
 
 
 class Beginning:
-    """The bytes read so far, and how many more to ask for. `file_bytes` None: the length is not known."""
+    """The bytes read so far, and how many more to ask for. `file_bytes` None: the length is not known.
 
-    __slots__ = ("_read", "_requests", "buffer", "expected_bytes", "file_bytes", "name")
+    `piece_bytes`: where a read costs no round trip, no more is asked for at once: each finds the memory of the one before.
+    """
+
+    __slots__ = ("_piece_bytes", "_read", "_requests", "buffer", "expected_bytes", "file_bytes", "name")
 
     def __init__(
-        self, read: Read, *, name: str, file_bytes: int | None, first_read_bytes: int = FIRST_READ_BYTES
+        self,
+        read: Read,
+        *,
+        name: str,
+        file_bytes: int | None,
+        first_read_bytes: int = FIRST_READ_BYTES,
+        piece_bytes: int | None = None,
     ) -> None:
         self.name = name
         self.file_bytes = file_bytes
         self.buffer = bytearray()
         self.expected_bytes = 0
         self._read = read
+        self._piece_bytes = piece_bytes
         self._requests = 0
         self._fetch(first_read_bytes)
 
@@ -66,8 +76,12 @@ class Beginning:
         if goal <= at:
             return
         self._requests += 1
-        chunk = self._read(at, goal - at)[: goal - at]
-        self.buffer += chunk
+        while at < goal:
+            length = min(self._piece_bytes or goal, goal - at)
+            self.buffer += self._read(at, length)[:length]
+            if len(self.buffer) < at + length:
+                break
+            at += length
         if len(self.buffer) < goal:
             if self.file_bytes is not None:
                 raise self.wrong(

