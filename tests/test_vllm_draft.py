@@ -81,6 +81,15 @@ def test_an_eagle_head_that_was_not_read_is_estimated_as_its_layers_are() -> Non
     assert any("estimated" in note for note in said.notes)
 
 
+def test_drafts_widen_no_row_of_the_dummy_run_and_keep_logits_only_where_they_are_sampled() -> None:
+    """`_dummy_run` schedules one row for a request; `draft_logits` are 16 bit for each request, token and entry."""
+    alone, greedy = ledger(shape(), {}), ledger(drafted_by(shape(num_hidden_layers=1)), SMALL)
+    assert greedy.devices[0].causes.compute_bytes == alone.devices[0].causes.compute_bytes
+    sampled = ledger(drafted_by(shape(num_hidden_layers=1)), SMALL | {"draft_sample_method": "probabilistic"})
+    kept = sampled.devices[0].causes.draft_bytes - greedy.devices[0].causes.draft_bytes
+    assert kept == 2 * 64 * 3 * 128_256
+
+
 def test_an_embedding_that_an_eagle_head_shares_is_there_once() -> None:
     head = shape(num_hidden_layers=1)
     said = ledger(drafted_by(head), {"method": "eagle", "num_speculative_tokens": 3, "model": "org/head"})

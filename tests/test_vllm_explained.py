@@ -101,6 +101,9 @@ def test_words_are_read_as_the_parser_does(words: tuple[str, ...], name: str, va
         (("--tensor-parallel-size", "0"), "at least 1"),
         (("--max-num-batched-tokens", "0"), "at least 1"),
         (("--port", "65536"), "at most 65535"),
+        (("--speculative-config", "[]"), "is an object"),
+        (("-sc", '{"method": "ngram", "num_speculative_tokens": 0}'), "at least 1, not `0`"),
+        (("-sc", '{"model": "m", "draft_tensor_parallel_size": "2"}'), "`draft_tensor_parallel_size` of"),
         (("--max-num-seqs", "lots"), "whole number"),
         (("--max", "3"), "does not know `--max`"),
         (("--max-model-len",), "needs a value"),
@@ -298,6 +301,27 @@ def test_a_configuration_file_is_read_and_the_line_wins(tmp_path: Path) -> None:
         3,
     )
     assert not said.findings
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "is_ahead"),
+    [
+        ((), {}, True),
+        (("-pp", "2"), {}, True),
+        (("-pp", "2"), {"VLLM_USE_V2_MODEL_RUNNER": "0"}, False),
+        ((), {"VLLM_USE_V2_MODEL_RUNNER": "0"}, True),
+        (("--spec-method", "suffix", "--spec-tokens", "2"), {}, False),
+        (("--spec-method", "ngram", "--spec-tokens", "2"), {}, True),
+        (("--spec-method", "ngram", "--spec-tokens", "2"), {"VLLM_USE_V2_MODEL_RUNNER": "0"}, False),
+        (("--no-async-scheduling",), {}, False),
+    ],
+)
+def test_steps_are_scheduled_ahead_where_the_model_runner_can(
+    words: tuple[str, ...], environment: dict[str, str], is_ahead: bool
+) -> None:
+    told = meaning(*words, **environment).settings.pool
+    assert told is not None
+    assert told.async_scheduling is is_ahead
 
 
 def test_a_configuration_file_that_is_not_here_is_said(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ class PoolSettings:
     `state_share` the states' memory to the cache's, `state_slots` the states themselves; `graph_requests` the largest batch
     whose decoding is captured, `prefill_graphs` whether prompts are; `snapshots`: a prefix keeps states of its own (SGLang).
     vLLM's graphs: `graph_mode` as it spells it, `graph_sizes` the tokens of each batch, `graph_requests` of the largest;
-    `interactive`: every small batch is captured. `draft_parallel`: ranks of a draft model, 0: as many as the model's.
+    `interactive`: every small batch is captured. `draft_parallel`: ranks of a draft model, 0: as many as the model's;
+    `draft_probabilities`: it keeps those of every drafted token.
     `images_a_prompt` (and videos) at most, None: no limit; `image_pixels` of one image, None: the model's;
     `profiles_images` False: the profiling run leaves them out. `fused_all_reduce` False: no workspace for reductions in one.
     """
@@ -136,6 +137,7 @@ class PoolSettings:
     graph_sizes: tuple[int, ...] = ()
     interactive: bool = False
     draft_parallel: int = 0
+    draft_probabilities: bool = False
     images_a_prompt: int | None = None
     image_pixels: int | None = None
     profiles_images: bool = True

@@ -76,6 +76,8 @@ def _pool_words(told: PoolSettings) -> list[str]:
     if told.drafted_tokens:
         words += ["--speculative-config.method", told.drafter]
         words += ["--speculative-config.num_speculative_tokens", str(told.drafted_tokens)]
+    if told.drafted_tokens and told.draft_probabilities:
+        words += ["--speculative-config.draft_sample_method", "probabilistic"]
     if told.draft_parallel:
         words += ["--speculative-config.draft_tensor_parallel_size", str(told.draft_parallel)]
     return words
@@ -124,6 +126,7 @@ def settings_of(line: Line) -> EngineSettings:
             drafter=method,
             drafted_tokens=drafted,
             draft_parallel=_draft_ranks(line),
+            draft_probabilities=line.table("--speculative-config").get("draft_sample_method") == "probabilistic",
             conv_state_type=line.value("--mamba-cache-dtype", "auto"),
             state_type=line.value("--mamba-ssm-cache-dtype", "auto"),
             replicated_tower=line.value("--mm-encoder-tp-mode") == "data",

@@ -197,6 +197,8 @@ def _value_problem(one: Given) -> Problem | None:
         near = get_close_matches(value, sorted(choices), n=1)
         fix = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(sorted(choices)[:6])} …"
         return _wrong(name, f"`{name}` does not take `{value[:40]}`", fix)
+    if name == "--speculative-config":
+        return _speculation_problem(value)
     if name == "--gpu-memory-utilization" and not 0 < (_float(value) or 0) <= 1:
         message = f"`--gpu-memory-utilization` is above 0 and at most 1, not `{value[:40]}`"
         return _wrong(name, message, "`--gpu-memory-utilization 0.92`")
@@ -206,6 +208,18 @@ def _value_problem(one: Given) -> Problem | None:
         return _wrong(name, f"`{name}` is at least 1, not `{value[:20]}`", f"`{name} 1`")
     if name in PORTS and (whole(value) or 0) > LAST_PORT:
         return _wrong(name, f"`{name}` is at most {LAST_PORT}, not `{value[:20]}`", f"`{name} 8000`")
+    return None
+
+
+def _speculation_problem(value: str) -> Problem | None:
+    """An object, whose numbers are whole ones from 1 on (config/speculative.py)."""
+    name, table = "--speculative-config", _parsed(value)
+    if not isinstance(table, dict):
+        return _wrong(name, f"`{name}` is an object, not `{value[:40]}`", f"in a shell: `{name} '{{…}}'`")
+    for key in ("num_speculative_tokens", "draft_tensor_parallel_size"):
+        said = table.get(key)
+        if said is not None and not (isinstance(said, int) and said > 0 and not isinstance(said, bool)):
+            return _wrong(name, f"`{key}` of `{name}` is at least 1, not `{str(said)[:20]}`", f'`{{"{key}": 1}}`')
     return None
 
 

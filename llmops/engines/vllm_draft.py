@@ -1,7 +1,7 @@
 """What a drafter of vLLM 0.33 takes besides its layers of the pool: its weights, on the ranks of the last stage.
 
 Source: vLLM 0.33, config/speculative.py (`_verify_and_get_draft_tp`), v1/spec_decode/draft_model.py, v1/worker/gpu/spec_decode/
-eagle/utils.py (`maybe_share_target_embed`: an embedding that equals the model's is dropped).
+eagle/utils.py (`maybe_share_target_embed`: an embedding that equals the model's is dropped) and speculator.py (`draft_logits`).
 """
 
 from llmops.domain.engine import EngineSettings, PoolSettings
@@ -22,10 +22,18 @@ def is_eagle(told: PoolSettings) -> bool:
 
 
 def draft_bytes(shape: ModelShape, settings: EngineSettings, own: int, *, is_safe: bool) -> int:
-    """Weights of the drafter on one rank; `own` are the model's MTP blocks. A safe figure drops no embedding."""
+    """The drafter on one rank; `own` are the model's MTP blocks. A safe figure drops no embedding.
+
+    Where drafts are sampled (`draft_sample_method`), the logits of every drafted token stay for the next step.
+    """
     told = settings.pool or PoolSettings()
     if not told.drafted_tokens:
         return 0
+    kept = 2 * settings.parallel * told.drafted_tokens * shape.vocabulary if told.draft_probabilities else 0
+    return kept + _weights(shape, settings, told, own, is_safe=is_safe)
+
+
+def _weights(shape: ModelShape, settings: EngineSettings, told: PoolSettings, own: int, *, is_safe: bool) -> int:
     if "mtp" in told.drafter:
         return own
     draft, ranks = draft_model(shape), told.draft_parallel or settings.tensor_parallel

@@ -21,7 +21,13 @@ UNCOUNTED = {
     "--kv-offloading-size": "a KV cache in RAM",
     "--mm-ipc-gpu-memory-gb": "memory for images that other processes hand over",
     "--hf-overrides": "changes of the model's config.json",
+    "--use-replayssm": "buffers of ReplaySSM beside the states",
+    "--enable-eplb": "redundant experts",
+    "--kv-cache-dtype-skip-layers": "layers whose cache is of another type",
+    "--prefill-context-parallel-size": "ranks that share out prompts",
 }
+OLD_RUNNER_DRAFTERS = frozenset({"ngram", "suffix", "medusa", "mlp_speculator"})
+"""Who cannot draft while the next step is scheduled, in the first model runner."""
 
 
 def meaning(process: EngineProcess) -> Meaning:
@@ -63,13 +69,17 @@ def _flags(line: Line) -> tuple[GivenFlag, ...]:
 def _with_environment(settings: EngineSettings, environment: Mapping[str, str]) -> EngineSettings:
     """`VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0`: graphs come out of what the utilization leaves (all before 0.20).
 
-    `VLLM_PP_LAYER_PARTITION`: layers of each pipeline stage.
+    `VLLM_PP_LAYER_PARTITION`: layers of each pipeline stage. `VLLM_USE_V2_MODEL_RUNNER=0`: the first model runner, which suffix
+    drafting takes as well; it schedules ahead on one stage only (config/vllm.py, `max_concurrent_batches`).
     """
     told = settings.pool
     if told is None:
         return settings
     if environment.get("VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS") in ("0", "False", "false"):
         told = replace(told, graphs_in_budget=False)
+    is_old = environment.get("VLLM_USE_V2_MODEL_RUNNER") == "0" or told.drafter == "suffix"
+    if is_old and (told.pipeline_parallel > 1 or told.drafter in OLD_RUNNER_DRAFTERS):
+        told = replace(told, async_scheduling=False)
     parts = environment.get("VLLM_PP_LAYER_PARTITION", "").split(",")
     if all(one.strip().isdecimal() and len(one) < 5 for one in parts):
         told = replace(told, layer_partition=tuple(int(one) for one in parts))

@@ -168,7 +168,7 @@ def taken(
         weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
         draft=draft_bytes(shape, settings, own.draft, is_safe=constants is SAFE) if is_last else 0,
         tower=0 if told.text_only else own.tower,
-        peak=_peak(shape, settings, told, constants, is_first=stage == 0, is_last=is_last),
+        peak=_peak(shape, settings, constants, is_first=stage == 0, is_last=is_last),
         graphs=int(graph_bytes(settings, device) * constants.graph_factor),
         libraries=_libraries(shape, settings, constants, device),
     )
@@ -198,14 +198,16 @@ def unpacked_bytes(shape: ModelShape, layers: tuple[int, int], ranks: int) -> in
 def _peak(
     shape: ModelShape,
     settings: EngineSettings,
-    told: PoolSettings,
     constants: Constants,
     *,
     is_first: bool,
     is_last: bool,
 ) -> int:
-    """The dummy run's transient peak: images first, then the forward pass or the sampler over the whole vocabulary."""
-    rows = min(settings.parallel, settings.batch_tokens) * (1 + told.drafted_tokens)
+    """The dummy run's transient peak: images first, then the forward pass or the sampler over the whole vocabulary.
+
+    It schedules one row for a request, drafted tokens or not (`_dummy_run`).
+    """
+    rows = min(settings.parallel, settings.batch_tokens)
     sampler = int(constants.logit_bytes * rows * vocabulary_rows(shape)) if is_last else 0
     width = max((_widest(shape, at, settings.tensor_parallel) for at in range(len(shape.layers))), default=0)
     forward = settings.batch_tokens * 2 * (WIDE_ROWS * shape.embedding_length + NARROW_ROWS * width)
