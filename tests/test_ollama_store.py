@@ -3,10 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from explaining import document
 
+from llmops.domain.explained import OwnParameters
 from llmops.formats.tiny_model import tiny_model
 from llmops.hub.ollama_store import stored_model
 
@@ -49,6 +51,59 @@ def test_a_pulled_name_is_planned_and_explained_from_its_file(store: Path) -> No
     assert planned["result"]["plan"]["model"] == "qwen3:8b"
     assert explained["result"]["ledger"] == planned["result"]["ledger"]
     assert any("num_ctx 2048" in one for one in planned["result"]["plan"]["why"])
+
+
+def with_parameters(store: Path, name: str, text: bytes) -> None:
+    layers = [
+        {"mediaType": "application/vnd.ollama.image.model", "digest": blob(store, tiny_model())},
+        {"mediaType": "application/vnd.ollama.image.params", "digest": blob(store, text)},
+    ]
+    manifest(store, name, "latest", json.dumps({"layers": layers}))
+
+
+def explained(name: str, *words: str) -> dict[str, Any]:
+    _, answer = document("explain", "--gpu", "8GiB", "--model", name, "--", *words, "ollama", "serve")
+    result: dict[str, Any] = answer["result"]
+    return result
+
+
+def test_a_models_own_context_goes_before_the_servers(store: Path) -> None:
+    """Request, model, variable: `PARAMETER num_ctx` of a Modelfile is what a request that says nothing gets."""
+    with_parameters(store, "short", b'{"num_ctx": 512}')
+    with_parameters(store, "plain", b"{}")
+    own, other = (explained(name, "OLLAMA_CONTEXT_LENGTH=2048") for name in ("short:latest", "plain:latest"))
+    assert own["settings"]["context_size"] == 512
+    assert other["settings"]["context_size"] == 2048
+    assert own["ledger"]["devices"][0]["kv_cache_bytes"] * 4 == other["ledger"]["devices"][0]["kv_cache_bytes"]
+
+
+def test_a_models_own_batch_and_layers_are_what_its_runner_gets(store: Path) -> None:
+    with_parameters(store, "small", b'{"num_ctx": 1024, "num_batch": 64, "num_gpu": 1, "use_mmap": false}')
+    settings = explained("small:latest")["settings"]
+    assert (settings["batch_tokens"], settings["gpu_layers"], settings["load_mode"]) == (64, 1, "none")
+
+
+def test_a_plan_takes_the_models_own_context(store: Path) -> None:
+    with_parameters(store, "short", b'{"num_ctx": 512}')
+    _, planned = document("plan", "short:latest", "--engine", "ollama", "--gpu", "8GiB", "--context", "2048")
+    assert "OLLAMA_CONTEXT_LENGTH=512" in " ".join(planned["result"]["plan"]["argv"])
+
+
+def test_parameters_that_are_no_numbers_are_passed_over(store: Path) -> None:
+    with_parameters(store, "odd", b'{"num_ctx": "many", "num_gpu": true, "num_batch": 1e300}')
+    found = stored_model("odd:latest")
+    assert found is not None
+    assert found.own == OwnParameters()
+
+
+def test_a_name_without_a_tag_and_one_of_a_namespace_are_found(store: Path) -> None:
+    with_parameters(store, "mine", b"{}")
+    path = store / "manifests" / "registry.ollama.ai"
+    (path / "me").mkdir()
+    (path / "library" / "mine").rename(path / "me" / "mine")
+    assert stored_model("me/mine") is not None
+    assert stored_model("me/mine:latest") is not None
+    assert stored_model("mine") is None
 
 
 def test_a_pulled_name_that_is_no_catalogue_name_needs_no_engine(store: Path) -> None:

@@ -64,6 +64,9 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
     question = Question(meaning=meaning, place=place, reserve_bytes=reserve, sources=asked)
     stand_in = options.model or (lock.model if lock is not None else None)
     opened = open_named(question, stand_in=stand_in, quantization=options.quantization)
+    if opened is not None:
+        meaning = replace(meaning, own=opened.own)
+        question = replace(question, meaning=meaning)
     opened, beside = with_companions(opened, meaning)
     opened, drafter = with_draft(opened, meaning, rooms_bytes=place.rooms_bytes(), sources=sources)
     weighed = shape_that_fits(question, opened) if opened is not None else None

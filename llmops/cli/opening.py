@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from llmops.domain.companions import Projector
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import Impossible, WrongInput, WrongUsage
+from llmops.domain.explained import OwnParameters
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Where
 from llmops.domain.key_change import KeyChange
@@ -49,6 +50,7 @@ class Opened:
 
     `pin` gives the files of a quantization with their digests (local files are hashed then, not before). `projectors` are
     mmproj files of the same repository, which `read_projector` reads. `row`: the catalogue's shape was sized, no file.
+    `own`: what a model of an Ollama store says of its loading.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Opened:
     row: "ModelRow | None" = None
     projectors: tuple[ModelFile, ...] = ()
     read_projector: Callable[[ModelFile], Projector] | None = None
+    own: OwnParameters = OwnParameters()
 
 
 def model_rows() -> "tuple[ModelRow, ...]":
@@ -131,7 +134,7 @@ def _in_ollama(text: str) -> Opened | None:
     notes = [f"`{text.strip()}` is the file {stored.file.name[:19]}… of the Ollama here", *opened.notes]
     if stored.parameters:
         notes.append(f"the model brings {', '.join(stored.parameters)}, which go before the server's variables")
-    return replace(opened, name=text.strip(), notes=tuple(notes))
+    return replace(opened, name=text.strip(), notes=tuple(notes), own=stored.own)
 
 
 def engine_for(choice: EngineChoice, natural: EngineName, *, what: str) -> EngineName:
@@ -151,6 +154,7 @@ def gguf_shape(
     name: str,
     changes: Sequence[KeyChange] = (),
     notes: list[str] | None = None,
+    is_draft: bool = False,
 ) -> ModelShape:
     """The shape from the headers of all parts, which are read at the same time; `notes` gets what came of the changes."""
     headers = read_headers(
@@ -169,7 +173,7 @@ def gguf_shape(
         headers = (first, *headers[1:])
         if notes is not None:
             notes.extend(one for one in said if one not in notes)
-    return model_shape(headers, name=name)
+    return model_shape(headers, name=name, is_draft=is_draft)
 
 
 def _local(path: Path, choice: EngineChoice, wanted: str | None, sources: Sources) -> Opened:

@@ -7,6 +7,7 @@ from llmops.cli.hardware import Hardware
 from llmops.cli.opening import Opened, Sources, open_model
 from llmops.domain.engine import EngineName, EngineSettings, FlashAttention, Wishes
 from llmops.domain.errors import WrongUsage
+from llmops.domain.explained import OwnParameters
 from llmops.domain.finding import Finding
 from llmops.domain.model import ModelShape
 from llmops.domain.places import deployment_name
@@ -196,7 +197,7 @@ def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sourc
             opened.shapes,
             model=opened.name,
             alias=name,
-            wishes=wishes(options, intent),
+            wishes=_with_own(wishes(options, intent), opened.own),
             devices=place.cards,
             host=place.host,
             reserve_bytes=_reserve_bytes(options, intent),
@@ -262,6 +263,16 @@ def wishes(options: Options, intent: Intent) -> Wishes:
         tensor_parallel=options.tensor_parallel,
         gpu_memory_utilization=options.gpu_memory_utilization,
         forced=frozenset(name for name in ("context", "parallel", "gpu_layers") if getattr(options, name) is not None),
+    )
+
+
+def _with_own(asked: Wishes, own: OwnParameters) -> Wishes:
+    """A model's own parameters go before what a plan can write into its server's variables, so it is planned with them."""
+    return replace(
+        asked,
+        context_tokens=own.context_tokens or asked.context_tokens,
+        batch_tokens=own.batch_tokens or asked.batch_tokens,
+        gpu_layers=own.gpu_layers if own.gpu_layers is not None and own.gpu_layers >= 0 else asked.gpu_layers,
     )
 
 

@@ -71,12 +71,27 @@ class NamedModel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnParameters:
+    """What a model of an Ollama store says of its own loading (`PARAMETER num_ctx 8192`): before the server's variables.
+
+    0 and None: it says nothing. `gpu_layers` below zero: as many as fit. `mapped`: whether the file is mapped.
+    """
+
+    context_tokens: int = 0
+    batch_tokens: int = 0
+    gpu_layers: int | None = None
+    main_card: int | None = None
+    mapped: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
     """What a command line means: effective settings, every option that counts, and what is wrong with the words.
 
     `draft` is a model of its own that drafts tokens.
     `uncounted` names, in words, what takes memory and is not in the ledger. `written` is every occurrence of every option, in
-    the order the engine reads them: some options add up. `key_changes` are what it says of the model's metadata.
+    the order the engine reads them: some options add up. `key_changes` are what it says of the model's metadata,
+    `own` what the model says of itself.
     """
 
     engine: EngineName
@@ -89,6 +104,7 @@ class Meaning:
     written: tuple[GivenFlag, ...] = ()
     draft: NamedModel = NamedModel()
     key_changes: tuple[KeyChange, ...] = ()
+    own: OwnParameters = OwnParameters()
 
     def value(self, name: str, default: str = "") -> str:
         """The value of an option by its long name."""

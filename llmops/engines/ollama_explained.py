@@ -50,11 +50,28 @@ def meaning(process: EngineProcess) -> Meaning:
 
 
 def _server(meaning: Meaning) -> Server:
-    return read_server(meaning.environment)[0]
+    """What the variables say, and before them the model itself (server/routes.go: request, model, variable)."""
+    server, own = read_server(meaning.environment)[0], meaning.own
+    return replace(
+        server, context_tokens=own.context_tokens or server.context_tokens, batch_tokens=own.batch_tokens
+    )  # fmt: skip
 
 
 def _runner_flags(meaning: Meaning) -> tuple[GivenFlag, ...]:
-    return tuple(one for one in meaning.flags if one.name.startswith("--") and one.source is FlagSource.ENVIRONMENT)
+    """What reaches the runner by the environment, and what the model's own parameters make Ollama write over it."""
+    layers = meaning.own.gpu_layers
+    written = {
+        "--gpu-layers": str(layers) if layers is not None and layers >= 0 else "",
+        "--main-gpu": str(meaning.own.main_card) if meaning.own.main_card else "",
+        "--load-mode": "none" if meaning.own.mapped is False else "",
+    }
+    given = [one for one in meaning.flags if one.name.startswith("--") and one.source is FlagSource.ENVIRONMENT]
+    own = [
+        GivenFlag(name=name, value=value, source=FlagSource.ENVIRONMENT, written=name)
+        for name, value in written.items()
+        if value
+    ]
+    return (*(one for one in given if not written.get(one.name)), *own)
 
 
 def _loaded(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -> ollama_memory.Loaded:

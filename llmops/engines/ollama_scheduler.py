@@ -103,7 +103,8 @@ def start(shape: ModelShape, server: Server, devices: Sequence[Device]) -> Start
         parallel=parallel,
         cards=cards,
         one_card=single is not None,
-        batch_tokens=batch(shape, context_tokens * parallel, predicted, cards, server.flash_attention),
+        batch_tokens=server.batch_tokens
+        or batch(shape, context_tokens * parallel, predicted, cards, server.flash_attention),
         predicted_bytes=predicted,
     )
 

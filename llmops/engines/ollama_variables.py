@@ -58,7 +58,7 @@ class Server:
     """What the variables say.
 
     `context_tokens` 0: by the cards' memory; `max_models` 0: three a card; `keep_alive_seconds` infinite: never unloaded;
-    `cache_type` empty: not given.
+    `cache_type` empty: not given. `batch_tokens` is a model's own, 0: by context and memory.
     """
 
     address: str = "127.0.0.1"
@@ -73,6 +73,7 @@ class Server:
     max_queue: int = DEFAULT_QUEUE
     keep_alive_seconds: float = DEFAULT_KEEP_ALIVE_SECONDS
     origins: str = ""
+    batch_tokens: int = 0
 
 
 def finding(code: str, status: Status, name: str, message: str, fix: str | None) -> Finding:
