@@ -7,10 +7,16 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import locks
 import pytest
+import yaml
 from rendering import CASES, rendered, text_of
+
+from llmops.domain.finding import Where
+from llmops.formats.unit import command_line, settings
 
 OLLAMA = """#!/bin/sh
 echo "$OLLAMA_HOST $*" >> "$HOME/calls"
@@ -131,3 +137,43 @@ def test_a_model_that_is_not_taken_or_not_loaded_ends_the_start_with_a_reason(pl
 def test_the_script_is_clean(place: Place) -> None:
     run = subprocess.run(["shellcheck", place.script], capture_output=True, text=True, check=False)
     assert run.stdout == ""
+
+
+HOSTILE = 'my $HOME "model" %i; x\\y `id` #1 {{a}}.gguf'
+
+
+def test_a_hostile_file_name_reaches_the_script_and_the_container_unchanged() -> None:
+    locked = locks.ollama_gpu()
+    file = replace(locked.model.files[0], name=HOSTILE)
+    lock = locks.lock(
+        {"chat": replace(locked, model=replace(locked.model, files=(file,)))}, targets=("systemd", "compose")
+    )
+    files = rendered(lock)
+    place = f"/var/lib/llmops/models/chat/current/{HOSTILE}"
+    unit = text_of(files, "/etc/systemd/system/llmops-chat.service")
+    *_, last = [one for one in settings(unit, file="chat.service") if one.key == "ExecStartPost"]
+    argv = command_line(last.value, specifiers={}, where=Where())
+    assert argv == ("/usr/lib/llmops/load-model", "/usr/local/bin/ollama", "11434", "chat", place)
+    compose = yaml.safe_load(text_of(files, "/etc/llmops/compose/chat/compose.yaml"))
+    words = [word.replace("$$", "$") for word in compose["services"]["model"]["entrypoint"]]
+    assert words[-2:] == ["chat", place]
+
+
+def test_the_containers_loader_gives_the_server_every_file_and_then_loads_the_model(tmp_path: Path) -> None:
+    lock = locks.lock({"chat": locks.ollama_gpu()}, targets=("compose",))
+    compose = yaml.safe_load(text_of(rendered(lock), "/etc/llmops/compose/chat/compose.yaml"))
+    shell, options, script, *words = (word.replace("$$", "$") for word in compose["services"]["model"]["entrypoint"])
+    program = tmp_path / "ollama"
+    program.write_text('#!/bin/sh\necho "$*"; [ "$1" != create ] || cat "$4"\n')
+    program.chmod(0o755)
+    moved = script.replace("/tmp/", f"{tmp_path}/")
+    run = subprocess.run(
+        [shell, options, moved, *words, "/models/mmproj x.gguf"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert run.stdout.splitlines() == [
+        f"create chat -f {tmp_path}/Modelfile",
+        f"FROM {words[-1]}",
+        "FROM /models/mmproj x.gguf",
+        "run chat ",
+    ]
