@@ -58,7 +58,7 @@ def _unpack_with_package(packed: bytes, limit: int) -> tuple[bytes, bool]:
     except (library.ZstdError, MemoryError):
         return b"", False
     text = b"".join(pieces)
-    return text, parameters.content_size == len(text)
+    return text, parameters.content_size in (len(text), library.CONTENTSIZE_UNKNOWN)  # a cut one is told by its members
 
 
 def _library(name: str) -> Any:  # noqa: ANN401 - two libraries, of which each Python has one

@@ -105,10 +105,15 @@ def _without_marks(
 @contextmanager
 def open_volumes(path: Path) -> Iterator[VolumeFiles]:
     """The volumes of one bundle. Raises `WrongInput` for one that is missing, cut short, of another bundle or twice there."""
+    paths = volume_paths(path)
+    if paths == (path,) and not path.exists():
+        raise refusal(
+            str(path), "there is no such file or directory", hint="give a bundle's folder, its file, or a volume"
+        )
     descriptors: list[int] = []
     try:
         files = []
-        for one in volume_paths(path):
+        for one in paths:
             descriptor, volume = _open(one)
             descriptors.append(descriptor)
             files.append((one, descriptor, volume))

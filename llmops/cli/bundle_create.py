@@ -97,7 +97,12 @@ def create(options: Options, *, runner: Runner, watch: Watch = unwatched, ask: A
 
 def _content(options: Options, runner: Runner) -> Content:
     store = Store(store_root(options.store, environment=os.environ))
-    packed = pack_locks(options.paths or (LOCK,), store=store, with_models=options.models, runner=runner)
+    packed = pack_locks(
+        options.paths or (os.environ.get("LLMOPS_LOCK") or LOCK,),
+        store=store,
+        with_models=options.models,
+        runner=runner,
+    )
     wheels = wheels_in(options.with_wheels, packed.locks) if options.with_wheels is not None else Wheels()
     images: tuple[str, ...] = ()
     if options.images is not None:

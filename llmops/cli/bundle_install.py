@@ -78,7 +78,7 @@ def install(options: Options, *, watch: Watch = unwatched) -> Answer:
         models = found.models()
         absent = tuple(f"{name}/{one.name}" for name, ref in models.items() for one in missing_files(ref, store=store))
         fetched: tuple[Fetched, ...] = ()
-        with unpacked(found.carrier, found.bundle, out, dict(found.texts)):
+        with unpacked(found.carrier, found.bundle, out, found.texts):
             if found.bundle.has_models or not absent:
                 with watch(sum(file.bytes for ref in models.values() for file in ref.files)) as progress:
                     fetched = receive(
