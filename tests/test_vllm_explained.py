@@ -20,8 +20,8 @@ from llmops.engines.parser_words import parser_words
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.vllm_arguments import read
 from llmops.engines.vllm_flags import FLAGS, JSON, NUMBERS
-from llmops.engines.vllm_memory import CENTRAL, taken
 from llmops.engines.vllm_parallel import fused_bytes
+from llmops.engines.vllm_taken import CENTRAL, taken
 from llmops.formats.config_json import model_shape
 from llmops.formats.engine_matrix import engine_matrix
 from llmops.library import shipped

@@ -18,16 +18,15 @@ from llmops.domain.units import MIB
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.sglang_defaults import graphs_mib, resolved
 from llmops.engines.sglang_pool import Cells, Sized, cells, sized
+from llmops.engines.step_width import text_token_bytes
 from llmops.engines.vllm_blocks import stage_bounds
 from llmops.engines.vllm_memory import (
     DRIVER_BYTES,
     HOST_BYTES,
     HOST_BYTES_PER_RANK,
-    NARROW_ROWS,
     OUTSIDE_BYTES,
-    WIDE_ROWS,
-    unpacked_bytes,
 )
+from llmops.engines.vllm_taken import unpacked_bytes
 
 BUILD = "0.5.23"
 PARALLEL_OUTSIDE_BYTES = 2048 * MIB
@@ -147,9 +146,7 @@ def _rank(shape: ModelShape, settings: EngineSettings, device: Device, stage: in
 def _compute_bytes(shape: ModelShape, settings: EngineSettings, pool: Sized) -> int:
     """A step of prompts at its widest layer, or the logits of the largest captured batch."""
     told = settings.pool or PoolSettings()
-    width = max((max(one.feed_forward, one.expert_feed_forward * one.experts_used) for one in shape.layers), default=0)
-    wide = WIDE_ROWS * shape.embedding_length + NARROW_ROWS * width // settings.tensor_parallel
-    step = min(settings.batch_tokens, max(pool.tokens, 1)) * 2 * wide
+    step = min(settings.batch_tokens, max(pool.tokens, 1)) * text_token_bytes(shape, settings.tensor_parallel)
     rows = max(min(settings.parallel, told.graph_requests or settings.parallel), 1)
     return max(step, LOGIT_BYTES * rows * shape.vocabulary)
 

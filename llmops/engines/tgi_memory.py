@@ -16,14 +16,13 @@ from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import MIB
 from llmops.engines.cache_width import token_bytes
 from llmops.engines.rank_weights import Cut, rank_weights
+from llmops.engines.step_width import text_token_bytes
 from llmops.engines.vllm_memory import (
     DRIVER_BYTES,
     HOST_BYTES,
     HOST_BYTES_PER_RANK,
-    NARROW_ROWS,
     OUTSIDE_BYTES,
     OUTSIDE_PARALLEL_BYTES,
-    WIDE_ROWS,
     cuda_bytes,
 )
 
@@ -123,9 +122,7 @@ def _outside_bytes(device: Device, settings: EngineSettings) -> int:
 
 def _rank(shape: ModelShape, settings: EngineSettings, device: Device) -> Rank:
     own = rank_weights(shape, Cut(tensor=settings.tensor_parallel))
-    width = max((max(one.feed_forward, one.expert_feed_forward * one.experts_used) for one in shape.layers), default=0)
-    wide = WIDE_ROWS * shape.embedding_length + NARROW_ROWS * width // settings.tensor_parallel
-    step = settings.batch_tokens * 2 * wide
+    step = settings.batch_tokens * text_token_bytes(shape, settings.tensor_parallel)
     outside = _outside_bytes(device, settings)
     size = cell_bytes(shape, settings) * block_tokens(shape)
     warm = -(-settings.batch_tokens // block_tokens(shape))

@@ -14,7 +14,7 @@ from llmops.domain.units import GIB, size_text
 from llmops.engines.llama_cpp_advice import is_loopback
 from llmops.engines.parser_words import parser_advice
 from llmops.engines.vllm_arguments import PROGRAM
-from llmops.engines.vllm_memory import CENTRAL
+from llmops.engines.vllm_taken import CENTRAL
 
 SECRETS = frozenset({"--api-key", "--hf-token"})
 DANGEROUS = {

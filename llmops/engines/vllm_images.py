@@ -11,9 +11,7 @@ import re
 from llmops.domain.engine import EngineSettings, PoolSettings
 from llmops.domain.model import ModelShape, Tensor, is_tower
 from llmops.domain.records import dataclass
-
-WIDE_ROWS, NARROW_ROWS = 10, 2
-"""Rows of the encoder's width, and of its widest matrix, that a patch holds: as a token of the text model (vllm_memory.py)."""
+from llmops.engines.step_width import token_step_bytes
 
 SAFE_FACTOR = 1.5
 POOLED = {"gemma3": (16, 256), "gemma4": (9, 280)}
@@ -120,6 +118,6 @@ def image_peak(shape: ModelShape, settings: EngineSettings, *, is_first: bool, i
     patches = tokens * seen.patches_a_token
     if told.replicated_tower:
         patches, ranks = -(-patches // ranks), 1
-    each = 2 * (WIDE_ROWS * seen.width + NARROW_ROWS * seen.widest // ranks)
+    each = token_step_bytes(seen.width, seen.widest // ranks)
     kept = 2 * (tokens + settings.batch_tokens) * shape.embedding_length
     return ImagePeak(encoder=int(patches * each * (SAFE_FACTOR if is_safe else 1)), kept=kept)
