@@ -10,6 +10,7 @@
 #include <mtmd.h>
 
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +18,8 @@
 #include <string>
 
 namespace {
+
+constexpr size_t WEIGHTS_CHUNK = size_t(1) << 20;
 
 template <class F> F real(const char *name) { return reinterpret_cast<F>(dlsym(RTLD_NEXT, name)); }
 
@@ -26,7 +29,7 @@ FILE *out() {
 }
 
 std::map<const llama_context *, std::string> owners;
-std::string phase = "model", part = "-";
+std::string phase = "model", part = "-", latest = "model";
 int models = 0, depth = 0;
 
 struct Within {                                          // PHASE and PART while a function of the program runs
@@ -58,6 +61,19 @@ void dump(ggml_cgraph *graph) {
 
 extern "C" {
 
+// Weights are a hole of the file: they are stepped over, so that a model of any size is asked in a moment.
+size_t fread(void *to, size_t size, size_t count, FILE *file) {
+    static auto next = real<decltype(&fread)>("fread");
+    const bool is_weights = size * count >= WEIGHTS_CHUNK && fseeko(file, off_t(size * count), SEEK_CUR) == 0;
+    return is_weights ? count : next(to, size, count, file);
+}
+
+ssize_t read(int file, void *to, size_t count) {
+    static auto next = real<decltype(&read)>("read");
+    const bool is_weights = count >= WEIGHTS_CHUNK && lseek(file, off_t(count), SEEK_CUR) >= 0;
+    return is_weights ? ssize_t(count) : next(file, to, count);
+}
+
 ggml_backend_buffer_t ggml_backend_buft_alloc_buffer(ggml_backend_buffer_type_t kind, size_t size) {
     static auto next = real<decltype(&ggml_backend_buft_alloc_buffer)>("ggml_backend_buft_alloc_buffer");
     if (out() && size && !depth) {
@@ -73,7 +89,7 @@ ggml_backend_buffer_t ggml_backend_buft_alloc_buffer(ggml_backend_buffer_type_t 
 
 bool ggml_backend_sched_reserve(ggml_backend_sched_t sched, ggml_cgraph *graph) {
     static auto next = real<decltype(&ggml_backend_sched_reserve)>("ggml_backend_sched_reserve");
-    Within within(phase, "compute");
+    Within within(part == "-" ? latest : phase, "compute");
     if (out() && getenv("MEASURE_GRAPHS")) dump(graph);
     return next(sched, graph);
 }
@@ -98,6 +114,13 @@ llama_context *llama_init_from_model(llama_model *model, llama_context_params pa
     llama_context *made = next(model, params);
     owners[made] = mine;
     return made;
+}
+
+bool llama_set_sampler(llama_context *context, llama_seq_id sequence, llama_sampler *sampler) {
+    static auto next = real<decltype(&llama_set_sampler)>("llama_set_sampler");
+    latest = owners[context];                            // its graphs are reserved again, with the sampler
+    Within within(latest, "run");
+    return next(context, sequence, sampler);
 }
 
 int32_t llama_decode(llama_context *context, llama_batch batch) {

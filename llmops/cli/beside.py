@@ -149,4 +149,4 @@ def draft_at(path: Path) -> ModelShape:
     with ExitStack() as stack:
         parts = [path.with_name(part) for part in part_names(path.name)]
         readers = [(str(part), stack.enter_context(local_reader(part))) for part in parts]
-        return gguf_shape(readers, name=path.name)
+        return gguf_shape(readers, name=path.name, is_draft=True)

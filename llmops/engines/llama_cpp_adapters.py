@@ -46,7 +46,7 @@ ORDERS_LIMIT = 6
 def other_orders(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, ...], ...]:
     """How else three and more may come out: one whose address falls to the place of another goes right before that one."""
     found: list[tuple[Adapter, ...]] = [()]
-    for one in adapters:
+    for one in reversed(applied(adapters)):
         found = [(*order[:at], one, *order[at:]) for order in found for at in range(max(len(order), 1))]
         found = found[:ORDERS_LIMIT]
     return tuple(tuple(reversed(order)) for order in found[1:])

@@ -8,16 +8,19 @@ from llmops.domain.ledger import Confidence
 from llmops.domain.model import Companions, ModelShape
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_adapters import adapter_bytes
-from llmops.engines.llama_cpp_buffers import compute
+from llmops.engines.llama_cpp_buffers import Compute, compute
 from llmops.engines.llama_cpp_caches import Caches, caches_of
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_draft import draft_settings, moves_of_blocks, mtp_model, uses_mtp, with_mtp_blocks
-from llmops.engines.llama_cpp_mtp import MTP_NETWORKS, mtp_compute
+from llmops.engines.llama_cpp_eagle import DRAFTERS, read_bytes, with_borrowed, with_borrowed_places
+from llmops.engines.llama_cpp_mtp import MTP_NETWORKS
 from llmops.engines.llama_cpp_placement import HOST, Loading, Placement, place
+from llmops.engines.llama_cpp_sampling import drafting_bytes
 from llmops.engines.llama_cpp_simulation import simulated_confidence
 from llmops.engines.llama_cpp_weights import weights
 
+READ_NOTE = "the model keeps the rows its draft reads: counted at most, taken with the first request"
 DRAFT_LOADING_NOTE = "a draft model is loaded and not used: without `--spec-type` nothing drafts"
 
 
@@ -49,7 +52,7 @@ def extra(
         from llmops.engines.llama_cpp_projector import projector_memory
 
         on_card = bool(placement.cards) and (settings.images is None or settings.images.offload)
-        memory = projector_memory(beside.projector, settings, on_card=on_card)
+        memory = projector_memory(beside.projector, settings, on_card=on_card, metal=placement.metal)
         if on_card:
             projector[0] += memory.weights.card + memory.largest.card
         projector[HOST] += memory.weights.host + memory.largest.host
@@ -64,6 +67,10 @@ def extra(
         made, sure = _draft(case, beside.draft, placement, _left(devices, taken), loading)
         draft = {at: draft[at] + made.get(at, 0) for at in places}
         draft_sure = draft_sure.weaker(sure)
+        if beside.draft.architecture in DRAFTERS:
+            draft |= {at: draft[at] + read_bytes(case) for at in {*placement.layers}}
+            draft_sure = draft_sure.weaker(Confidence.CALIBRATED)
+            notes.append(READ_NOTE)
         if settings.speculation is not None and not settings.speculation.kinds:
             notes.append(DRAFT_LOADING_NOTE)
     return Extra(
@@ -88,13 +95,29 @@ def _draft(
     names = tuple(loading.name(at) for at in cards)
     own_loading = replace(loading, overrides=loading.draft_overrides, names=names)
     own = place(model, settings, tuple(devices[at] for at in cards), own_loading)
-    placed, graph = weights(model, own), None
-    graph = compute(mine, own, placed)
+    placed = weights(model, own)
+    graph = _drafter(case, mine, own, placement, cards) or compute(mine, own, placed)
     caches = caches_of(mine, own)
     total = {HOST: placed.host + caches.kv_host + caches.state_host + graph.host}
     for at, card in enumerate(cards):
         total[card] = placed.cards[at] + caches.kv_cards[at] + caches.state_cards[at] + graph.cards[at]
     return total, graph.confidence.weaker(model.tensors_confidence)
+
+
+def _drafter(case: Case, mine: Case, own: Placement, placement: Placement, cards: tuple[int, ...]) -> Compute | None:
+    """The buffers of a draft that reads the model's hidden rows; None for any other, and where its graph cannot be built."""
+    build = DRAFTERS.get(mine.shape.architecture)
+    if build is None:
+        return None
+    try:
+        whole = replace(mine, shape=with_borrowed(mine.shape, case.shape))
+        where = with_borrowed_places(own, mine.shape, placement, cards)
+        asked = case.settings.speculation or Speculation()
+        sizes = drafting_bytes(build, whole, where, own, asked=asked)
+    except (LookupError, ValueError, ArithmeticError):
+        return None
+    sure = simulated_confidence(own)
+    return Compute(cards=sizes[:-1], host=sizes[-1], confidence=sure, host_confidence=sure)
 
 
 def _left(devices: Sequence[Device], taken: Sequence[int]) -> tuple[Device, ...]:
@@ -130,7 +153,7 @@ def _mtp_compute(case: Case, mine: Case, alone: Placement, where: Placement) -> 
     if build is not None:
         try:
             asked = case.settings.speculation or Speculation()
-            return mtp_compute(build, mine, alone, where, asked=asked), simulated_confidence(where)
+            return drafting_bytes(build, mine, alone, where, asked=asked), simulated_confidence(where)
         except (LookupError, ValueError, ArithmeticError):
             pass
     like = compute(replace(case, settings=replace(case.settings, speculation=None)), where, weights(case.shape, where))

@@ -7,6 +7,7 @@ from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings,
 from llmops.domain.ledger import Buffer, Causes, Confidence, DeviceLedger, HostLedger, Ledger
 from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import GIB, MIB
+from llmops.engines.llama_cpp_adapters import other_orders
 from llmops.engines.llama_cpp_buffers import Compute, compute
 from llmops.engines.llama_cpp_caches import Caches, caches_of
 from llmops.engines.llama_cpp_companions import Extra, extra
@@ -69,6 +70,8 @@ def ledger(
     placed = weights(shape, placement)
     caches = caches_of(case, placement)
     graph = compute(case, placement, placed)
+    if shape.companions is not None and other_orders(shape.companions.adapters):
+        graph = replace(graph, confidence=graph.confidence.weaker(Confidence.CALIBRATED))
     taken = tuple(map(sum, zip(placed.cards, caches.kv_cards, caches.state_cards, graph.cards, strict=True)))
     beside = extra(case, placement, devices=everyone, loading=loading, taken=taken)
     cards = tuple(

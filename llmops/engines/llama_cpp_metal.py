@@ -22,6 +22,9 @@ def metal_bytes(node: Node) -> int:
             return node.size + 4 * experts * (1 + tokens)
         case "argsort":
             return 2 * node.size
+        case "top_k":
+            logits = node.sources[0].dims
+            return 2 * 4 * logits[0] * logits[1] * logits[2] * logits[3]
         case _:
             return node.size
 
@@ -31,11 +34,13 @@ def _flash_scratch_bytes(node: Node) -> int:
 
     Later builds copy a quantized K and V to f16 there as well: counted, so that the sum is never under.
     """
-    query, keys, values, mask = node.sources[:4]
+    query, keys, values = node.sources[:3]
     rows, heads, streams = query.dims[1], query.dims[2], query.dims[3]
     pad = sum(TENSOR_TYPES[one.kind].row_bytes(one.dims[0]) * one.dims[2] ** 2 * one.dims[3] for one in (keys, values))
-    pad = CELLS_A_GROUP * (pad + 2 * mask.dims[1] * mask.dims[2] * mask.dims[3])
-    blocks = -(-mask.dims[0] // CELLS_A_GROUP) * -(-rows // ROWS_A_GROUP) * mask.dims[2] * mask.dims[3]
+    pad, blocks = CELLS_A_GROUP * pad, 0
+    for mask in node.sources[3:4]:  # an encoder of images has none
+        pad += CELLS_A_GROUP * 2 * mask.dims[1] * mask.dims[2] * mask.dims[3]
+        blocks = -(-mask.dims[0] // CELLS_A_GROUP) * -(-rows // ROWS_A_GROUP) * mask.dims[2] * mask.dims[3]
     found = 4 * min(rows, FEW_ROWS) * heads * streams * WORKGROUPS * (values.dims[0] + 2)
     copies = sum(
         2 * one.dims[0] * one.dims[1] * one.dims[2] * one.dims[3] for one in (keys, values) if one.kind != "F16"

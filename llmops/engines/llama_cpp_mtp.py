@@ -6,15 +6,9 @@ the head. Read node by node from graphs of the running server (glm4moe, qwen35, 
 
 from collections.abc import Callable
 
-from llmops.domain.engine import Speculation
-from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, is_pipelined
-from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_delta import gated_attention
 from llmops.engines.llama_cpp_graph import Graph, Node, given, joined, product, rows, same
-from llmops.engines.llama_cpp_network import PIN_ROWS, Build, Network
-from llmops.engines.llama_cpp_placement import Placement
-from llmops.engines.llama_cpp_sampling import with_samplers
-from llmops.engines.llama_cpp_simulation import allocated
+from llmops.engines.llama_cpp_network import Build, Network
 
 
 def _plain_attention(net: Network, node: Node) -> Node:
@@ -81,20 +75,3 @@ MTP_NETWORKS: dict[str, Build] = {
     "qwen35moe": _qwen,
     "qwen3next": _qwen3next,
 }
-
-
-def mtp_compute(build: Build, case: Case, alone: Placement, where: Placement, *, asked: Speculation) -> tuple[int, ...]:
-    """The buffers of the drafting context, cards first: what a batch takes and what one token a slot takes, sampled or not.
-
-    `case` and `alone` are of the blocks by themselves, `where` of the whole model: it says whether everything is on cards.
-    """
-    copies = PIPELINE_COPIES if is_pipelined(where) else 1
-    sizes: list[tuple[int, ...]] = []
-    for single in (False, True):
-        for is_sampled in (False, True) if asked.backend_sampling else (False,):
-            net = Network(case, alone, single=single)
-            net.pins = where.is_whole() or net.tokens < PIN_ROWS
-            graph = build(net)
-            graph = with_samplers(graph, net.slots) if is_sampled else graph
-            sizes.append(allocated(graph, alone, copies=copies))
-    return tuple(max(each) for each in zip(*sizes, strict=True))

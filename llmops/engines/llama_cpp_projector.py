@@ -45,12 +45,15 @@ class ProjectorMemory:
     notes: tuple[str, ...] = ()
 
 
-def projector_memory(projector: Projector, settings: EngineSettings, *, on_card: bool) -> ProjectorMemory:
-    """The memory of a projector on one card, or in RAM."""
+def projector_memory(
+    projector: Projector, settings: EngineSettings, *, on_card: bool, metal: bool = False
+) -> ProjectorMemory:
+    """The memory of a projector on one card, of CUDA or of `metal`, or in RAM."""
+    metal = metal and on_card
     asked = settings.images or Images()
     known = all(tower.kind in TOWERS for tower in projector.towers)
     starts, mosts = [], []
-    sure = Confidence.EXACT if known else Confidence.LOW
+    sure = (Confidence.CALIBRATED if metal else Confidence.EXACT) if known else Confidence.LOW
     notes: list[str] = []
     for tower in projector.towers:
         limit = asked_tokens(projector, tower, settings)
@@ -59,8 +62,8 @@ def projector_memory(projector: Projector, settings: EngineSettings, *, on_card:
         most = largest_patches(tower, tokens, first, asked.minimum_tokens or 0)
         try:
             side = start_pixels(tower, tokens)
-            starts.append(_measured(projector, tower, settings, first, on_card=on_card, side_pixels=side))
-            mosts.append(_measured(projector, tower, settings, most, on_card=on_card))
+            starts.append(_measured(projector, tower, settings, first, on_card=on_card, metal=metal, side_pixels=side))
+            mosts.append(_measured(projector, tower, settings, most, on_card=on_card, metal=metal))
         except (LookupError, ValueError, ArithmeticError):  # a kind, or a file, whose graph is not known
             sure = Confidence.LOW
             notes.append(f"projector `{tower.kind}`: its compute buffer is an upper bound")
@@ -119,6 +122,7 @@ def _measured(
     patches: tuple[int, int],
     *,
     on_card: bool,
+    metal: bool,
     side_pixels: int = 0,
 ) -> Buffers:
     flash = is_flash(tower, settings, on_card=on_card)
@@ -126,13 +130,16 @@ def _measured(
     wide, high = patches
     encoder = Encoder(projector, tower, home=0, flash=flash, wide=wide, high=high, side_pixels=side_pixels)
     graph = TOWERS[tower.kind](encoder)
-    sizes = allocated(graph, _alone(on_card=on_card))
-    return Buffers(card=sizes[0], host=sizes[1]) if on_card else Buffers(card=0, host=sizes[0])
+    sizes = allocated(graph, _alone(on_card=on_card, metal=metal))
+    more = 4 * wide * high * tower.width if metal else 0  # a patch's keys, as beside a model's own graph
+    return Buffers(card=sizes[0] + more, host=sizes[1]) if on_card else Buffers(card=0, host=sizes[0])
 
 
-def _alone(*, on_card: bool) -> Placement:
+def _alone(*, on_card: bool, metal: bool) -> Placement:
     place = 0 if on_card else HOST
-    return Placement(layers=(place,), output=place, offloaded_layers=1, cards=int(on_card), kv_offload=True)
+    return Placement(
+        layers=(place,), output=place, offloaded_layers=1, cards=int(on_card), kv_offload=True, metal=metal
+    )
 
 
 def bound(projector: Projector, tower: Tower, patches: tuple[int, int], *, flash: bool, on_card: bool) -> Buffers:

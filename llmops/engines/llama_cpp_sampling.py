@@ -4,7 +4,13 @@ Source: src/llama-graph.cpp `build_sampling`, src/llama-sampler.cpp (`top_k` on 
 node from the graphs a running server reserves a second time, when its drafting context has its samplers.
 """
 
+from llmops.domain.engine import Speculation
+from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, is_pipelined
+from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_graph import Graph, Node, reshape, rows, view
+from llmops.engines.llama_cpp_network import PIN_ROWS, Build, Network
+from llmops.engines.llama_cpp_placement import Placement
+from llmops.engines.llama_cpp_simulation import allocated, with_margin
 
 CANDIDATES = 10
 """`LLAMA_DRAFT_TOP_K`."""
@@ -23,3 +29,23 @@ def with_samplers(graph: Graph, slots: int) -> Graph:
         best.is_output = chosen.is_output = True
         graph.expand(chosen)
     return graph
+
+
+def drafting_bytes(
+    build: Build, case: Case, alone: Placement, where: Placement, *, asked: Speculation
+) -> tuple[int, ...]:
+    """The buffers of a drafting context, cards first: what a batch takes and what one token a slot takes, sampled or not.
+
+    `case` and `alone` are of what is drafted with, `where` of the whole model: it says whether everything is on cards.
+    """
+    copies = PIPELINE_COPIES if is_pipelined(where) else 1
+    sizes: list[tuple[int, ...]] = []
+    for single in (False, True):
+        for is_sampled in (False, True) if asked.backend_sampling else (False,):
+            net = Network(case, alone, single=single)
+            net.pins = where.is_whole() or net.tokens < PIN_ROWS
+            graph = build(net)
+            graph = with_samplers(graph, net.slots) if is_sampled else graph
+            sizes.append(allocated(graph, alone, copies=copies))
+    cards, ram = with_margin(case, where, tuple(max(each) for each in zip(*sizes, strict=True)))
+    return *cards, ram

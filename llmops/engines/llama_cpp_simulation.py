@@ -129,7 +129,7 @@ def without_repeats(case: Case, short: Shorter, *, copies: int) -> Sizes | None:
         sizes = _largest(replace(case, shape=short.shape), short.placement, copies=copies, short=short)
     except DriftError:
         return None
-    return _with_margin(case, short.placement, sizes)
+    return with_margin(case, short.placement, sizes)
 
 
 def on_every_card(sizes: Sizes, short: Shorter) -> Sizes:
@@ -145,10 +145,11 @@ def with_every_layer(case: Case, placement: Placement, *, copies: int) -> Sizes:
         for adapters in ((), *other_orders(beside.adapters)):
             other = replace(case, shape=replace(case.shape, companions=replace(beside, adapters=adapters)))
             sizes = tuple(max(pair) for pair in zip(sizes, _largest(other, placement, copies=copies), strict=True))
-    return _with_margin(case, placement, sizes)
+    return with_margin(case, placement, sizes)
 
 
-def _with_margin(case: Case, placement: Placement, sizes: Sequence[int]) -> Sizes:
+def with_margin(case: Case, placement: Placement, sizes: Sequence[int]) -> Sizes:
+    """What Metal took beyond what is simulated, on every card that takes anything."""
     more = _metal_margin_bytes(case) if placement.metal else 0
     return tuple(one and one + more for one in sizes[:-1]), sizes[-1]
 

@@ -127,6 +127,9 @@ NOT_SERVABLE: dict[str, str] = {
     "gemma4-assistant": "a draft model, which goes beside the model it drafts for",
 }
 
+DRAFTERS = frozenset({"eagle3", "dflash"})
+"""Draft models that only another model's rows are the input of."""
+
 INDEXER = "the cache of its attention indexer, which comes on top of the keys and values"
 _LINEAR = "the state of its linear attention layers"
 INDEXED = frozenset({"deepseek32", "glm-dsa"})

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import Indexer, Layer, ModelShape, Tensor
 from llmops.domain.tensor_types import FILE_TYPES
-from llmops.formats.architectures import INDEXED, INDEXER, KNOWN, NOT_SERVABLE, NOT_SIZED, is_covered
+from llmops.formats.architectures import DRAFTERS, INDEXED, INDEXER, KNOWN, NOT_SERVABLE, NOT_SIZED, is_covered
 from llmops.formats.gguf import GgufHeader, split_parts
 from llmops.formats.gguf_values import GgufValue, Skipped
 from llmops.formats.graph_keys import graph_keys
@@ -36,8 +36,8 @@ _FEED_FORWARD = re.compile(
 )
 
 
-def model_shape(headers: Sequence[GgufHeader], *, name: str) -> ModelShape:
-    """The shape; `headers` in the order of the parts, `name` the first one's file name.
+def model_shape(headers: Sequence[GgufHeader], *, name: str, is_draft: bool = False) -> ModelShape:
+    """The shape; `headers` in the order of the parts, `name` the first one's file name; `is_draft`: it goes beside a model.
 
     Raises `WrongInput` for a part that is missing, a file that is no model, and an architecture llama.cpp does not know.
     """
@@ -46,7 +46,7 @@ def model_shape(headers: Sequence[GgufHeader], *, name: str) -> ModelShape:
     _check_parts(headers, name)
     metadata = headers[0].metadata
     _check_type(metadata, name)
-    architecture = _architecture(metadata, name)
+    architecture = _architecture(metadata, name, is_draft=is_draft)
     tensors = _tensors(headers, name)
     prefix = f"{architecture}."
     own = {key.removeprefix(prefix): value for key, value in metadata.items() if key.startswith(prefix)}
@@ -124,12 +124,12 @@ def _check_type(metadata: Mapping[str, GgufValue], name: str) -> None:
         raise refusal(name, f"not a model to serve but {words}", hint="give the model's own file", key="general.type")
 
 
-def _architecture(metadata: Mapping[str, GgufValue], name: str) -> str:
+def _architecture(metadata: Mapping[str, GgufValue], name: str, *, is_draft: bool) -> str:
     architecture = metadata.get("general.architecture")
     if not isinstance(architecture, str):
         hint = "of a split model give the first part" if "split.no" in metadata else "it is not a whole model"
         raise refusal(name, "it does not say its architecture", hint=hint, key="general.architecture")
-    if architecture in NOT_SERVABLE:
+    if architecture in NOT_SERVABLE and not (is_draft and architecture in DRAFTERS):
         message = f"not a model to serve but {NOT_SERVABLE[architecture]}"
         raise refusal(name, message, hint="give the model's own file", key="general.architecture")
     if architecture not in KNOWN:
