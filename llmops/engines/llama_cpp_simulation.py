@@ -230,8 +230,9 @@ def _ends(nodes: Sequence[tuple[Node, int]], seams: Sequence[Seam]) -> list[Seam
         if node.op in BEGINNING:
             end = at
         for source in node.sources:
-            if source.name.startswith("blk."):
-                layer = wanted.pop(source.name[: source.name.index(".", 4) + 1], None)
+            name = source.name
+            if name and name.startswith("blk."):  # most have none
+                layer = wanted.pop(name[: name.index(".", 4) + 1], None)
                 if layer is not None:
                     ends[layer] = end
                 end = at
