@@ -1,9 +1,12 @@
 """`dataclass(frozen=True, slots=True, kw_only=True)`, cheap to define: the same classes as the standard library's.
 
-The standard library writes six methods of a class as text and compiles them while the class is defined, 0.35 ms a class
-(Python 3.11), and a plan loads a hundred classes, of many no instance. Here five of them are closures over the fields'
-names, and `__init__`, the only one that needs a text, is compiled by the first instance. Any other kind of dataclass is
-the standard library's own.
+The standard library writes six methods of a class as text and compiles them while the class is defined, and a plan loads a
+hundred classes, of many no instance. Here five of them are closures over the fields' names, and `__init__`, the only one that
+needs a text, is compiled by the first instance. Any other kind of dataclass is the standard library's own.
+
+Why not a library: to define 111 frozen classes of seven fields takes 6 ms so, 46 with the standard library, 43 with attrs 26.1
+(and 12 more to import it), which compiles as well, and 1 with msgspec 0.22 (3 more to import it), which is compiled for each
+platform and no dataclass: `replace` and `fields` would be its own for all callers (Python 3.11, processor time, a busy machine).
 """
 
 import dataclasses
