@@ -24,6 +24,8 @@ ELSEWHERE = {
     "embeddinggemma-300m": 4_718_592,  # two dense layers in folders of their own
     "qwen3.8-flash-next": 51_200_245_760,  # the n-gram table, whose rows the row states; said in `not_sized`
     "glm-5.3-flash": -41_181_566,  # hyper-connections and the pooling of its indexers, which the row names in words
+    "deepseek-v4-flash": -2_337_280,  # token-to-expert tables and correction biases, which the row names in words
+    "deepseek-v4-pro": -2_349_312,
     "ling-3.0-flash": -573_440,  # a gate of 2560 x 32 in 7 layers (transformers 5.23), which the row counts elsewhere
 }
 NOT_COVERED = {"nomic-embed-text-v2-moe"}

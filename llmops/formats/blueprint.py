@@ -161,6 +161,7 @@ class Experts:
     shared_width: int = 0
     shared_is_gated: bool = True
     has_shared_gate: bool = False
+    shared_bias: bool = False
     router_bias: bool = False
     correction_bias: bool = False
     expert_bias: bool = False

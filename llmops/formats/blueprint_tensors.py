@@ -314,7 +314,7 @@ def experts(sink: Sink, one: Experts, hidden: int) -> None:
     if one.router_extra:
         sink.plain("ffn_gate_inp.scale", one.router_extra)
     if one.shared_width:
-        shared = Dense(width=one.shared_width, is_gated=one.shared_is_gated)
+        shared = Dense(width=one.shared_width, is_gated=one.shared_is_gated, has_bias=one.shared_bias)
         dense(sink, shared, hidden, "_shexp", "mlp.shared_experts")
         if one.has_shared_gate:
             sink.plain("ffn_gate_inp_shexp.weight", hidden)

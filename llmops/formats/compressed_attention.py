@@ -4,6 +4,7 @@ Formulas: `models/deepseek_v4/modeling_deepseek_v4.py` of transformers 5.23; the
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import Attention, Layer, ModelShape, Tensor
@@ -40,6 +41,7 @@ def compressed_shape(
         count=config.integer("n_routed_experts", least=1, most=EXPERTS_LIMIT),
         used=config.integer("num_experts_per_tok", least=1),
         width=config.integer("moe_intermediate_size", least=1),
+        shared_bias=config.flag("mlp_bias"),
         shared_width=config.integer("n_shared_experts", default=1) * config.integer("moe_intermediate_size", least=1),
     )
     confidence = Confidence.EXACT
@@ -98,8 +100,15 @@ def _tensors(
     sink.plain("output.weight", hidden, vocabulary)
     for name, dims in (("fn", (streams * hidden, streams)), ("base", (streams,)), ("scale", (1,))):
         sink.plain(f"output_hc_{name}", *dims)
+    hashed = config.integer("num_hash_layers", default=HASHED_LAYERS)
+    kinds = config.listed("mlp_layer_types") or ()
+    is_said = "hash_moe" in kinds
     for at, rate in enumerate(rates):
-        _block(sink.at(at), config, mixed, streams=streams, rate=rate)
+        looks_up = at < len(kinds) and kinds[at] == "hash_moe" if is_said else at < hashed
+        routed = mixed if looks_up else replace(mixed, correction_bias=True)
+        _block(sink.at(at), config, routed, streams=streams, rate=rate)
+        if looks_up:
+            sink.tensors.append(Tensor(f"blk.{at}.ffn_gate_tid2eid.weight", (mixed.used, vocabulary), "I64"))
     return sink.tensors
 
 

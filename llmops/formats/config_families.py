@@ -29,7 +29,7 @@ _GEMMA2 = Family(architecture="gemma2", defaults="gemma2", tied=True, norms=4, w
 _GEMMA3 = replace(_GEMMA2, architecture="gemma3", defaults="gemma3_text", head_norms="head", windows="period:6")
 _GEMMA3N = replace(_GEMMA3, architecture="gemma3n", defaults="gemma3n_text", windows="period:5")
 _GEMMA4 = replace(_GEMMA3, architecture="gemma4", defaults="gemma4_text")
-_DEEPSEEK2 = Family(architecture="deepseek2", defaults="deepseek_v2", correction="topk_method")
+_DEEPSEEK2 = Family(architecture="deepseek2", defaults="deepseek_v2", correction="topk_method", mlp_bias="mlp_bias")
 _DEEPSEEK3 = Family(architecture="deepseek2", defaults="deepseek_v3", correction="yes")
 _DEEPSEEK32 = replace(_DEEPSEEK3, architecture="deepseek32", defaults="deepseek_v32", kinds="indexed")
 _GLM4 = Family(architecture="glm4", defaults="glm4", norms=4, qkv_bias="attention_bias", is_fused=False)
@@ -64,6 +64,8 @@ _STEP = Family(
     windows="layer_types",
     gate="per_head",
     correction="yes",
+    mlp_bias="mlp_bias",
+    biases=_BOTH,
 )
 _BERT = Family(architecture="bert", defaults="bert", is_encoder=True, tied=True)
 _BAILING = Family(
@@ -144,7 +146,7 @@ FAMILIES: dict[str, Family] = {
     "kimi_linear": replace(_DEEPSEEK3, architecture="kimi-linear", defaults="kimi_linear", kinds="kimi", recurrence="kda"),
     "glm4_moe_lite": replace(_DEEPSEEK3, defaults="glm4_moe_lite"),
     "glm_moe_dsa": replace(_DEEPSEEK32, architecture="glm-dsa", defaults="glm_moe_dsa"),
-    "minicpm3": Family(architecture="minicpm3", defaults="llama"),
+    "minicpm3": Family(architecture="minicpm3", defaults="llama", mlp_bias="mlp_bias"),
     "minicpm": replace(_LLAMA, architecture="minicpm"),
     "glm": Family(architecture="chatglm", defaults="glm", qkv_bias="attention_bias"),
     "chatglm": Family(architecture="chatglm", is_fused=True, qkv_bias="add_qkv_bias", output_bias="add_bias_linear"),
@@ -170,7 +172,7 @@ FAMILIES: dict[str, Family] = {
     "nemotron": replace(_LLAMA, architecture="nemotron", defaults="nemotron", norm_bias=True, is_gated=False),
     "nemotron_h": Family(
         architecture="nemotron_h", defaults="nemotron_h", norms=1, kinds="nemotron", is_gated=False, correction="yes",
-        mlp_bias="mlp_bias", recurrence="mamba2", biases=_BOTH,
+        mlp_bias="mlp_bias", recurrence="mamba2",
     ),
     "nemotron-nas": Family(architecture="deci", defaults="llama", kinds="block_configs", biases=_BOTH),
     "minimax": Family(architecture="minimax-01", defaults="minimax", kinds="attn_type_list", recurrence="lightning"),
@@ -212,7 +214,7 @@ FAMILIES: dict[str, Family] = {
     "exaone_moe": replace(_EXAONE4, architecture="exaone-moe", defaults="exaone_moe", correction="yes"),
     "hunyuan_v1_dense": _HUNYUAN,
     "hunyuan_v1_moe": replace(_HUNYUAN, architecture="hunyuan-moe", defaults="hunyuan_v1_moe"),
-    "hy_v3": Family(architecture="hy_v3", defaults="hy_v3", head_norms="head", correction="yes", biases=_BOTH),
+    "hy_v3": Family(architecture="hy_v3", defaults="hy_v3", head_norms="head", correction="yes", mlp_bias="mlp_bias", biases=_BOTH),
     "seed_oss": Family(
         architecture="seed_oss", defaults="seed_oss", qkv_bias="attention_bias", output_bias="attention_out_bias",
         mlp_bias="mlp_bias",

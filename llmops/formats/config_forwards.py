@@ -8,6 +8,7 @@ from llmops.formats.config_mixers import Place
 from llmops.formats.layer_kinds import Kind
 
 EXPERTS_LIMIT = 1024
+_BIASED_SHARED = ("aria", "deepseek2", "hy_v3", "nemotron_h", "step35")
 _COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 _USED = (
     "num_experts_per_tok",
@@ -170,6 +171,7 @@ def _experts(place: Place) -> Experts:
         is_gated=family.is_gated,
         shared_width=shared,
         shared_is_gated=family.is_gated,
+        shared_bias=family.architecture in _BIASED_SHARED and place.says(family.mlp_bias),
         has_shared_gate=family.has_shared_gate and bool(shared),
         router_bias=family.router_bias,
         correction_bias=_has_correction(place),
