@@ -214,7 +214,9 @@ FAMILIES: dict[str, Family] = {
     "exaone_moe": replace(_EXAONE4, architecture="exaone-moe", defaults="exaone_moe", correction="yes"),
     "hunyuan_v1_dense": _HUNYUAN,
     "hunyuan_v1_moe": replace(_HUNYUAN, architecture="hunyuan-moe", defaults="hunyuan_v1_moe"),
-    "hy_v3": Family(architecture="hy_v3", defaults="hy_v3", head_norms="head", correction="yes", mlp_bias="mlp_bias", biases=_BOTH),
+    "hy_v3": Family(
+        architecture="hy_v3", defaults="hy_v3", head_norms="head", correction="yes", mlp_bias="mlp_bias", biases=_BOTH
+    ),
     "seed_oss": Family(
         architecture="seed_oss", defaults="seed_oss", qkv_bias="attention_bias", output_bias="attention_out_bias",
         mlp_bias="mlp_bias",
