@@ -233,7 +233,7 @@ def test_a_second_installation_changes_nothing_and_another_bundle_does_not_repla
 def applied(made: Site, root: Path) -> None:
     for folder in ("etc", "usr/lib", "var/lib"):
         (root / folder).mkdir(parents=True)
-    lock: Lock = locks.lock({"chat": replace(locks.llama_cpu(), model=made.ref)}, targets=("systemd", "env"))
+    lock: Lock = locks.lock({"chat": replace(locks.llama_cpu(), model=made.ref)}, targets=("systemd", "env", "nginx"))
     Path(made.lock).write_text(dump_lock(lock))
     render.run(render.Options(lock=made.lock, root=str(root), apply=True), runner=Programs(os.environ))
 
@@ -243,7 +243,17 @@ def test_a_backup_holds_the_applied_files_as_they_lie_there_and_not_one_secret(m
     applied(made, root)
     secrets = [one.read_bytes().strip() for one in (root / "etc/llmops/secrets").rglob("*") if one.is_file()]
     assert secrets
-    path = made.create(backup=True, root=str(root))
+    options = Options(
+        action=Action.CREATE,
+        paths=(made.lock,),
+        store=made.store,
+        output=str(made.folder / "b"),
+        backup=True,
+        root=str(root),
+    )
+    answer = bundle.run(options, runner=Programs(os.environ))
+    assert answer.findings == (), "what is applied is what the lock renders"
+    path = made.folder / "b"
     manifest = json.loads((path / "bundle.json").read_text())
     saved = {one["path"] for one in manifest["backup"]["files"]}
     assert "/etc/systemd/system/llmops-chat.service" in saved
@@ -270,6 +280,12 @@ def test_a_backup_says_what_was_edited_and_what_the_lock_would_not_render(made: 
     answer = bundle.run(options, runner=Programs(os.environ))
     assert [one.code for one in answer.findings] == ["BND004"]
     assert "edited since generation 1" in answer.findings[0].message
+    applied(made, made.folder / "other")
+    options = replace(
+        options, output=str(made.folder / "d"), root=str(made.folder / "other"), paths=(another_lock(made, "o"),)
+    )
+    answer = bundle.run(options, runner=Programs(os.environ))
+    assert "not applied as this lock renders them" in answer.findings[0].message
     with pytest.raises(WrongInput, match="nothing was applied"):
         made.create("c", backup=True, root=str(made.folder / "src"))
 

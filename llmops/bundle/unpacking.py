@@ -18,13 +18,13 @@ from llmops.domain.units import MIB
 PIECE_BYTES = 4 * MIB
 
 
-def digest_of(read: ReadAt, file: BundleFile, *, progress: Progress) -> str:
+def digest_of(read: ReadAt, file: BundleFile, *, name: str, progress: Progress) -> str:
     """The sha256 of a large file; empty where it is shorter than it should be."""
     digest, at = hashlib.sha256(), 0
     for piece in _pieces(read, file):
         digest.update(piece)
         at += len(piece)
-        progress(Moved(name=file.path, done_bytes=at, total_bytes=file.bytes))
+        progress(Moved(name=name, done_bytes=at, total_bytes=file.bytes))
     return digest.hexdigest() if at == file.bytes else ""
 
 

@@ -25,7 +25,7 @@ class Saved:
 
 
 def saved_generation(place: str, rendered: Sequence[RenderedFile]) -> Saved:
-    """The newest generation below a root. Raises `WrongInput` where nothing was applied."""
+    """The newest generation below a root, held against what its locks render there. Raises `WrongInput` where there is none."""
     root = Root(Path(place))
     try:
         recorded = last_generation(root)
@@ -48,7 +48,9 @@ def saved_generation(place: str, rendered: Sequence[RenderedFile]) -> Saved:
         texts[f"{BACKUP}{file.path}"] = content
         is_edited = hashlib.sha256(content).hexdigest() != file.sha256
         rows.append(
-            BackupFile(path=str(file.path), mode=file.mode, owner=file.owner, target=file.target, edited=is_edited)
+            BackupFile(
+                path=str(file.path), mode=f"{file.mode:04o}", owner=file.owner, target=file.target, edited=is_edited
+            )
         )
     backup = Backup(
         generation=recorded.number,
@@ -78,11 +80,15 @@ def _findings(
     if edited:
         text = f"{len(edited)} files were edited since generation {backup.generation}, the first is {edited[0]}"
         found.append(_warn(text, "they are saved as they lie there; `render --apply` on the target writes the lock's"))
-    wanted = {f"{BACKUP}{one.path}": one.text.encode() for one in rendered}
-    others = [path for path in {*wanted, *texts} if wanted.get(path) != texts.get(path)]
+    wanted = {str(one.path): one.text.encode() for one in rendered}
+    there = {one.path: texts[f"{BACKUP}{one.path}"] for one in backup.files if not one.path.endswith(".crt")}
+    others = sorted(path for path in {*wanted, *there} if wanted.get(path) != there.get(path))  # certificates are made
     if rendered and others and not (gone or edited):
-        text = f"what is applied is not what the lock renders: {len(others)} files differ"
-        found.append(_warn(text, "`llmops render --lock LOCK` shows how; give the lock that was applied"))
+        text = f"{len(others)} files are not applied as this lock renders them, the first is {others[0]}"
+        fix = (
+            "it was applied from another lock, or with other options: `llmops render --lock LOCK` shows how they differ"
+        )
+        found.append(_warn(text, fix))
     return found
 
 

@@ -15,7 +15,7 @@ from llmops.bundle.writing import write_archive, write_folder
 from llmops.cli.answer import Answer
 from llmops.cli.bundle_backup import Saved, saved_generation
 from llmops.cli.bundle_install import Watch, unwatched
-from llmops.cli.bundle_locks import Packed, pack_locks
+from llmops.cli.bundle_locks import Packed, pack_locks, rendered_at
 from llmops.cli.bundle_options import Action, Options
 from llmops.cli.bundle_wheels import Wheels, wheels_in
 from llmops.domain.bundle import (
@@ -97,17 +97,13 @@ def create(options: Options, *, runner: Runner, watch: Watch = unwatched, ask: A
 
 def _content(options: Options, runner: Runner) -> Content:
     store = Store(store_root(options.store, environment=os.environ))
-    packed = pack_locks(
-        options.paths or (os.environ.get("LLMOPS_LOCK") or LOCK,),
-        store=store,
-        with_models=options.models,
-        runner=runner,
-    )
+    paths = options.paths or (os.environ.get("LLMOPS_LOCK") or LOCK,)
+    packed = pack_locks(paths, store=store, with_models=options.models, runner=runner)
     wheels = wheels_in(options.with_wheels, packed.locks) if options.with_wheels is not None else Wheels()
     images: tuple[str, ...] = ()
     if options.images is not None:
         images = parse_images(files.read_text(Path(options.images)), name=options.images)
-    saved = saved_generation(options.root, packed.rendered) if options.backup else None
+    saved = saved_generation(options.root, rendered_at(options.root, paths, runner)) if options.backup else None
     texts = dict(packed.texts)
     if images:
         texts[IMAGES] = ("\n".join(images) + "\n").encode()

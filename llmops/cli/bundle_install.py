@@ -1,6 +1,7 @@
 """`llmops bundle verify` and `install`: everything is read and held against its digest before anything is visible."""
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -50,6 +51,13 @@ def verify(options: Options, *, watch: Watch = unwatched) -> Answer:
 
 
 def _wrong(found: Open, large: Sequence[BundleFile], progress: Progress, *, jobs: int) -> list[str]:
+    names = {
+        one.digest.value: f"{name}/{one.name}"
+        for name, ref in found.models().items()
+        for one in ref.files
+        if one.digest is not None
+    }
+
     def job(file: BundleFile) -> Callable[[Halt], bool]:
         def work(halt: Halt) -> bool:
             def moved(how: Moved) -> None:
@@ -57,7 +65,7 @@ def _wrong(found: Open, large: Sequence[BundleFile], progress: Progress, *, jobs
                 progress(how)
 
             with found.carrier.opened(file) as read:
-                return digest_of(read, file, progress=moved) == file.sha256
+                return digest_of(read, file, name=names.get(file.sha256, file.path), progress=moved) == file.sha256
 
         return work
 
@@ -179,7 +187,7 @@ def _missing(missing: tuple[str, ...], found: Open, out: Path) -> tuple[Finding,
         return ()
     text = f"{len(missing)} model files are neither in this bundle nor in the store, the first is `{missing[0]}`"
     name = found.bundle.locks[0].name
-    fix = f"`llmops pull --lock {out / LOCKS / name / 'llmops.lock'}`, or a bundle made without `--no-models`"
+    fix = f"`llmops pull --lock {_shown(out / LOCKS / name / 'llmops.lock')}`, or a bundle made without `--no-models`"
     return (Finding(code="BND003", status=Status.WARN, message=text, fix=fix),)
 
 
@@ -189,7 +197,7 @@ def _next(found: Open, out: Path, store: Store) -> tuple[str, ...]:
         commands.append(f"pip install --no-index --find-links {_shown(out / 'wheels')} PACKAGE")
     for row in found.bundle.locks:
         lock = _shown(out / row.path)
-        commands.append(f"llmops verify --lock {lock} --store {store.root}")
+        commands.append(f"llmops verify --lock {lock} --store {shlex.quote(str(store.root))}")
         commands.append(f"llmops render --apply --lock {lock}")
     return tuple(commands)
 
@@ -197,4 +205,4 @@ def _next(found: Open, out: Path, store: Store) -> tuple[str, ...]:
 def _shown(path: Path) -> str:
     """As a person would type it here."""
     here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import field, replace
 from pathlib import Path
 
@@ -28,7 +29,6 @@ class Packed:
     locks: dict[str, Lock] = field(default_factory=dict)
     rows: tuple[BundleLock, ...] = ()
     texts: dict[str, bytes] = field(default_factory=dict)
-    rendered: tuple[RenderedFile, ...] = ()
     blobs: dict[str, BundleFile] = field(default_factory=dict)
     sources: tuple[tuple[BundleFile, Path], ...] = ()
     names: dict[str, str] = field(default_factory=dict)
@@ -151,4 +151,13 @@ def _with_rendered(packed: Packed, path: str, name: str, runner: Runner) -> Pack
         return replace(packed, findings=(*packed.findings, found))
     for one in rendered:
         packed.texts[f"{RENDERED}/{name}{one.path}"] = one.text.encode()
-    return replace(packed, rendered=(*packed.rendered, *rendered))
+    return packed
+
+
+def rendered_at(root: str, paths: Sequence[str], runner: Runner) -> tuple[RenderedFile, ...]:
+    """What `render --apply` would write below a root from these locks; nothing of one that cannot be rendered."""
+    rendered: list[RenderedFile] = []
+    for path in paths:
+        with suppress(Stop):
+            rendered += render.rendered_files(render.Options(lock=path, root=root), runner=runner)
+    return tuple(rendered)

@@ -53,10 +53,10 @@ class BundleLock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupFile:
-    """A file of the applied configuration as it lay on its host; `edited`: it is not what was applied."""
+    """A file of the applied configuration as it lay on its host; `mode` is octal; `edited`: it is not what was applied."""
 
     path: str
-    mode: int
+    mode: str
     owner: str
     target: str
     edited: bool

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from llmops.domain.bundle import Bundle, Rto, Signature
 from llmops.domain.durations import duration_text
@@ -39,7 +40,7 @@ def show_created(
         to.line(f"  {path}")
     if len(paths) > 3:
         to.line(f"  … {len(paths)} volumes in all; keep them in one folder")
-    to.line(f"next, where it goes: llmops bundle install {paths[0].name}")
+    to.line(f"next, where it goes: llmops bundle install {quote(paths[0].name)}")
 
 
 def show_verified(to: Screen, bundle: Bundle, signature: Signature | None) -> None:
