@@ -7,10 +7,12 @@ How many tokens there are is vLLM's arithmetic; bytes of a patch are an estimate
 """
 
 import re
+from functools import lru_cache
 
 from llmops.domain.engine import EngineSettings, PoolSettings
 from llmops.domain.model import ModelShape, Tensor, is_tower
 from llmops.domain.records import dataclass
+from llmops.engines.rank_weights import Same
 from llmops.engines.step_width import token_step_bytes
 
 SAFE_FACTOR = 1.5
@@ -41,6 +43,12 @@ class Sight:
 
 def sight(shape: ModelShape) -> Sight | None:
     """The encoder of images; None without one, or where its matrices do not tell."""
+    return _seen(Same(shape))
+
+
+@lru_cache(maxsize=64)
+def _seen(same: Same) -> Sight | None:
+    shape = same.shape
     own = [one for one in shape.tensors if is_tower(one.name) and not one.name.startswith(("a.", "audio_tower."))]
     layers = [one for one in own if len(one.dims) == 2 and _LAYER.search(one.name)]
     if not layers:
