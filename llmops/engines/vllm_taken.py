@@ -115,8 +115,9 @@ def _libraries(shape: ModelShape, settings: EngineSettings, constants: Constants
 def unpacked_bytes(shape: ModelShape, layers: tuple[int, int], ranks: int) -> int:
     """A quantized `kv_b_proj` is kept in 16 bit as well, for decoding (mla_attention.py, `split_kv_b_proj`)."""
     latent = shape.latent
-    is_quantized = any(tensor.type not in WIDE_TYPES for tensor in shape.tensors if _DECOMPRESSING.search(tensor.name))
-    if latent is None or not is_quantized:
+    if latent is None:
+        return 0
+    if all(tensor.type in WIDE_TYPES for tensor in shape.tensors if _DECOMPRESSING.search(tensor.name)):
         return 0
     both = latent.key_length - latent.rope_length + latent.value_length
     heads = sum(layer.heads for layer in shape.layers[slice(*layers)] if layer.attention is Attention.LATENT)
