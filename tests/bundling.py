@@ -64,7 +64,9 @@ def verify(path: Path, **more: object) -> Result:
     return run(Options(action=Action.VERIFY, paths=(str(path),), **cast("Any", more)))
 
 
-def site(folder: Path, *, size: int = 300_000, files: Mapping[str, bytes] | None = None) -> Site:
+def site(
+    folder: Path, *, size: int = 300_000, files: Mapping[str, bytes] | None = None, allow_pickle: bool = False
+) -> Site:
     """A model of one GGUF and one small file, pulled from a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     files = files or {GGUF: content(size), CONFIG: b'{"model_type": "llama"}'}
@@ -78,7 +80,7 @@ def site(folder: Path, *, size: int = 300_000, files: Mapping[str, bytes] | None
         files=rows,
     )  # fmt: skip
     write_lock(folder / "llmops.lock", ref)
-    pull_into(folder, folder / "store")
+    pull_into(folder, folder / "store", allow_pickle=allow_pickle)
     return Site(folder=folder, ref=ref)
 
 
@@ -88,9 +90,13 @@ def write_lock(path: Path, ref: ModelRef) -> None:
     path.write_text(dump_lock(locks.lock({"chat": deployment}, targets=("env",))))
 
 
-def pull_into(folder: Path, store: Path) -> None:
+def pull_into(folder: Path, store: Path, *, allow_pickle: bool = False) -> None:
     """What `llmops pull` makes of the lock."""
-    pull.run(pull.Options(lock=str(folder / "llmops.lock"), store=str(store), origin=str(folder / "src")))
+    pull.run(
+        pull.Options(
+            lock=str(folder / "llmops.lock"), store=str(store), origin=str(folder / "src"), allow_pickle=allow_pickle
+        )
+    )
 
 
 def another_lock(made: Site, name: str, **more: object) -> str:

@@ -319,6 +319,15 @@ def test_each_of_sixty_random_changes_of_a_file_is_found(shared: Site, tmp_path:
         assert stop.value.exit_code in (3, 4)
 
 
+def test_pickles_are_taken_only_when_that_is_said(tmp_path: Path) -> None:
+    made = site(tmp_path / "site", files={"pytorch_model.bin": b"not quite a pickle"}, allow_pickle=True)
+    path = made.create()
+    with pytest.raises(Stop, match="pickle"):
+        made.install(path)
+    assert visible(tmp_path / "site/target/store") == []
+    assert made.install(path, allow_pickle=True)["models"]
+
+
 def test_lengths_beyond_eight_gibibytes_are_written_as_tar_reads_them() -> None:
     for size in (0, 1, 8**11 - 1, 8**11, 700 << 30):
         assert tarfile.TarInfo.frombuf(header("blobs/sha256/x", size), "utf-8", "strict").size == size

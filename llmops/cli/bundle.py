@@ -104,6 +104,9 @@ def command(
     rto: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="install: exit 1 when the restore takes longer than this.")
     ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="install: take .bin and .pt, too: they run code when loaded.")
+    ] = False,
     store: Annotated[
         str | None, typer.Option(help="create, install: where models are kept.", envvar="LLMOPS_STORE")
     ] = None,
@@ -121,6 +124,7 @@ def command(
         action=action, paths=tuple(paths or ()), output=output, tar=tar, split=split, level=level, sign=sign,
         passphrase_file=passphrase_file, with_wheels=with_wheels, images=images, backup=backup, root=root,
         models=not no_models, public_key=public_key, allowed_signers=allowed_signers, identity=identity, out=out, rto=rto,
+        allow_pickle=allow_pickle,
         store=store, jobs=jobs,
     )  # fmt: skip
     check(options, typed())

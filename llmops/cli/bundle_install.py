@@ -20,6 +20,7 @@ from llmops.hub.crew import Halt, together
 from llmops.hub.fetch import missing_files
 from llmops.hub.receive import receive
 from llmops.hub.store import Store, store_root
+from llmops.hub.wanted import refuse_pickles
 from llmops.views.bundle import Installed, show_installed, show_verified
 from llmops.views.screen import Screen, show_findings
 
@@ -84,6 +85,8 @@ def install(options: Options, *, watch: Watch = unwatched) -> Answer:
     store = Store(store_root(options.store, environment=os.environ))
     with opened(options) as found:
         models = found.models()
+        for ref in models.values():
+            refuse_pickles(ref.files, allow_pickle=options.allow_pickle)
         absent = tuple(f"{name}/{one.name}" for name, ref in models.items() for one in missing_files(ref, store=store))
         fetched: tuple[Fetched, ...] = ()
         with unpacked(found.carrier, found.bundle, out, found.texts):

@@ -41,6 +41,7 @@ class Options:
     identity: str | None = None
     out: str | None = None
     rto: float | None = None
+    allow_pickle: bool = False
     store: str | None = None
     jobs: int = JOBS
 
@@ -58,7 +59,7 @@ SPELLED = {
     "output": "--output", "tar": "--tar", "split": "--split", "level": "--level", "sign": "--sign",
     "passphrase_file": "--passphrase-file", "with_wheels": "--with-wheels", "images": "--images", "backup": "--backup",
     "root": "--root", "models": "--no-models", "public_key": "--public-key", "allowed_signers": "--allowed-signers",
-    "identity": "--identity", "out": "--out", "rto": "--rto", "store": "--store",
+    "identity": "--identity", "out": "--out", "rto": "--rto", "allow_pickle": "--allow-pickle", "store": "--store",
 }  # fmt: skip
 FROM_ENVIRONMENT = frozenset({"store", "root", "public_key", "allowed_signers", "identity", "sign", "passphrase_file"})
 """Set for all actions of a session, so one that has no use for it does not complain."""
@@ -67,7 +68,7 @@ CREATE = frozenset(
     {"output", "tar", "split", "level", "sign", "passphrase_file", "with_wheels", "images", "backup", "root", "models", "store"}
 )  # fmt: skip
 OPEN = frozenset({"public_key", "allowed_signers", "identity"})
-GOES_WITH = {Action.CREATE: CREATE, Action.VERIFY: OPEN, Action.INSTALL: OPEN | {"out", "rto", "store"}}
+GOES_WITH = {Action.CREATE: CREATE, Action.VERIFY: OPEN, Action.INSTALL: OPEN | {"out", "rto", "allow_pickle", "store"}}
 
 
 def check(options: Options, typed: frozenset[str]) -> None:

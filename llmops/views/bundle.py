@@ -53,7 +53,9 @@ def show_verified(to: Screen, bundle: Bundle, signature: Signature | None) -> No
 def show_installed(to: Screen, done: Installed) -> None:
     """Models, the folder with the rest, the time, and the next commands."""
     for one in done.fetched:
-        to.line(f"{one.name}  version {one.version[:24]}, {len(one.files)} files", tone=Tone.TITLE)
+        licence = f", licence {one.licence}" if one.licence else ""
+        gated = f", gated ({one.gated}): its licence was accepted at the hub" if one.gated else ""
+        to.line(f"{one.name}  version {one.version[:24]}, {len(one.files)} files{licence}{gated}", tone=Tone.TITLE)
         to.line(f"  current: {one.current}")
     to.line(f"lock, rendered files and bill of materials: {done.out}")
     backup = done.bundle.backup
