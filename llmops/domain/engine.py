@@ -181,7 +181,8 @@ class EngineSettings:
     `parallel` is requests in flight (`-np`, `--max-num-seqs`). `gpu_layers` None: all. `tensor_split` empty: engine decides.
     `use_gpu` False: no card is touched (`--device none`). `kv_offload` False: the cache stays in RAM; `cpu_moe_layers`: the
     experts of the first n blocks do; `swa_full`: a window's cache is as long as the context; `load_mode`, `split_mode` as
-    llama.cpp spells them. `images` None: no projector; `embeddings`: every row of a batch is a result, as `pooling` makes it.
+    llama.cpp spells them. `context_checkpoints`: of a slot, in RAM, at most. `images` None: no projector; `embeddings`: every
+    row of a batch is a result, as `pooling` makes it.
     """
 
     engine: EngineName
@@ -196,6 +197,7 @@ class EngineSettings:
     gpu_layers: int | None = None
     tensor_split: tuple[float, ...] = ()
     cache_ram_bytes: int = 0
+    context_checkpoints: int = 32
     use_gpu: bool = True
     kv_offload: bool = True
     cpu_moe_layers: int = 0

@@ -10,6 +10,7 @@ from llmops.domain.units import GIB, MIB
 from llmops.engines.llama_cpp_adapters import other_orders
 from llmops.engines.llama_cpp_buffers import Compute, compute
 from llmops.engines.llama_cpp_caches import Caches, caches_of
+from llmops.engines.llama_cpp_checkpoints import ceilings, checkpoints_bytes
 from llmops.engines.llama_cpp_companions import Extra, extra
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
@@ -85,7 +86,7 @@ def ledger(
         devices=cards,
         host=ram,
         buffers=_buffers(placement, placed, caches, graph, loading),
-        notes=(*_notes(case, placement, graph, used), *beside.notes),
+        notes=(*_notes(case, placement, graph, used), *beside.notes, *ceilings(case)),
     )
 
 
@@ -175,7 +176,7 @@ def _host(
             compute_bytes=graph.host,
             projector_bytes=beside.projector.get(HOST, 0),
             draft_bytes=beside.draft.get(HOST, 0),
-            overhead_bytes=case.settings.cache_ram_bytes + logits + process,
+            overhead_bytes=case.settings.cache_ram_bytes + checkpoints_bytes(case) + logits + process,
         ),
         limit_bytes=None if host.memory_bytes is None else host.memory_bytes - _host_reserve(host.memory_bytes),
         page_cache_bytes=placed.host - placed.host_arranged if mapped else 0,

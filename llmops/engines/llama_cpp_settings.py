@@ -16,6 +16,7 @@ from llmops.domain.records import dataclass
 from llmops.domain.units import MIB
 from llmops.engines.llama_cpp_arguments import FALSE, TRUE, read_words, refused, unknown_value, unwise, whole_number
 from llmops.engines.llama_cpp_beside import images, speculation
+from llmops.engines.llama_cpp_checkpoints import DEFAULT_CHECKPOINTS
 from llmops.engines.llama_cpp_context import SEQUENCES_LIMIT
 from llmops.engines.llama_cpp_flags import FLAGS
 from llmops.engines.llama_cpp_overrides import EVERY_BLOCK
@@ -73,6 +74,7 @@ def effective(flags: Sequence[GivenFlag]) -> Effective:
         gpu_layers=_layers(values),
         tensor_split=_split(values),
         cache_ram_bytes=(DEFAULT_CACHE_RAM_MIB if cache_ram < 0 else cache_ram) * MIB,
+        context_checkpoints=values.number("--ctx-checkpoints", DEFAULT_CHECKPOINTS),
         use_gpu=values.text("--device") != "none",
         kv_offload=values.is_on("--kv-offload", "on"),
         cpu_moe_layers=EVERY_BLOCK if values.is_on("--cpu-moe", "off") else values.positive("--n-cpu-moe", 0),
