@@ -283,6 +283,26 @@ def test_whisper_keeps_its_decoder_s_text_and_says_what_it_keeps_of_the_audio() 
     assert large.not_sized == ("what a request keeps of its audio: 1500 positions, 234.4 MiB in 16 bit",)
 
 
+def test_moonvit_is_one_tower_under_the_keys_of_its_three_files() -> None:
+    own = {
+        "model_type": "moonvit",
+        "hidden_size": 1152,
+        "num_hidden_layers": 27,
+        "intermediate_size": 4304,
+        "patch_size": 14,
+    }
+    renamed = {"vt_hidden_size": 1152, "vt_num_hidden_layers": 27, "vt_intermediate_size": 4304, "patch_size": 14}
+    text = config("kimi-k2-instruct", quantization_config=None)
+    files = (
+        {"model_type": "kimi_vl", "text_config": text, "vision_config": {**own, "merge_kernel_size": [2, 2]}},
+        {"model_type": "kimi_k25", "text_config": text, "vision_config": {"init_pos_emb_height": 64, **renamed}},
+        {"model_type": "kimi_k25", "text_config": text, "vision_config": {"model_type": "kimi_k25_vision"}},
+    )
+    published = 471_143_920  # what the repository of Kimi-K2.5 counts beside the text
+    for file in files:
+        assert sum(one.elements() for one in shape(file).tensors if is_tower(one.name)) == published
+
+
 def test_a_part_of_a_multimodal_file_that_nothing_counts_is_named() -> None:
     whole = {"model_type": "new", "text_config": config("qwen3-8b"), "codec_config": {"model_type": "codec"}}
     assert shape(whole).not_sized == ("the weights of what `codec_config` describes",)

@@ -121,7 +121,13 @@ FAMILIES: dict[str, Family] = {
         head_bias="yes", is_gated=False,
     ),
     "phi3": Family(architecture="phi3", defaults="phi3", is_fused=True, windows="all"),
-    "phi4mm": Family(architecture="phi3", defaults="phi4_multimodal", is_fused=True, windows="all"),
+    "phi3_v": Family(
+        architecture="phi3", defaults="phi3", is_fused=True, windows="all", not_sized="the weights of its vision tower"
+    ),
+    "phi4mm": Family(
+        architecture="phi3", defaults="phi4_multimodal", is_fused=True, windows="all",
+        not_sized="the weights of its vision and audio towers, and of their adapters",
+    ),
     "phi4_multimodal": Family(architecture="phi3", defaults="phi4_multimodal", is_fused=True, windows="all"),
     "phimoe": Family(
         architecture="phimoe", defaults="phimoe", norm_bias=True, head_bias="lm_head_bias", windows="all", biases=_BOTH
