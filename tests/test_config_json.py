@@ -303,6 +303,17 @@ def test_moonvit_is_one_tower_under_the_keys_of_its_three_files() -> None:
         assert sum(one.elements() for one in shape(file).tensors if is_tower(one.name)) == published
 
 
+def test_internvl_as_its_makers_write_it_has_the_parameters_its_repository_counts() -> None:
+    sight = {
+        "model_type": "intern_vit_6b", "hidden_size": 1024, "num_hidden_layers": 24, "intermediate_size": 4096, "image_size": 448,
+        "patch_size": 14, "qkv_bias": True, "qk_normalization": False, "norm_type": "layer_norm",
+    }  # fmt: skip
+    text = config("qwen2.5-7b-instruct", vocab_size=151_674)
+    made = shape({"model_type": "internvl_chat", "llm_config": text, "vision_config": sight})
+    assert made.parameters() == 7_944_373_760  # InternVL3-8B
+    assert made.not_sized == ()
+
+
 def test_a_part_of_a_multimodal_file_that_nothing_counts_is_named() -> None:
     whole = {"model_type": "new", "text_config": config("qwen3-8b"), "codec_config": {"model_type": "codec"}}
     assert shape(whole).not_sized == ("the weights of what `codec_config` describes",)
