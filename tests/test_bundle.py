@@ -321,6 +321,20 @@ def test_options_that_do_not_go_together_are_told(options: dict[str, Any], said:
         check(Options(**options), frozenset())
 
 
+def test_what_the_environment_sets_for_another_action_is_passed_over_and_what_is_typed_is_not() -> None:
+    options = Options(action=Action.VERIFY, paths=("x",), sign="key", store="/srv", root="/mnt")
+    check(options, frozenset())
+    with pytest.raises(WrongUsage, match="`--sign` is for `bundle create`"):
+        check(options, frozenset({"sign"}))
+
+
+def test_a_file_with_a_number_of_its_own_is_no_volume(made: Site) -> None:
+    for year in ("2025", "2026"):
+        made.create(f"bundle.{year}", tar=True, models=year == "2025")
+    for year in ("2025", "2026"):
+        assert verify(made.folder / f"bundle.{year}")["paths"] == [str(made.folder / f"bundle.{year}")]
+
+
 @pytest.mark.parametrize("split", ["4G", "0GiB", "-1GiB", "x", "1KiB", "2KiB"])
 def test_a_split_that_is_no_size_or_too_short_is_told(made: Site, split: str) -> None:
     with pytest.raises(WrongUsage, match=r"is no size|too short"):

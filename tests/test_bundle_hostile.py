@@ -195,6 +195,13 @@ def test_volumes_with(name: str, shared: Site, tmp_path: Path) -> None:
     refused(shared, tmp_path / "stick" / "parts", said, tmp_path)
 
 
+def test_a_later_volume_alone_says_which_one_is_missing(shared: Site, tmp_path: Path) -> None:
+    parts = parts_of(shared, tmp_path / "stick")
+    parts[0].unlink()
+    for one in parts[1:]:
+        refused(shared, one, "volume 1 of 4 is missing", tmp_path)
+
+
 def test_a_volume_of_another_bundle_is_told_from_ours(shared: Site, tmp_path: Path) -> None:
     parts = parts_of(shared, tmp_path / "stick")
     other = site(tmp_path / "other", size=SIZE + 1)

@@ -24,7 +24,7 @@ _WAYS_OUT = {
     errno.EPERM: "run it as a user who may, or name another place",
     errno.EROFS: "name a place on another file system",
     errno.EIO: "the disk or its connection fails: see `dmesg`",
-    errno.EFBIG: "`--split 4GiB`: no file may be longer than the file system allows",
+    errno.EFBIG: "`--tar --split 4GiB`: no file may be longer than the file system allows",
 }
 
 

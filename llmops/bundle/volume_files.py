@@ -25,13 +25,12 @@ def volume_name(base: str, number: int, of: int) -> str:
 def volume_paths(path: Path) -> tuple[Path, ...]:
     """All files of the bundle that `path` stands for: one file, its name without number, or any of its volumes."""
     match = _NUMBERED.fullmatch(path.name)
-    if match is None and not path.exists():
-        match = _NUMBERED.fullmatch(f"{path.name}.001")
-    if match is None or (match[2] != "001" and not path.with_name(f"{match[1]}.001").exists() and not path.exists()):
-        return (path,)
-    beside = re.compile(re.escape(match[1]) + r"\.\d{3,4}", re.DOTALL)
+    base = match[1] if match is not None else path.name
+    if path.exists() and (match is None or not path.with_name(f"{base}.001").exists()):
+        return (path,)  # `bundle.2026` is a name, not a number
+    volume = re.compile(re.escape(base) + r"\.\d{3,4}", re.DOTALL)
     with disk_errors(path, reading=True):
-        found = [one for one in path.parent.iterdir() if beside.fullmatch(one.name)]
+        found = [one for one in path.parent.iterdir() if volume.fullmatch(one.name)]
     return tuple(sorted(found, key=lambda one: int(one.name.rpartition(".")[2]))) or (path,)
 
 
