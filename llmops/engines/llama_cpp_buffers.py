@@ -17,7 +17,7 @@ from llmops.engines.llama_cpp_compute import (
     pipelined_branch_bytes,
 )
 from llmops.engines.llama_cpp_known import simulated
-from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, Placement, cache_bytes
+from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, HOST, TIED_IN_RAM, Placement, cache_bytes
 from llmops.engines.llama_cpp_simulation import is_simulated, simulated_confidence
 from llmops.engines.llama_cpp_unknown import card_bytes, host_bytes, only_host_bytes, runs_in_ram
 from llmops.engines.llama_cpp_weights import Weights
@@ -102,25 +102,31 @@ def _copies_bytes(case: Case, placement: Placement, placed: Weights) -> int:
     """Part of the model in RAM: prompts run there by copying. At most two matrices of one block and one layer's cache."""
     matrices = sum(placed.host_matrices[:2])
     partial = not placement.is_whole() or not placement.kv_offload
-    return matrices + (_largest_cache_bytes(case) if partial else 0)
+    return matrices + (max(_cache_sizes(case), default=0) if partial else 0)
 
 
-def _largest_cache_bytes(case: Case) -> int:
-    return max(
-        (
-            cache_bytes(
-                layer,
-                cells=case.cells(layer),
-                streams=case.context.streams,
-                kind_k=case.settings.kv_cache_type_k.upper(),
-                kind_v=case.settings.kv_cache_type_v.upper(),
-                value_width=layer.value_width(),
-                on_card=True,
-            )
-            for layer in case.caching_layers()
-        ),
-        default=0,
+def _cache_sizes(case: Case) -> tuple[int, ...]:
+    """Bytes of each layer's cache."""
+    return tuple(
+        cache_bytes(
+            layer,
+            cells=case.cells(layer),
+            streams=case.context.streams,
+            kind_k=case.settings.kv_cache_type_k.upper(),
+            kind_v=case.settings.kv_cache_type_v.upper(),
+            value_width=layer.value_width(),
+            on_card=True,
+        )
+        for layer in case.caching_layers()
     )
+
+
+def _output_in_ram_bytes(case: Case, placement: Placement) -> int:
+    """The output's matrix where it stays in RAM: a card takes a copy of it for a prompt."""
+    if placement.output != HOST and case.shape.architecture not in TIED_IN_RAM:
+        return 0
+    names = ("output.weight", "token_embd.weight")
+    return max((one.data_bytes() for one in case.shape.tensors if one.name in names), default=0)
 
 
 def _pipelined(case: Case, placement: Placement, sure: Confidence) -> Compute:
@@ -150,10 +156,13 @@ def _pipelined(case: Case, placement: Placement, sure: Confidence) -> Compute:
 
 def _bounded(case: Case, placement: Placement, placed: Weights, notes: tuple[str, ...]) -> Compute:
     bound = card_bytes(case) + _copies_bytes(case, placement, placed)
+    if placement.is_mixed():  # a second cache while the first is read, and the output's matrix
+        bound += max(_cache_sizes(case), default=0) + _output_in_ram_bytes(case, placement)
     copies = PIPELINE_COPIES if is_pipelined(placement) else 1
-    host = host_bytes(case, copies=copies)
-    if runs_in_ram(case):  # attention runs in RAM, on a copy of its cache
-        host += 2 * copies * _largest_cache_bytes(case)
+    host = host_bytes(case, placement, copies=copies)
+    if runs_in_ram(case):  # attention runs in RAM, on a copy of its cache; with pipelining every layer's stays
+        sizes = _cache_sizes(case)
+        host += copies * sum(sizes) if copies > 1 else 2 * max(sizes, default=0)
     if is_pipelined(placement):
         bound += 3 * device_inputs_bytes(case) + 64 * case.rows() * case.shape.embedding_length
         host += PIPELINE_COPIES * host_inputs_bytes(case) + 40 * case.rows() * case.shape.embedding_length

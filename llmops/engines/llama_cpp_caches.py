@@ -38,7 +38,7 @@ def caches_of(case: Case, placement: Placement) -> Caches:
                 streams=case.context.streams,
                 kind_k=case.settings.kv_cache_type_k.upper(),
                 kind_v=case.settings.kv_cache_type_v.upper(),
-                value_width=layer.value_width() if case.flash() or case.shape.latent else widest,
+                value_width=layer.value_width() if case.keeps_rows() or case.shape.latent else widest,
                 on_card=where != HOST,
             )
         state[where] += state_bytes(layer, slots=case.settings.parallel * states_a_slot(case))

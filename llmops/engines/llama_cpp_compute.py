@@ -46,6 +46,7 @@ class Case:
     shape: ModelShape
     settings: EngineSettings
     context: Context
+    flash_refused: bool = False
 
     def rows(self) -> int:
         """`T`."""
@@ -53,6 +54,10 @@ class Case:
 
     def flash(self) -> bool:
         """Whether flash attention is on; `auto` is on wherever the card has the kernel."""
+        return self.keeps_rows() and not self.flash_refused
+
+    def keeps_rows(self) -> bool:
+        """Whether V lies row by row: decided before `auto` finds that a card has no kernel for the heads (`flash_refused`)."""
         return self.settings.flash_attention is not FlashAttention.OFF and self.shape.architecture not in NO_FLASH
 
     def pooling(self) -> str | None:
@@ -113,7 +118,7 @@ def _inputs_bytes(case: Case, pad: Callable[[int], int]) -> int:
         return ids + pad(4 * context.output_rows) + pad(4 * context.slots)
     mask_element = 2 if case.flash() else 4
     row_indices = (1 if shape.latent is not None else 2) * pad(8 * rows)
-    if not case.flash() and shape.latent is None:
+    if not case.keeps_rows() and shape.latent is None:
         row_indices += pad(8 * rows * max(one.value_width() for one in case.caching_layers())) - pad(8 * rows)
     total = pad(mask_element * rows * context.sequence_tokens) + ids + pad(8 * rows) + row_indices
     total += pad(4 * context.output_rows)
@@ -196,6 +201,11 @@ def _converted_cache_bytes(case: Case, layer: Layer) -> int:
     if both_quantized or (key == value == "f32"):
         return copies
     return copies + 4 * case.rows() * layer.heads * layer.key_length
+
+
+def converted_cache_bytes(case: Case) -> int:
+    """The largest layer's f16 copies."""
+    return max((_converted_cache_bytes(case, one) for one in case.caching_layers()), default=0)
 
 
 def _latent_attention_bytes(case: Case, layer: Layer) -> int:
@@ -282,7 +292,7 @@ def upper_bound_bytes(case: Case) -> int:
     widths = [max(layer.feed_forward, layer.experts_used * layer.expert_feed_forward) for layer in case.shape.layers]
     rows = 4 * case.rows() * (6 * embedding + 3 * max(widths, default=0) + 3 * queries + used * embedding)
     return max(
-        device_inputs_bytes(case) + rows + max((_converted_cache_bytes(case, one) for one in layers), default=0)
+        device_inputs_bytes(case) + rows + converted_cache_bytes(case)
         + 4 * case.context.output_rows * case.shape.vocabulary,
         one_card_bytes(case),
     )  # fmt: skip

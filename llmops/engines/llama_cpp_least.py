@@ -5,22 +5,18 @@ family by `tests/test_llama_cpp_repeats.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from llmops.domain.engine import Device, EngineSettings, FlashAttention
+from llmops.domain.engine import Device, EngineSettings
 from llmops.domain.model import ModelShape
 from llmops.engines.llama_cpp_caches import caches_of
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_placement import place
-from llmops.engines.llama_cpp_simulation import has_flash_heads
 from llmops.engines.llama_cpp_weights import weights
 
 
 def least_bytes(shape: ModelShape, settings: EngineSettings, devices: Sequence[Device]) -> tuple[int, ...]:
     """Of every card, with a model's layers over all of them."""
-    if settings.flash_attention is FlashAttention.AUTO and not has_flash_heads(shape):
-        settings = replace(settings, flash_attention=FlashAttention.OFF)
     case = Case(shape=shape, settings=settings, context=context(settings, trained_tokens=shape.context_length))
     placement = place(shape, settings, devices)
     placed, caches = weights(shape, placement), caches_of(case, placement)

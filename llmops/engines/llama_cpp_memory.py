@@ -22,7 +22,7 @@ from llmops.engines.llama_cpp_placement import (
     Placement,
     place,
 )
-from llmops.engines.llama_cpp_simulation import has_flash_heads
+from llmops.engines.llama_cpp_simulation import refuses_flash
 from llmops.engines.llama_cpp_tensor_split import cut_ledger
 from llmops.engines.llama_cpp_weights import Weights, weights
 
@@ -63,11 +63,12 @@ def ledger(
         ]
         return cut_ledger(shape, settings, alone, [loading.name(at) for at in range(len(used))])
     everyone = used if loading.draft_cards is None else tuple(devices)
-    if used and settings.flash_attention is FlashAttention.AUTO and not has_flash_heads(shape):
-        settings = replace(settings, flash_attention=FlashAttention.OFF)
     made = context(settings, trained_tokens=shape.context_length, is_causal=not shape.keeps_nothing())
     case = Case(shape=shape, settings=settings, context=made)
     placement = place(shape, settings, used, loading)
+    case = replace(
+        case, flash_refused=settings.flash_attention is FlashAttention.AUTO and refuses_flash(case, placement)
+    )
     placed = weights(shape, placement)
     caches = caches_of(case, placement)
     graph = compute(case, placement, placed)

@@ -326,12 +326,12 @@ class Network:
                 graph.expand(node)
         cells, streams = case.cells(one), case.context.streams
         kind_k, kind_v = case.settings.kv_cache_type_k, case.settings.kv_cache_type_v
-        wide = one.value_width() if case.flash() else case.widest_value()
+        wide = one.value_width() if case.keeps_rows() else case.widest_value()
         cache_k = self.cache(owner, f"{part} keys", kind_k, one.key_width(), cells)
         cache_v = self.cache(owner, f"{part} values", kind_v, wide, cells)
         if keys is not None and values is not None:
             self.write(cache_k, keys, one.key_width(), part, transposed=False)
-            self.write(cache_v, values, one.value_width(), part, transposed=not case.flash())
+            self.write(cache_v, values, one.value_width(), part, transposed=not case.keeps_rows())
         query = permute(view(query, one.key_length, query.dims[1], self.tokens // streams, streams), 0, 2, 1, 3)
         read_k = permute(view(cache_k, one.key_length, one.kv_heads, cells, streams, strides="cache"), 0, 2, 1, 3)
         mask = self.mask(part, cells)
@@ -345,12 +345,21 @@ class Network:
             node = flash_attention(query, read_k, read_v, mask, sink)
             node = reshape(node, node.dims[0] * node.dims[1], self.tokens)
         else:
-            read_v = permute(view(cache_v, cells, one.kv_heads, one.value_length, streams, strides="cache"), 0, 2, 1, 3)
+            read_v = self._turned_values(one, cache_v)
             node = self.scores(at, query, read_k, read_v, mask, sinks=sinks, capped=capped)
         graph.expand(node)
         if value_side:
             node = self.spread(node, value_side, f"{part} values")
         return node if output is None else self.linear(at, output, node)
+
+    def _turned_values(self, one: Layer, cache: Node) -> Node:
+        """V as the scores need it: as it lies, or copied where it lies for the fused kernel, which no card has for the heads."""
+        cells, streams = cache.dims[1], cache.dims[2]
+        if not self.case.keeps_rows():
+            found = view(cache, cells, one.kv_heads, one.value_length, streams, strides="cache")
+            return permute(found, 0, 2, 1, 3)
+        found = view(cache, one.value_length, one.kv_heads, cells, streams, strides="cache")
+        return continuous(transpose(permute(found, 0, 2, 1, 3)))
 
     def scores(self, at: int, query: Node, keys: Node, values: Node, mask: Node, *, sinks: bool, capped: bool) -> Node:
         """Attention without the fused kernel: all scores at once."""

@@ -21,6 +21,7 @@ from llmops.engines.llama_cpp_metal import metal_bytes
 from llmops.engines.llama_cpp_network import Network
 from llmops.engines.llama_cpp_placement import (
     CUDA_ALIGNMENT,
+    HOST,
     HOST_ALIGNMENT,
     Placement,
     is_arranged,
@@ -37,6 +38,8 @@ _FLASH_TYPES = frozenset({"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", 
 EQUAL_HEADS = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
 _GROUPED_HEADS = {(192, 128): 8, (320, 256): 32, (512, 512): 1, (576, 512): 1}
 """Heads with a kernel only for several query heads a KV head, by whole multiples."""
+LEAST_GROUP = 2
+"""So many query heads a KV head at least."""
 
 
 def has_flash_kernel(node: Node) -> bool:
@@ -44,19 +47,50 @@ def has_flash_kernel(node: Node) -> bool:
     query, keys, values = node.sources[:3]
     if keys.kind not in _FLASH_TYPES or values.kind not in _FLASH_TYPES:
         return False
-    heads = (keys.dims[0], values.dims[0])
-    if heads[0] == heads[1] and heads[0] in EQUAL_HEADS:
-        return True
-    group = query.dims[2] // keys.dims[2]
-    return heads in _GROUPED_HEADS and group >= 2 and keys.dims[1] % 256 == 0 and group % _GROUPED_HEADS[heads] == 0
+    key, value = keys.dims[0], values.dims[0]
+    is_whole = keys.dims[1] % 256 == 0 or (key == value and key in EQUAL_HEADS)
+    return is_whole and _has_kernel(key, value, query.dims[2] // keys.dims[2])
 
 
 def has_flash_heads(shape: ModelShape) -> bool:
     """Whether CUDA has a kernel for the heads of every layer; `-fa auto` is off where one has none."""
     if shape.latent is not None:
         return True
-    pairs = {(one.key_length, one.value_length) for one in shape.layers if one.kv_heads and one.key_length}
-    return all((key == value and key in EQUAL_HEADS) or (key, value) in _GROUPED_HEADS for key, value in pairs)
+    heads = {
+        (one.key_length, one.value_length, one.heads // one.kv_heads)
+        for one in shape.layers
+        if one.kv_heads and one.key_length
+    }
+    return all(_has_kernel(key, value, group) for key, value, group in heads)
+
+
+def refuses_flash(case: Case, placement: Placement) -> bool:
+    """Whether `-fa auto` ends as off: fused attention of a layer would run elsewhere than the layer (`resolve_fused_ops`).
+
+    Asked of the graph of one token a sequence, where heads or the placement leave any doubt.
+    """
+    if not placement.cards or placement.metal or case.is_quantized(case.settings.kv_cache_type_v):
+        return False  # a quantized V switches it on
+    if has_flash_heads(case.shape) and placement.kv_offload and all(".ffn_" in name for name in placement.moves):
+        return False
+    homes = [home for home, layer in zip(placement.layers, case.shape.layers, strict=True) if layer.kv_heads]
+    if not is_simulated(case):
+        return not has_flash_heads(case.shape) and any(home != HOST for home in homes)
+    try:
+        graph = NETWORKS[case.shape.architecture](Network(case, placement, single=True))
+    except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
+        return False
+    made = cut(graph, _machine(placement, 1))
+    there = [device for node, device in made.nodes if node.op == "flash"]
+    return any(
+        device != (placement.cards if home == HOST else home) for device, home in zip(there, homes, strict=False)
+    )
+
+
+def _has_kernel(key: int, value: int, group: int) -> bool:
+    if key == value and key in EQUAL_HEADS:
+        return True
+    return (key, value) in _GROUPED_HEADS and group >= LEAST_GROUP and group % _GROUPED_HEADS[key, value] == 0
 
 
 def cuda_bytes(node: Node) -> int:
@@ -166,6 +200,11 @@ def _generates_in_more(case: Case, prompt_bytes: int) -> bool:
     """Whether one token a sequence may need more than a prompt: few rows more, or logits that are most of the buffer."""
     logits = 4 * case.shape.vocabulary * case.context.slots
     return case.rows() < 2 * case.context.slots or 3 * logits > prompt_bytes
+
+
+def flash_devices(graph: Graph, placement: Placement) -> list[int]:
+    """Where each fused attention of a graph would run."""
+    return [device for node, device in cut(graph, _machine(placement, 1)).nodes if node.op == "flash"]
 
 
 def _machine(placement: Placement, copies: int) -> Machine:

@@ -1,11 +1,13 @@
 """Compute buffers of families whose graph is not built here: bounds from above, held to starts of the running server.
 
 `_SHARE` over the closed-form bound: of 27 such families under ten settings each, the widest was 11 % under that bound (b11669, on
-cards that only count bytes). Where attention has no kernel on a card it runs in RAM, and RAM then takes what a card would.
+cards that only count bytes). What else counts was seen where the graphs of known families were hidden: all that may run in RAM
+takes there what a card would, and states and their rows come on top.
 """
 
 from llmops.domain.units import padded
-from llmops.engines.llama_cpp_compute import Case, one_card_host_bytes, upper_bound_bytes
+from llmops.engines.llama_cpp_compute import Case, converted_cache_bytes, one_card_host_bytes, upper_bound_bytes
+from llmops.engines.llama_cpp_placement import Placement, state_bytes
 from llmops.engines.llama_cpp_simulation import has_flash_heads
 
 _SHARE = 4
@@ -20,19 +22,32 @@ QUADRATIC = frozenset({"minimax-01"})
 IN_RAM = frozenset({"cogvlm"})
 """Families that take rows of embeddings alone, and have parts of the graph run in RAM."""
 
+INDEXED = frozenset({"hy_v4", "dots3note", "glm5-next", "minimax-m3", "qwen4exp", "deepseek4"})
+"""Sparse attention that scores every cell for every row, and sorts the scores."""
+
+_SCORES = 24
+"""Rows of scores over the context: of the indexer's heads, sorted, as masks, and of attention."""
+_LEAST = 1 << 20
+"""What is small beside everything else but for one row a batch."""
+_WIDE_ROWS = 10
+"""Rows as wide as a recurrent layer's widest matrix that are alive at once; rwkv's six mixes and what they are made of."""
+
 
 def card_bytes(case: Case) -> int:
     """Of one card, without what partial offload copies."""
     bound = upper_bound_bytes(case)
     share = 1 if case.shape.architecture in IN_RAM else _SHARE
-    return bound + bound // share + _quadratic_bytes(case)
+    more = _quadratic_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case)
+    return bound + bound // share + converted_cache_bytes(case) + more + _LEAST
 
 
-def host_bytes(case: Case, *, copies: int) -> int:
+def host_bytes(case: Case, placement: Placement, *, copies: int) -> int:
     """Beside cards; `copies` of the inputs with pipelining."""
     host = one_card_host_bytes(case)
-    host += host // _SHARE + copies * _mask_bytes(case)
-    return max(host, card_bytes(case) * (2 if copies > 1 else 1)) if runs_in_ram(case) else host
+    host += host // _SHARE + copies * _mask_bytes(case) + _LEAST
+    if runs_in_ram(case):
+        return max(host, card_bytes(case) * (2 if copies > 1 else 1))
+    return host + card_bytes(case) if _may_run_in_ram(placement) else host
 
 
 def runs_in_ram(case: Case) -> bool:
@@ -41,9 +56,14 @@ def runs_in_ram(case: Case) -> bool:
     return shape.architecture in QUADRATIC | IN_RAM or shape.latent is not None or not has_flash_heads(shape)
 
 
+def _may_run_in_ram(placement: Placement) -> bool:
+    return placement.is_mixed() or placement.is_overridden
+
+
 def only_host_bytes(case: Case) -> int:
     """Without a card."""
-    return 2 * upper_bound_bytes(case) + _quadratic_bytes(case) + _mask_bytes(case)
+    more = _quadratic_bytes(case) + _mask_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case)
+    return 2 * upper_bound_bytes(case) + more
 
 
 def _mask_bytes(case: Case) -> int:
@@ -61,3 +81,25 @@ def _quadratic_bytes(case: Case) -> int:
         return 0
     heads = max(layer.heads for layer in case.shape.layers)
     return 4 * 4 * heads * case.rows() ** 2
+
+
+def _recurrent_bytes(case: Case) -> int:
+    """States of all slots are gathered, and the new ones stand beside them; rows as wide as the widest projection."""
+    states = max((state_bytes(one, slots=case.settings.parallel) for one in case.shape.layers), default=0)
+    if not states:
+        return 0
+    return 3 * states + 4 * case.rows() * _WIDE_ROWS * _widest_projection(case)
+
+
+def _widest_projection(case: Case) -> int:
+    widths = (
+        one.dims[1]
+        for one in case.shape.tensors
+        if len(one.dims) > 1 and one.name.startswith("blk.") and ".ffn_" not in one.name
+    )
+    return max(widths, default=2 * case.shape.embedding_length)
+
+
+def _indexed_bytes(case: Case) -> int:
+    is_indexed = case.shape.architecture in INDEXED or any(one.indexer for one in case.shape.layers)
+    return _SCORES * 4 * case.rows() * case.context.sequence_tokens if is_indexed else 0
