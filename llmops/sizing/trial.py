@@ -265,35 +265,44 @@ def largest_context(question: Question, draft: Draft, *, limit_tokens: int) -> i
 
 
 def _near_guess(question: Question, draft: Draft, granules: int) -> tuple[int, int] | None:
-    """The last granule that fits and the first that does not, found where a line from the draft to the limit says.
+    """The last granule that fits and the first that does not, found where a line between what fits and what does not says.
 
-    With the draft's split the bytes of a device grow nearly in a line. None where that is not so: nothing is near the line's
-    place, or what is spare there is much more than a granule takes (a buffer grew in a step), or the draft does not fit.
+    With the draft's split the bytes of a device grow nearly in a line, or in a few. None where that is not so: the edge is not
+    near, or what is spare there is much more than a granule takes (a buffer grew in a step), or the draft does not fit.
     """
     begun = draft.context_tokens // CONTEXT_GRANULE
     if not 0 < begun < granules or draft.context_tokens % CONTEXT_GRANULE or not fits(question, draft):
         return None
     split = weigh(question, draft).settings.tensor_split
-    here, there = (
-        _spares(_weigh(question, replace(draft, tensor_split=split, context_tokens=at * CONTEXT_GRANULE)).ledger)
-        for at in (begun, granules)
-    )
-    lines = [((granules - begun) * left // (left - right), left - right)
-             for left, right in zip(here, there, strict=True) if left >= 0 > right]  # fmt: skip
-    if not lines:
+
+    def spares(at: int) -> list[int]:
+        one = replace(draft, tensor_split=split, context_tokens=at * CONTEXT_GRANULE)
+        return _spares(_weigh(question, one).ledger)
+
+    grown = _falling(spares(begun), spares(granules))
+    if grown is None:
         return None
-    ahead, grown = min(lines)
-    low, high, at = begun, granules, min(max(begun + ahead, begun + 1), granules - 1)
+    low, high = begun, granules
     for _ in range(GUESSES):
+        line = _falling(spares(low), spares(high))
+        if line is None:
+            break
+        at = min(max(low + (high - low) * line[0] // sum(line), low + 1), high - 1)
         if fits(question, replace(draft, context_tokens=at * CONTEXT_GRANULE)):
-            low, at = at, at + 1
+            low = at
         else:
-            high, at = at, at - 1
-        if not low < at < high:
+            high = at
+        if high - low == 1:
             break
     last = weigh(question, replace(draft, context_tokens=low * CONTEXT_GRANULE)).ledger
-    is_edge = high - low == 1 and min(_spares(last)) * (granules - begun) <= GUESSES * grown
+    is_edge = high - low == 1 and min(_spares(last)) * (granules - begun) <= GUESSES * sum(grown)
     return (low, high) if is_edge else None
+
+
+def _falling(here: Sequence[int], there: Sequence[int]) -> tuple[int, int] | None:
+    """Of the device that is full first on the way: what is left here, and what is missing there; None: none is."""
+    lines = [(left, -right) for left, right in zip(here, there, strict=True) if left >= 0 > right]
+    return min(lines, key=lambda line: line[0] / sum(line), default=None)
 
 
 def _spares(ledger: Ledger) -> list[int]:
