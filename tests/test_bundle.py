@@ -12,12 +12,12 @@ import locks
 import pytest
 from bundling import Site, another_lock, copied, pull_into, run, site, tree, verify
 from hub_models import CONFIG, GGUF, content, git_sha1
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 from referencing import Registry, Resource
 
 from llmops.bundle.packed_text import unpack
 from llmops.bundle.volumes import LABEL_BYTES
-from llmops.cli import bundle, render
+from llmops.cli import bundle, render, schema
 from llmops.cli.bundle_options import Action, Options, check
 from llmops.domain.errors import OutsideWorld, Stop, WrongInput, WrongUsage
 from llmops.domain.lock import Lock
@@ -368,6 +368,32 @@ def test_a_folder_that_is_the_place_for_the_rest_may_be_installed_in_place(made:
     result = made.install(path, out=str(path))
     assert result["out"] == str(path)
     assert [one["name"] for one in result["models"]] == ["chat"]
+
+
+def test_each_result_has_the_form_that_the_schema_says(made: Site) -> None:
+    form: Any = schema.run(schema.Options(name="bundle")).result
+    results = [made.created(), verify(made.folder / "bundle"), made.install(made.folder / "bundle", rto=60.0)]
+    for result in (*results, dict(results[0]) | {"action": "unpack"}):
+        document = {
+            "schema": "llmops.bundle/1",
+            "ok": True,
+            "exit_code": 0,
+            "result": result,
+            "findings": [],
+            "error": None,
+        }
+        wrong = [one.message for one in Draft202012Validator(form).iter_errors(document)]
+        assert bool(wrong) is (result["action"] == "unpack"), wrong
+
+
+def test_the_umask_of_who_makes_it_changes_nothing(made: Site) -> None:
+    made.create("usual")
+    before = os.umask(0o077)
+    try:
+        made.create("private")
+    finally:
+        os.umask(before)
+    assert tree(made.folder / "usual") == tree(made.folder / "private")
 
 
 def test_errors_are_stops_with_a_way_out(made: Site) -> None:

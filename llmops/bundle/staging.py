@@ -84,8 +84,8 @@ def write_file(path: Path, content: Iterator[memoryview]) -> None:
 def name_folder(folder: Path, path: Path) -> None:
     """A staged folder gets its name, after all in it is on the disk."""
     for inside, _, _ in os.walk(folder, topdown=False):
+        Path(inside).chmod(0o755)  # whatever the umask: it is the same bundle, and others read it where it goes
         sync(Path(inside))
-    folder.chmod(0o755)
     refuse_existing(path)
     folder.rename(path)
     sync(path.parent)
