@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from llama_cpp_families import FAMILIES
 from llama_cpp_sample import sample
 from test_llama_cpp_placements import explained, shape_of
 
 from llmops.domain.ledger import Confidence
 from llmops.engines import llama_cpp_buffers
+from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
+from llmops.engines.llama_cpp_simulation import NETWORKS
+from llmops.formats.architectures import KNOWN, NOT_SERVABLE
 
 MEASURED = Path(__file__).parent / "measured" / "llama.cpp"
 CARD_MIB = 4_000_000
@@ -48,3 +52,17 @@ def test_an_unknown_family_never_takes_more_than_its_bound(family: str, monkeypa
 
 def _is_card(name: str) -> bool:
     return name.startswith("CUDA") and name != "CUDA_Host"
+
+
+def test_the_page_names_each_family_where_it_belongs() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "llama-cpp-memory.md").read_text()
+    exact, bounded = (_named(page, start) for start in ("Families: ", "Without a graph, so with a bound: "))
+    assert exact == set(NETWORKS) - set(ENCODER_NETWORKS)
+    assert bounded == KNOWN - set(NETWORKS) - set(NOT_SERVABLE)
+    assert f"of {len(exact)} families" in page
+    assert f"{len(FAMILIES)} kinds of model" in page
+
+
+def _named(page: str, start: str) -> set[str]:
+    text = page.split(f"\n{start}", 1)[1].split("\n\n", 1)[0].replace("\n", " ")
+    return {one.split("(")[0].strip() for one in text.split(". ")[0].rstrip(".").split(",")}
