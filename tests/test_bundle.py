@@ -396,6 +396,21 @@ def test_the_umask_of_who_makes_it_changes_nothing(made: Site) -> None:
     assert tree(made.folder / "usual") == tree(made.folder / "private")
 
 
+def test_installed_from_inside_its_folder_the_bundle_stays_as_it_is(
+    made: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made.create()
+    before = tree(path)
+    monkeypatch.chdir(path)
+    for _ in range(2):
+        result = made.install(Path(), out=None)
+        assert result["out"] == str(path)
+        assert result["next"][-1] == "llmops render --apply --lock locks/chat/llmops.lock"
+    with pytest.raises(WrongUsage, match="inside the bundle"):
+        made.install(Path(), out="rest")
+    assert tree(path) == before
+
+
 def test_errors_are_stops_with_a_way_out(made: Site) -> None:
     path = made.create()
     for options in (

@@ -12,7 +12,7 @@ from llmops.cli.answer import Answer
 from llmops.cli.bundle_open import Open, damaged, opened
 from llmops.cli.bundle_options import Action, Options
 from llmops.domain.bundle import LOCKS, BundleFile, ReadAt, Rto
-from llmops.domain.errors import WrongInput
+from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.forms import Json, dump
 from llmops.domain.transfer import Fetched, Moved, Progress, silent
@@ -77,7 +77,7 @@ def _wrong(found: Open, large: Sequence[BundleFile], progress: Progress, *, jobs
 def install(options: Options, *, watch: Watch = unwatched) -> Answer:
     """Models into the store, the rest into a folder; nothing has its name before all of it is verified."""
     began = time.monotonic()
-    out = Path(options.out or OUT).absolute()
+    out = _out(options)
     if not out.parent.is_dir():
         raise WrongInput(
             "the directory does not exist", hint=f"`mkdir -p {out.parent}`", where=Where(file=str(out.parent))
@@ -118,6 +118,16 @@ def install(options: Options, *, watch: Watch = unwatched) -> Answer:
         show_findings(to, findings)
 
     return Answer(result=result, show=show, findings=findings)
+
+
+def _out(options: Options) -> Path:
+    """Where all but the models goes. Typed inside a bundle's folder, that folder is the place: nothing is put into it."""
+    out, bundle = Path(options.out or OUT).absolute(), Path(options.paths[0]).resolve()
+    if not bundle.is_dir() or not out.parent.resolve().is_relative_to(bundle):
+        return out
+    if options.out is not None and out.resolve() != bundle:
+        raise WrongUsage("`--out` is inside the bundle, which it would change", hint="name a place outside of it")
+    return bundle
 
 
 def _blobs(found: Open) -> Callable[[str], AbstractContextManager[ReadAt]]:
