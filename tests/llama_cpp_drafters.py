@@ -18,7 +18,8 @@ from llmops.formats.gguf_values import Writable
 
 Case = dict[str, Any]
 
-KINDS = ("drafts", "blocks", "adapters", "eagles")
+KINDS = ("drafts", "blocks", "adapters", "eagles", "autos")
+"""`autos` are drafts and blocks with `-fa auto` and heads of any length, for which a card may have no kernel."""
 TARGETS = (
     "attn_q",
     "attn_k.",
@@ -42,6 +43,8 @@ CACHES = ("f16", "f16", "f16", "q8_0", "q4_0", "bf16")
 
 def draw(kind: str, rng: Random) -> Case:
     """One case of a kind."""
+    if kind == "autos":
+        return _auto(draw(rng.choice(("drafts", "blocks")), rng), rng)
     family = rng.choice({"drafts": MODELS, "blocks": WITH_MTP, "adapters": ADAPTED, "eagles": READ}[kind])
     numbers = families.draw(family, rng) | {"L": rng.choice((4, 4, 5, 8)), "V": rng.choice((32000, 49155, 151936))}
     if numbers.get("X"):  # what stays in RAM has to fit there
@@ -78,6 +81,15 @@ def draw(kind: str, rng: Random) -> Case:
             ]  # its output is that, turned
             case["adapters"] = [_adapter(rng, targets) for _ in range(rng.choice((1, 1, 2, 3)))]
     return case | {"flags": flags}
+
+
+def _auto(case: Case, rng: Random) -> Case:
+    at = case["flags"].index("-fa") + 1
+    case["flags"][at] = "auto"
+    for numbers in (case["numbers"], case.get("second_numbers", {})):
+        if "D" in numbers and rng.random() < 0.5:
+            numbers["D"] = rng.choice((48, 80, 96, 128, 160))
+    return case
 
 
 def _small(numbers: Numbers) -> Numbers:

@@ -1,7 +1,7 @@
 """Draft models, MTP blocks and LoRA adapters under random lines, against a running llama.cpp b11669.
 
-`measured/llama.cpp/b11669-drafters.json` is written by `scripts/measure-beside --kinds drafts,blocks,adapters,eagles`; a run
-takes every fifth row, `LLMOPS_EVERY_ROW=1` all of them.
+`measured/llama.cpp/b11669-drafters.json` is written by `scripts/measure-beside --kinds drafts,blocks,adapters,eagles,autos`.
+A run takes every fifth row, `LLMOPS_EVERY_ROW=1` all of them.
 """
 
 import json
@@ -23,6 +23,7 @@ from llmops.domain.ledger import Causes, Confidence, Ledger
 from llmops.domain.model import Companions, ModelShape
 from llmops.domain.units import MIB
 from llmops.engines import llama_cpp, llama_cpp_explained
+from llmops.engines.llama_cpp_beside import beside as named_beside
 from llmops.engines.llama_cpp_projector import projector_memory
 from llmops.formats.gguf_shape import model_shape
 from llmops.formats.projector import adapter
@@ -103,9 +104,10 @@ def rows(kind: str) -> list[Row]:
 
 
 def test_the_file_holds_200_cases_of_each_kind() -> None:
-    for kind in KINDS:
+    for kind in [one for one in KINDS if one != "autos"]:
         least = 100 if kind == "eagles" else 200
         assert sum(row["what"] == kind for row in measured()["rows"]) >= least, kind
+    assert sum("auto" in row["flags"] for row in measured()["rows"]) >= 60
 
 
 @pytest.mark.parametrize("kind", ["drafts", "blocks", "adapters"])
@@ -146,3 +148,36 @@ def test_a_projector_on_metal_takes_more_than_on_cuda_and_is_never_exact() -> No
     on_cuda, on_metal = (projector_memory(read, settings, on_card=True, metal=one) for one in (False, True))
     assert on_metal.largest.card > on_cuda.largest.card
     assert on_metal.confidence is Confidence.CALIBRATED
+
+
+def findings_of(*words: str) -> set[tuple[str, str | None]]:
+    cards = tuple(
+        Device(name=f"{at}", kind=DeviceKind.CUDA, capacity_bytes=MIB, free_bytes=MIB, overhead_bytes=0)
+        for at in range(2)
+    )
+    argv = ("llama-server", "-m", "0.gguf", "-md", "1.gguf", "--spec-type", "draft-simple", *words)
+    meaning = llama_cpp_explained.meaning(EngineProcess(engine=EngineName.LLAMA_CPP, argv=argv, environment={}))
+    said = llama_cpp_explained.advice(meaning, shape=None, devices=cards)
+    return {(one.code, None if one.where is None else one.where.key) for one in said}
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("-devd", "CUDA7"), "--spec-draft-device"),
+        (("-otd", "nonsense"), "--spec-draft-override-tensor"),
+        (("-otd", "exps=CUDA9"), "--spec-draft-override-tensor"),
+    ],
+)
+def test_a_draft_on_what_is_not_there_would_not_start(words: tuple[str, ...], option: str) -> None:
+    assert ("EXP003", option) in findings_of(*words)
+    assert not any(code == "EXP003" for code, _ in findings_of("-devd", "CUDA1", "-otd", "exps=CPU"))
+
+
+def test_an_adapter_that_is_scaled_to_nothing_is_loaded_and_not_built_in() -> None:
+    words = ["llama-server", "--lora-scaled", "a.gguf:0,b.gguf:0.5", "--lora", "c.gguf"]
+    process = EngineProcess(engine=EngineName.LLAMA_CPP, argv=tuple(words), environment={})
+    meaning = llama_cpp_explained.meaning(process)
+    named = named_beside({flag.name: flag for flag in meaning.flags}, meaning.written)
+    assert named.adapters == ("a.gguf", "b.gguf", "c.gguf")
+    assert named.idle == {"a.gguf"}

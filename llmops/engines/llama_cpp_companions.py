@@ -16,8 +16,8 @@ from llmops.engines.llama_cpp_draft import draft_settings, moves_of_blocks, mtp_
 from llmops.engines.llama_cpp_eagle import DRAFTERS, read_bytes, with_borrowed, with_borrowed_places
 from llmops.engines.llama_cpp_mtp import MTP_NETWORKS
 from llmops.engines.llama_cpp_placement import HOST, Loading, Placement, place
-from llmops.engines.llama_cpp_sampling import drafting_bytes
-from llmops.engines.llama_cpp_simulation import simulated_confidence
+from llmops.engines.llama_cpp_sampling import drafting_bytes, with_flash_resolved
+from llmops.engines.llama_cpp_simulation import NETWORKS, simulated_confidence
 from llmops.engines.llama_cpp_weights import weights
 
 READ_NOTE = "the model keeps the rows its draft reads: counted at most, taken with the first request"
@@ -95,6 +95,7 @@ def _draft(
     names = tuple(loading.name(at) for at in cards)
     own_loading = replace(loading, overrides=loading.draft_overrides, names=names)
     own = place(model, settings, tuple(devices[at] for at in cards), own_loading)
+    mine = _with_flash(mine, own)
     placed = weights(model, own)
     graph = _drafter(case, mine, own, placement, cards) or compute(mine, own, placed)
     caches = caches_of(mine, own)
@@ -118,6 +119,15 @@ def _drafter(case: Case, mine: Case, own: Placement, placement: Placement, cards
         return None
     sure = simulated_confidence(own)
     return Compute(cards=sizes[:-1], host=sizes[-1], confidence=sure, host_confidence=sure)
+
+
+def _with_flash(mine: Case, own: Placement) -> Case:
+    """The draft's own answer to `-fa auto`, whatever the model's is."""
+    build = NETWORKS.get(mine.shape.architecture)
+    try:
+        return mine if build is None else with_flash_resolved(build, mine, own)
+    except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
+        return mine
 
 
 def _left(devices: Sequence[Device], taken: Sequence[int]) -> tuple[Device, ...]:

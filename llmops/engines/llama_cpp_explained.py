@@ -32,18 +32,19 @@ def _override_findings(meaning: Meaning, buffers: Sequence[str]) -> list[Finding
     """Every `-ot` the server would refuse. A buffer is `CPU` or one of the cards in use; `CUDA_Host` is none."""
     found = []
     for flag in meaning.written:
-        if flag.name != "--override-tensor" or "$" in flag.value:
+        if flag.name not in ("--override-tensor", "--spec-draft-override-tensor") or "$" in flag.value:
             continue
+        short = "-ot" if flag.name == "--override-tensor" else "-otd"
         overrides = parse(flag.value)
         unknown = [one.buffer for one in overrides or () if one.buffer not in buffers]
         if overrides is None:
-            message = f"`-ot {flag.value[:60]}` is not PATTERN=BUFFER,…: the server would not start"
+            message = f"`{short} {flag.value[:60]}` is not PATTERN=BUFFER,…: the server would not start"
         elif unknown and (len(buffers) > 1 or meaning.settings.use_gpu is False):
             known = ", ".join(buffers)
-            message = f"`-ot` names the buffer `{unknown[0][:40]}`, none of {known}: the server would not start"
+            message = f"`{short}` names the buffer `{unknown[0][:40]}`, none of {known}: the server would not start"
         else:
             continue
-        found.append(refused("EXP003", "--override-tensor", message, "`-ot 'exps=CPU'`, or `--n-cpu-moe N`"))
+        found.append(refused("EXP003", flag.name, message, f"`{short} 'exps=CPU'`, or `--n-cpu-moe N`"))
     return found
 
 

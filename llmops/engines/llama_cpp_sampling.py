@@ -4,13 +4,15 @@ Source: src/llama-graph.cpp `build_sampling`, src/llama-sampler.cpp (`top_k` on 
 node from the graphs a running server reserves a second time, when its drafting context has its samplers.
 """
 
-from llmops.domain.engine import Speculation
+from dataclasses import replace
+
+from llmops.domain.engine import FlashAttention, Speculation
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, is_pipelined
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_graph import Graph, Node, reshape, rows, view
 from llmops.engines.llama_cpp_network import PIN_ROWS, Build, Network
-from llmops.engines.llama_cpp_placement import Placement
-from llmops.engines.llama_cpp_simulation import allocated, with_margin
+from llmops.engines.llama_cpp_placement import HOST, Placement
+from llmops.engines.llama_cpp_simulation import allocated, flash_devices, with_margin
 
 CANDIDATES = 10
 """`LLAMA_DRAFT_TOP_K`."""
@@ -31,6 +33,19 @@ def with_samplers(graph: Graph, slots: int) -> Graph:
     return graph
 
 
+def with_flash_resolved(build: Build, case: Case, placement: Placement) -> Case:
+    """`-fa auto` of a drafting context: off where a fused attention would run elsewhere than its layer (`resolve_fused_ops`)."""
+    if case.settings.flash_attention is not FlashAttention.AUTO or not placement.cards or placement.metal:
+        return case
+    if case.is_quantized(case.settings.kv_cache_type_v):  # which switches it on
+        return case
+    homes = [home for home, layer in zip(placement.layers, case.shape.layers, strict=True) if layer.kv_heads]
+    there = flash_devices(build(Network(case, placement, single=True)), placement)
+    if all(device == (placement.cards if home == HOST else home) for device, home in zip(there, homes, strict=False)):
+        return case
+    return replace(case, flash_refused=True)
+
+
 def drafting_bytes(
     build: Build, case: Case, alone: Placement, where: Placement, *, asked: Speculation
 ) -> tuple[int, ...]:
@@ -39,6 +54,7 @@ def drafting_bytes(
     `case` and `alone` are of what is drafted with, `where` of the whole model: it says whether everything is on cards.
     """
     copies = PIPELINE_COPIES if is_pipelined(where) else 1
+    case = with_flash_resolved(build, case, alone)
     sizes: list[tuple[int, ...]] = []
     for single in (False, True):
         for is_sampled in (False, True) if asked.backend_sampling else (False,):
