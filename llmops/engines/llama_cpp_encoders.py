@@ -45,6 +45,8 @@ def attend_uncached(net: Network, at: int, query: Node, keys: Node, values: Node
         node = same("softmax", product(keys, query), seen)
         node = permute(product(values, node), 0, 2, 1, 3)
         node = continuous(node, node.dims[0] * node.dims[1], count)
+        if not net.placement.kv_offload:
+            node.backend = net.placement.cards
     net.graph.expand(node)
     return net.linear(at, "attn_output", node)
 
