@@ -137,3 +137,12 @@ def test_the_plan_decides_and_the_unit_is_bound_with_as_many_threads_as_cores(tm
 def test_a_unit_without_a_binding_says_nothing_of_processors() -> None:
     text = text_of(rendered(locks.lock()), "/etc/systemd/system/llmops-chat.service")
     assert not any(word in text for word in ("CPUAffinity", "NUMA"))
+
+
+def test_an_older_systemd_binds_processors_and_is_not_told_of_memory_nodes() -> None:
+    lock = locks.lock({"chat": locks.bound(locks.llama_cpu())})
+    path = "/etc/systemd/system/llmops-chat.service"
+    assert "NUMAPolicy=preferred\nNUMAMask=1\n" in text_of(rendered(lock, systemd_version=243), path)
+    older = text_of(rendered(lock, systemd_version=242), path)
+    assert "NUMA" not in older
+    assert "\nCPUAffinity=16-31,48-63\n" in older

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmops.domain.deployment import Deployment, Per, RenderedFile, Site, Target, TargetFile, When
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Where
-from llmops.render.directives import RESTART_STEPS_SINCE, sandbox
+from llmops.render.directives import NUMA_SINCE, RESTART_STEPS_SINCE, sandbox
 from llmops.render.quoting import (
     compose_list,
     compose_string,
@@ -97,8 +97,9 @@ def _file(
     known: dict[str, object] = {"site": site}
     if deployment is not None:
         restart_steps = site.systemd_version >= RESTART_STEPS_SINCE
+        numa = site.systemd_version >= NUMA_SINCE
         lines = sandbox(deployment, systemd_version=site.systemd_version)
-        known |= {"deployment": deployment, "sandbox": lines, "restart_steps": restart_steps}
+        known |= {"deployment": deployment, "sandbox": lines, "restart_steps": restart_steps, "numa": numa}
     try:
         text = environment.get_template(name).render(known)
         path = environment.from_string(row.path).render(known)

@@ -99,6 +99,10 @@ RESTART_STEPS_SINCE = 254
 """RestartSteps= and RestartMaxDelaySec=: each without the other is ignored."""
 
 
+NUMA_SINCE = 243
+"""NUMAPolicy= and NUMAMask= (systemd NEWS); CPUAffinity= is older than all that is supported."""
+
+
 def sandbox(deployment: Deployment, *, systemd_version: int) -> tuple[str, ...]:
     """The sandbox lines of one unit, and the devices it may open."""
     lines: list[str] = []
