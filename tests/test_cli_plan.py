@@ -328,3 +328,21 @@ def test_facts_that_are_not_read_beside_named_cards_are_said(tmp_path: Path) -> 
     code, document = plan("qwen3-8b", "--gpu", "RTX 4090", "--facts", "other.json", cwd=tmp_path)
     assert code == 0
     assert any(line.startswith("other.json was not read") for line in document["result"]["plan"]["why"])
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tgi"])
+def test_more_cards_wished_for_than_there_are_is_an_honest_no(engine: str, tmp_path: Path) -> None:
+    asked = ("qwen3-8b", "--engine", engine, "--tensor-parallel", "4", "--gpu", "RTX 4090:2")
+    code, document = plan(*asked, cwd=tmp_path)
+    assert code == 1
+    assert not document["result"]["ledger"]["fits"]
+    shown = llmops("plan", *asked, cwd=tmp_path).stdout
+    assert "it needs 4 cards, 2 given" in shown
+
+
+def test_a_line_that_would_not_start_is_not_said_to_fit(tmp_path: Path) -> None:
+    line = ("vllm", "serve", "Qwen/Qwen3-8B", "--max-model-len", "8192", "--port", "70000")
+    done = llmops("explain", "--gpu", "H100", "--model", "qwen3-8b", "--", *line, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "It would not start; of memory there is enough" in done.stdout
+    assert "It fits" not in done.stdout

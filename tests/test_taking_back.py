@@ -12,7 +12,7 @@ import pytest
 from killing import breaking, killed
 from rendering import NOW, with_number
 
-from llmops.cli import render, rollback, status, uninstall
+from llmops.cli import past, render, rollback, status, uninstall
 from llmops.cli.answer import Answer
 from llmops.domain.errors import ApplyFailed, WrongInput, WrongUsage
 from llmops.formats.lock import dump_lock
@@ -276,7 +276,7 @@ def test_a_way_back_killed_at_any_step_is_finished_or_undone_by_the_next(
             assert _tree(box.root) == template.before, f"step {at} of {len(calls)}"
             finished += 1
             continue
-        rollback.read_past(str(box.root), finish=True)
+        past.read_past(str(box.root), finish=True)
         tree = _tree(box.root, records=False)
         assert tree in (applied, wanted), f"step {at} of {len(calls)}"
         undone += tree == applied

@@ -15,6 +15,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
 from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import MIB
+from llmops.engines.card_count import too_few_cards
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.sglang_defaults import graphs_mib, resolved
 from llmops.engines.sglang_pool import Cells, Sized, cells, sized
@@ -71,11 +72,11 @@ def ledger(
     wanted = settings.tensor_parallel * told.pipeline_parallel * told.data_parallel
     used = tuple(devices[:wanted])
     ranks = [_rank(shape, settings, device, _stage(at, settings)) for at, device in enumerate(used)]
-    refusals = _refusals(shape, settings, ranks)
+    refusals = [*too_few_cards(wanted, devices), *_refusals(shape, settings, ranks)]
     pool = _pool(shape, settings, ranks)
     if refusals:
         pool = replace(pool, holds_one=False)
-    notes = [f"needs {wanted} cards, {len(devices)} given"] if wanted > len(devices) else []
+    notes = []
     if told.data_parallel > 1:
         notes.append(f"each of {told.data_parallel} replicas has a pool of this size")
     if told.drafted_tokens:

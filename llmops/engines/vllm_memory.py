@@ -15,6 +15,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
 from llmops.domain.model import Attention, ModelShape, is_tower
 from llmops.domain.units import GIB, MIB
+from llmops.engines.card_count import too_few_cards
 from llmops.engines.pool_groups import UngroupableError
 from llmops.engines.vllm_blocks import Pools, pools
 from llmops.engines.vllm_defaults import resolved
@@ -45,8 +46,8 @@ def ledger(
     told = settings.pool or PoolSettings()
     ranks = settings.tensor_parallel * told.pipeline_parallel * told.data_parallel
     used = tuple(devices[:ranks])
-    notes = _notes(shape, settings, ranks, len(devices))
-    refusals = [*_refusals(shape, settings), *draft_refusals(settings)]
+    notes = _notes(shape, settings)
+    refusals = [*too_few_cards(ranks, devices), *_refusals(shape, settings), *draft_refusals(settings)]
     cut = None
     try:
         cut = pools(shape, settings, device=devices[0])
@@ -204,11 +205,9 @@ def _refusals(shape: ModelShape, settings: EngineSettings) -> list[str]:
     return found
 
 
-def _notes(shape: ModelShape, settings: EngineSettings, ranks: int, cards: int) -> list[str]:
+def _notes(shape: ModelShape, settings: EngineSettings) -> list[str]:
     told = settings.pool or PoolSettings()
     notes = []
-    if ranks > cards:
-        notes.append(f"needs {ranks} cards, {cards} given")
     if told.data_parallel > 1:
         notes.append(f"each of {told.data_parallel} replicas has a pool of this size")
     return [*notes, *draft_notes(shape, told), *(f"not sized: {one}" for one in shape.not_sized)]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from llmops.domain.explained import Explainer, Meaning
-from llmops.domain.finding import Finding
+from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json, dump
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
@@ -69,7 +69,7 @@ def show_explained(one: Explained, findings: Sequence[Finding], to: Screen) -> N
         to.line()
         show_ledger(one.ledger, to)
         to.line()
-        show_fit(one.ledger, to)
+        show_fit(one.ledger, to, starts=not any(finding.status is Status.FAIL for finding in findings))
         for note in one.ledger.notes:
             to.line(f"note: {note}", tone=Tone.DIM)
         to.line()

@@ -111,9 +111,12 @@ def _show_pool(ledger: Ledger, to: Screen) -> None:
         )
 
 
-def show_fit(ledger: Ledger, to: Screen) -> None:
-    """Whether it fits, how sure that is, and what is missing where."""
+def show_fit(ledger: Ledger, to: Screen, *, starts: bool = True) -> None:
+    """Whether it fits, how sure that is, and what is missing where; `starts` False: something else ends the start."""
     confidence = f"confidence: {_confidence(ledger)}, checked on {ledger.engine} {ledger.engine_build}"
+    if ledger.fits() and not starts:
+        to.line(f"It would not start; of memory there is enough ({confidence})", tone=Tone.BAD)
+        return
     if ledger.fits():
         to.line(f"It fits ({confidence})", tone=Tone.GOOD)
         return
