@@ -69,14 +69,15 @@ def _convolved(net: Network, states: States, at: int, node: Node, length: int) -
     kept = net.layer(at, "ssm_conv1d_q").dims[0] - 1
     inner = net.layer(at, "attn_q").dims[1]
     cache, main = states.read(at, "window", 3 * kept * inner)
+    third = 4 * kept * inner * (3 * (sequences - 1) + 1)
     windows = []
     for number, name in enumerate("qkv"):
-        part = view(main, kept, inner, sequences, shifted=number > 0, strides=("third", inner), size=main.size // 3)
+        part = view(main, kept, inner, sequences, shifted=number > 0, strides=("third", inner), size=third)
         mixed = reshape(product(net.layer(at, f"attn_{name}"), node), inner, count, sequences)
         window = joined(part, transpose(mixed), 0)
         span = 4 * (window.dims[0] * (inner * sequences - 1) + kept)
         last = view(window, kept, inner, sequences, shifted=True, strides="window", size=span)
-        target = view(cache, kept, inner, sequences, shifted=number > 0, strides=("third", inner), size=cache.size // 3)
+        target = view(cache, kept, inner, sequences, shifted=number > 0, strides=("third", inner), size=third)
         net.graph.expand(copied(last, target))
         windows.append((name, window))
     made = []
