@@ -80,7 +80,7 @@ def _mamba1_block(d: Draft, *, norms: bool) -> None:
     d.vector("ssm_dt", rank, inner)
     d.vector("ssm_dt", inner, tail=".bias")
     if norms:
-        d.vector("ssm_dt_norm", rank, tail="")
+        d.norm("ssm_dt_norm", rank)
         d.norm("ssm_b_norm", state)
         d.norm("ssm_c_norm", state)
     d.vector("ssm_a", state, inner, tail="")
