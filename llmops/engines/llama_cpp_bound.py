@@ -12,9 +12,9 @@ from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.model import Attention, Layer, ModelShape
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES
+from llmops.engines.llama_cpp_card_context import card_context_bytes
 from llmops.engines.llama_cpp_compute import Case, device_inputs_bytes, upper_bound_bytes
 from llmops.engines.llama_cpp_context import context
-from llmops.engines.llama_cpp_memory import CUDA_CONTEXT_BYTES
 from llmops.engines.llama_cpp_placement import cache_bytes, state_bytes
 from llmops.engines.llama_cpp_simulation import NETWORKS
 from llmops.engines.llama_cpp_unknown import card_bytes
@@ -74,7 +74,8 @@ class Bound:
         if cards > 1:
             compute += _between_bytes(case, Counter(self._every))
         return Beside(
-            layer_bytes=tuple(kept[layer] for layer in self._every), each_card_bytes=compute + CUDA_CONTEXT_BYTES
+            layer_bytes=tuple(kept[layer] for layer in self._every),
+            each_card_bytes=compute + card_context_bytes(None, case),
         )
 
 
@@ -106,8 +107,10 @@ def _beyond(case: Case) -> int:
 
 
 def _states_bytes(case: Case, parallel: int) -> int:
-    """States of all slots are gathered, and the new ones stand beside them."""
-    return 2 * max((state_bytes(layer, slots=parallel) for layer in case.shape.layers), default=0)
+    """States of all slots are gathered, and the new ones stand beside them; Mamba 1 keeps four more."""
+    return (6 if case.shape.architecture == "mamba" else 2) * max(
+        (state_bytes(layer, slots=parallel) for layer in case.shape.layers), default=0
+    )
 
 
 def _between_bytes(case: Case, counts: Mapping[Layer, int]) -> int:

@@ -10,6 +10,7 @@ from llmops.domain.units import GIB, MIB
 from llmops.engines.llama_cpp_adapters import other_orders
 from llmops.engines.llama_cpp_buffers import Compute, compute
 from llmops.engines.llama_cpp_caches import Caches, caches_of
+from llmops.engines.llama_cpp_card_context import card_context_bytes
 from llmops.engines.llama_cpp_checkpoints import ceilings, checkpoints_bytes
 from llmops.engines.llama_cpp_companions import Extra, extra
 from llmops.engines.llama_cpp_compute import Case
@@ -27,10 +28,6 @@ from llmops.engines.llama_cpp_tensor_split import cut_ledger
 from llmops.engines.llama_cpp_weights import Weights, weights
 
 BUILD = "b11669"
-
-CUDA_CONTEXT_BYTES = 512 * MIB
-"""CUDA context, kernels, cuBLAS and ggml's pool on one card: outside every buffer. Published figures lie between 150 and
-600 MiB; the upper end until it is measured on the card."""
 
 PROCESS_BYTES = 64 * MIB
 PROCESS_BYTES_PER_TOKEN = 512
@@ -77,7 +74,7 @@ def ledger(
     taken = tuple(map(sum, zip(placed.cards, caches.kv_cards, caches.state_cards, graph.cards, strict=True)))
     beside = extra(case, placement, devices=everyone, loading=loading, taken=taken)
     cards = tuple(
-        _card(at, device, placed, caches, graph, shape, reserve_bytes, beside) for at, device in enumerate(everyone)
+        _card(at, device, placed, caches, graph, case, reserve_bytes, beside) for at, device in enumerate(everyone)
     )  # fmt: skip
     ram = _host(case, placement, placed, caches, graph, host, beside)
     return Ledger(
@@ -104,14 +101,14 @@ def _card(
     placed: Weights,
     caches: Caches,
     graph: Compute,
-    shape: ModelShape,
+    case: Case,
     reserve_bytes: int,
     beside: Extra,
 ) -> DeviceLedger:
-    overhead = CUDA_CONTEXT_BYTES if device.overhead_bytes is None else device.overhead_bytes
+    overhead = card_context_bytes(device, case) if device.overhead_bytes is None else device.overhead_bytes
     confidence = {
-        "weights_bytes": shape.tensors_confidence,
-        "kv_cache_bytes": _cache_confidence(shape),
+        "weights_bytes": case.shape.tensors_confidence,
+        "kv_cache_bytes": _cache_confidence(case.shape),
         "compute_bytes": graph.confidence,
         "overhead_bytes": Confidence.CALIBRATED if overhead else Confidence.EXACT,
     }
@@ -234,8 +231,11 @@ def _buffers(
 
 def _notes(case: Case, placement: Placement, graph: Compute, devices: Sequence[Device]) -> tuple[str, ...]:
     notes = [*graph.notes]
-    if any(device.overhead_bytes is None for device in devices):
-        notes.append("the CUDA context is taken as 512 MiB a card; measured figures lie between 150 and 600 MiB")
+    sizes = [card_context_bytes(device, case) // MIB for device in devices if device.overhead_bytes is None]
+    if sizes:
+        notes.append(
+            f"the CUDA context is taken as {max(sizes)} MiB a card; measured figures lie between 150 and 600 MiB"
+        )
     pair = (case.settings.kv_cache_type_k, case.settings.kv_cache_type_v)
     if placement.cards and case.flash() and pair not in FAST_CACHE_PAIRS:
         notes.append(
