@@ -97,7 +97,7 @@ def _widest_projection(case: Case) -> int:
         for one in case.shape.tensors
         if len(one.dims) > 1 and one.name.startswith("blk.") and ".ffn_" not in one.name
     )
-    return max(widths, default=2 * case.shape.embedding_length)
+    return max(widths, default=4 * case.shape.embedding_length)
 
 
 def _indexed_bytes(case: Case) -> int:
