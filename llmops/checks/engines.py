@@ -1,7 +1,9 @@
 """ENG: the programs that serve a model."""
 
 from llmops.checks.check import Check, Judgement, ok, together, unknown, warn
-from llmops.checks.install import LLAMA_CPP_BUILD, cards_of, engine_commands, engine_lines
+from llmops.checks.engine_lines import engine_commands, engine_lines
+from llmops.checks.install import cards_of
+from llmops.checks.llama_cpp_lines import LLAMA_CPP_BUILD
 from llmops.domain.advisories import Advisory
 from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import numbers
@@ -24,7 +26,9 @@ def an_engine_is_installed(host: HostFacts, references: References) -> Judgement
     others = [one for one in known(host.engines) or () if one.found is not Found.PATH]
     if not found and not others:
         names = ", ".join(PRODUCTS)
-        return warn(f"no engine found ({names})", engine_lines(host, references), script=engine_commands(host))
+        return warn(
+            f"no engine found ({names})", engine_lines(host, references), script=engine_commands(host, references)
+        )
     able = [_named(tool) for tool in found if isinstance(tool.version, Known)]
     able += [f"{one.name} {one.version.value} ({one.found.value})" for one in others if isinstance(one.version, Known)]
     if able:

@@ -1,25 +1,22 @@
-"""The exact lines that install what is missing: the driver, the container toolkit, an engine, for this system, driver and card.
+"""The exact lines that install what is missing beside the engines: the driver, NVIDIA's container toolkit, CUDA's archive.
 
-Each is a version that the matrix allows and, where there is one, without known holes. Lines are for a root shell of Debian or
-Ubuntu; on others the maker's own page is named.
+Each is a version without known holes, where there is one. Lines are for a root shell of Debian or Ubuntu; on others the maker's
+own page is named. A fresh system has no package lists: `apt-get update` comes before the first package.
 """
 
-from llmops.checks.gpu import label, version
-from llmops.domain.engine import EngineName
-from llmops.domain.engine_matrix import BuildRow, Card, numbers
-from llmops.domain.engine_verdicts import build_for
+from llmops.checks.gpu import label
+from llmops.domain.engine_matrix import Card, numbers
 from llmops.domain.host import HostFacts
-from llmops.domain.reading import Known, known
+from llmops.domain.reading import known
 from llmops.domain.references import References
 
 APT = ("debian", "ubuntu")
+UPDATE = "apt-get update"
 OPEN_MODULE_FROM = (7, 5)
 """Turing: the first cards of the open kernel module, which is the only one for Blackwell (NVIDIA, open GPU kernel modules)."""
 
 TOOLKIT = "nvidia-container-toolkit"
 SOURCES = "/etc/apt/sources.list.d/nvidia-container-toolkit.list"
-LLAMA_CPP_BUILD = 11669
-"""The build llama.cpp's memory model was checked on."""
 
 
 def commands(host: HostFacts, lines: str) -> tuple[str, ...]:
@@ -28,11 +25,6 @@ def commands(host: HostFacts, lines: str) -> tuple[str, ...]:
         return ()
     kept = [line for line in lines.splitlines() if line and not line.startswith("#") and line != "systemctl reboot"]
     return tuple(kept) if any(line.startswith("apt-get ") for line in kept) else ()
-
-
-def engine_commands(host: HostFacts) -> tuple[str, ...]:
-    """llama.cpp's alone: which of several engines to install is for a person to say."""
-    return commands(host, "\n".join(_llama_cpp_lines(host))) if not host.nvidia.state.is_fault() else ()
 
 
 def cards_of(host: HostFacts) -> tuple[Card, ...]:
@@ -69,24 +61,19 @@ def driver_lines(host: HostFacts, references: References) -> str:
         return "\n".join(
             (
                 f"# the driver, branch R{branch} ({fixed} or newer), from Ubuntu's own archive:",
-                "apt-get update",
+                UPDATE,
                 "apt-get install -y linux-headers-generic "
                 f"nvidia-headless-{branch}{kind} nvidia-utils-{branch} nvidia-dkms-{branch}{kind}",
                 "systemctl reboot",
             )
         )
     if host.system.os_id == "debian":
-        major = host.system.os_version.split(".", 1)[0] or "12"
-        machine = known(host.cpu)
-        arch = "sbsa" if machine is not None and machine.architecture == "aarch64" else "x86_64"
-        place = f"https://developer.download.nvidia.com/compute/cuda/repos/debian{major}/{arch}"
         return "\n".join(
             (
                 f"# the driver, branch R{branch} ({fixed} or newer), from NVIDIA's archive (Debian's has an older one):",
-                'apt-get install -y curl "linux-headers-$(dpkg --print-architecture)"',
-                f"curl -fsSLO {place}/cuda-keyring_1.1-1_all.deb",
-                "dpkg -i cuda-keyring_1.1-1_all.deb",
-                "apt-get update",
+                UPDATE,
+                'apt-get install -y curl ca-certificates "linux-headers-$(dpkg --print-architecture)"',
+                *cuda_archive_lines(host),
                 f"apt-get install -y nvidia-driver-pinning-{branch}",
                 f"apt-get install -y {'cuda-drivers' if old else 'nvidia-open'}",
                 "systemctl reboot",
@@ -95,6 +82,21 @@ def driver_lines(host: HostFacts, references: References) -> str:
     return (
         f"install driver R{branch}, {fixed} or newer, {'the closed' if old else 'with the open'} kernel module "
         "(docs.nvidia.com/datacenter/tesla/driver-installation-guide), then reboot"
+    )
+
+
+def cuda_archive_lines(host: HostFacts) -> tuple[str, ...]:
+    """NVIDIA's package archive for this system, with its key (NVIDIA, CUDA Installation Guide for Linux); curl is there."""
+    machine, release = known(host.cpu), host.system.os_version.replace(".", "")
+    system = (
+        f"ubuntu{release}" if host.system.os_id == "ubuntu" else f"debian{host.system.os_version.split('.')[0] or 12}"
+    )
+    arch = "sbsa" if machine is not None and machine.architecture == "aarch64" else "x86_64"
+    place = f"https://developer.download.nvidia.com/compute/cuda/repos/{'wsl-ubuntu' if host.system.is_wsl else system}"
+    return (
+        f"curl -fsSLO {place}/{arch}/cuda-keyring_1.1-1_all.deb",
+        "dpkg -i cuda-keyring_1.1-1_all.deb",
+        UPDATE,
     )
 
 
@@ -115,90 +117,20 @@ def toolkit_lines(host: HostFacts, references: References) -> str:
     return "\n".join(
         (
             f"# NVIDIA's container toolkit, {pinned}:",
-            "apt-get install -y curl gnupg",
+            UPDATE,
+            "apt-get install -y curl ca-certificates gnupg",
             f"curl -fsSL {place}/gpgkey | gpg --dearmor --yes -o {keyring}",
             f'echo "deb [signed-by={keyring}] {place}/stable/deb/\\$(ARCH) /" > {SOURCES}',
-            "apt-get update",
+            UPDATE,
             f"apt-get install -y {' '.join(f'{name}={pinned}-1' for name in packages)}",
-            "nvidia-ctk runtime configure --runtime=docker",
-            "systemctl restart docker",
+            *_for_the_engines(host),
         )
     )
 
 
-def engine_lines(host: HostFacts, references: References) -> str:
-    """llama.cpp for this system and card, and vLLM and Ollama where driver and card allow them."""
-    if host.nvidia.state.is_fault():
-        return "first see to the driver (GPU001): which engine to install depends on the card"
-    lines = list(_llama_cpp_lines(host))
-    driver, cards = known(host.nvidia.driver), cards_of(host)
-    if driver is not None and cards and version(driver.version) is not None and all(card.capability for card in cards):
-        vllm = build_for(references.matrix, EngineName.VLLM, driver=driver.version, cards=cards)
-        if vllm is not None:
-            lines += _vllm_lines(vllm)
-        ollama = build_for(references.matrix, EngineName.OLLAMA, driver=driver.version, cards=cards)
-        if ollama is not None:
-            lines += ["# or Ollama, which brings its own CUDA:", "curl -fsSL https://ollama.com/install.sh | sh"]
-    return "\n".join(lines)
-
-
-def locked_engine_lines(host: HostFacts, references: References, engine: EngineName, build: str) -> str:
-    """The lock's engine at the lock's build, where the rendered unit starts it (vLLM: its own virtual environment)."""
-    if engine is EngineName.LLAMA_CPP:
-        return "\n".join(_llama_cpp_lines(host))
-    if engine is EngineName.VLLM:
-        return "\n".join(
-            (
-                f"# vLLM {build}, in a virtual environment of its own:",
-                "apt-get install -y python3-venv",
-                "test -d /opt/llmops/vllm || python3 -m venv /opt/llmops/vllm",
-                f"/opt/llmops/vllm/bin/pip install vllm=={build}",
-            )
-        )
-    return engine_lines(host, references)
-
-
-def _vllm_lines(row: BuildRow) -> tuple[str, ...]:
-    note = f"; {row.note}" if row.note else ""
-    return (
-        f"# vLLM, the newest for this driver (CUDA {row.cuda}{note}):",
-        "apt-get install -y python3-venv",
-        "python3 -m venv /opt/vllm",
-        f"/opt/vllm/bin/pip install vllm=={row.newest}",
-        "ln -sf /opt/vllm/bin/vllm /usr/local/bin/vllm",
-    )
-
-
-def _llama_cpp_lines(host: HostFacts) -> tuple[str, ...]:
-    """Debian has llama.cpp as a package from forky on; elsewhere it is built, for the cards that are here."""
-    system = host.system
-    others = {gpu.vendor for gpu in known(host.other_gpus) or ()}
-    if (
-        system.os_id == "debian"
-        and not host.nvidia.gpus
-        and not others
-        and _is_forky(system.os_version, system.os_name)
-    ):
-        return ("# llama.cpp for the CPU:", "apt-get install -y llama.cpp-tools")
-    flags, title, packages = "", "the CPU", ""
-    if host.nvidia.gpus:
-        known_cards = dict.fromkeys(card.capability.replace(".", "") for card in cards_of(host) if card.capability)
-        only = f" -DCMAKE_CUDA_ARCHITECTURES='{';'.join(known_cards)}'" if known_cards else ""
-        flags, title = f"-DGGML_CUDA=ON{only} ", "CUDA (needs the CUDA toolkit's nvcc)"
-    elif "amd" in others or "intel" in others:
-        flags, title, packages = "-DGGML_VULKAN=ON ", "Vulkan", " libvulkan-dev glslc"
-    threads = host.cpu.value.threads if isinstance(host.cpu, Known) else 2
-    return (
-        f"# llama.cpp for {title}:",
-        f"apt-get install -y git build-essential cmake{packages}",
-        f"test -d llama.cpp || git clone --depth 1 --branch b{LLAMA_CPP_BUILD} https://github.com/ggml-org/llama.cpp",
-        # one file without libraries of its own, so that it can be copied to where the unit finds it
-        f"cmake -S llama.cpp -B llama.cpp/build {flags}-DBUILD_SHARED_LIBS=OFF",
-        f"cmake --build llama.cpp/build --target llama-server -j {threads}",
-        "install llama.cpp/build/bin/llama-server /usr/local/bin/",
-    )
-
-
-def _is_forky(os_version: str, os_name: str) -> bool:
-    have = version(os_version)
-    return "forky" in os_name or (have is not None and have >= (14,))
+def _for_the_engines(host: HostFacts) -> tuple[str, ...]:
+    """Docker is told of a runtime and started again; Podman reads a specification of the devices (NVIDIA's install guide)."""
+    names = {one.name for one in known(host.containers.engines) or ()}
+    cdi = ("nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",) if "podman" in names else ()
+    docker = ("nvidia-ctk runtime configure --runtime=docker", "systemctl restart docker")
+    return (*cdi, *docker) if "docker" in names or not cdi else cdi

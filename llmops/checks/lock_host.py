@@ -1,7 +1,8 @@
 """LCK: what a lock needs of the host beside its cards: memory, disk, files, time to start, programs, ports, systemd."""
 
 from llmops.checks.check import Judgement, fail, ok, together, unknown, warn
-from llmops.checks.install import commands, locked_engine_lines, toolkit_lines
+from llmops.checks.engine_lines import locked_engine_lines
+from llmops.checks.install import commands, toolkit_lines
 from llmops.checks.lock_check import LockCheck, Wanted, allows
 from llmops.checks.surroundings import KERNEL_FLOOR
 from llmops.domain.engine import EngineName
@@ -287,10 +288,14 @@ def containers_get_the_cards(wanted: Wanted) -> Judgement | None:
         return unknown(toolkit, "container toolkit")
     lines = toolkit_lines(wanted.host, wanted.references)
     if toolkit.value is None:
-        return fail("no container toolkit: containers get no card", lines)
+        return fail("no container toolkit: containers get no card", lines, script=commands(wanted.host, lines))
     rows = wanted.references.advisories.of("nvidia-container-toolkit", toolkit.value)
     if rows and rows[0].severity is Status.FAIL:
-        return fail(f"container toolkit {toolkit.value}: {rows[0].ids[0]}, {rows[0].what}", lines)
+        return fail(
+            f"container toolkit {toolkit.value}: {rows[0].ids[0]}, {rows[0].what}",
+            lines,
+            script=commands(wanted.host, lines),
+        )
     return ok(f"container toolkit {toolkit.value}")
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from llmops.domain.finding import Status
 
+REFRESH = "apt-get update"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -37,7 +39,7 @@ def fix_script(steps: Sequence[Step], *, host: str) -> str:
     done: set[str] = set()
     for step in steps:
         lines += ["", f"# {step.code} ({step.status.value}): {_remark(step.message)}"]
-        new = [command for command in step.commands if command not in done]
+        new = _not_done(step.commands, done)
         if step.commands:
             done |= set(new)
             lines += [f"echo '== {step.code}'", *new] if new else ["# done above"]
@@ -48,6 +50,12 @@ def fix_script(steps: Sequence[Step], *, host: str) -> str:
     if not steps:
         lines += ["", "# nothing is to be fixed"]
     return "\n".join(lines) + "\n"
+
+
+def _not_done(commands: Sequence[str], done: set[str]) -> list[str]:
+    """Those that are new; where there is more to do the package lists are read again: an archive may have come in between."""
+    new = [command for command in commands if command not in done]
+    return [command for command in commands if command in new or command == REFRESH] if set(new) - {REFRESH} else []
 
 
 def _remark(text: str) -> str:
