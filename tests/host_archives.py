@@ -1,10 +1,10 @@
 """Recorded hosts as one text each, `tests/recorded/hosts/NAME.host`: what its files and programs say, read by the real probes.
 
-The head are lines `key: value` (`source`, `composed`, `based-on`, `verdict`, `codes`, and what no file of a root tells). Then
-parts, each behind a line of its own: `=== /proc/swaps` is a file, `=== /sys/…/driver -> ../nvidia` a link, `=== /dir/` a
-directory, `=== $ lspci -nn -D` what a program prints (`=== $ nvidia-smi [exit 9]`), `=== - /proc/swaps` takes one of the base
-away. `nvml: NAME` answers NVML's questions as the scenario `tests/nvml/NAME.ini` does, through the real pynvml;
-`own`: as the part `nvml.ini` does; `absent`: there is no library.
+The head are lines `key: value` (`source`, `composed`, `quoted`: parts that stand so in the source, `based-on`, `verdict`,
+`codes`, and what no file of a root tells). Then parts, each behind a line of its own: `=== /proc/swaps` is a file,
+`=== /sys/…/driver -> ../nvidia` a link, `=== /dir/` a directory, `=== $ lspci -nn -D` what a program prints (`=== $ nvidia-smi
+[exit 9]`), `=== - /proc/swaps` takes one of the base away. `nvml: NAME` answers NVML's questions as the scenario
+`tests/nvml/NAME.ini` does, through the real pynvml; `own`: as the part `nvml.ini` does; `absent`: there is no library.
 """
 
 import re

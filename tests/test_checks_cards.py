@@ -7,6 +7,7 @@ from spoiled_hosts import FAULTY, WARN, finding, judge, with_gpu
 
 from llmops.checks import verdict
 from llmops.domain.finding import Status
+from llmops.domain.gpu import ClockReason, PcieLink
 from llmops.domain.host import (
     Container,
     Driver,
@@ -131,3 +132,31 @@ def test_checks_of_cards_say_nothing_where_there_is_none() -> None:
     side = Known(kernel_side(modules=(), nvidia_version=None))
     facts = host(nvidia=hosts.without_nvml(NvidiaState.LIBRARY_ABSENT), kernel_side=side)
     assert [one.code for one in judge(facts, select=["GPU"])] == ["GPU001"]
+
+
+@pytest.mark.parametrize(("load", "status"), [(0, Status.OK), (97, WARN)])
+def test_a_slow_link_is_one_that_stays_slow_under_load(load: int, status: Status) -> None:
+    link = PcieLink(width=Known(16), width_maximum=Known(16), generation=Known(1), generation_maximum=Known(5))
+    found = finding("GPU013", with_gpu(pcie=link, load_percent=Known(load)))
+    assert found.status is status
+    assert "generation 1 of 5" in found.message
+    assert finding("GPU013", with_gpu(pcie=link, load_percent=LOST)).status is Status.SKIP
+
+
+def test_an_idle_card_is_not_held_back() -> None:
+    assert finding("GPU014", with_gpu(clock_reasons=Known((ClockReason.IDLE,)))).status is Status.OK
+
+
+@pytest.mark.parametrize(("device", "is_old"), [("1db5", True), ("1e02", False), ("2684", False)])
+def test_an_open_module_that_shows_no_card_is_told_apart_by_the_cards_age(device: str, is_old: bool) -> None:
+    facts = host(
+        nvidia=hosts.without_nvml(NvidiaState.NO_DEVICES), kernel_side=Known(kernel_side(card(device_id=device)))
+    )
+    assert ("need the closed one" in finding("GPU001", facts).message) is is_old
+
+
+@pytest.mark.parametrize(("device", "package"), [("1b38", "cuda-drivers"), ("26b9", "nvidia-open")])
+def test_a_fresh_hosts_driver_is_for_the_card_on_its_bus(device: str, package: str) -> None:
+    side = kernel_side(card(device_id=device, kernel_driver=None), modules=(), nvidia_version=None)
+    facts = host(nvidia=hosts.without_nvml(NvidiaState.LIBRARY_ABSENT), kernel_side=Known(side))
+    assert f"apt-get install -y {package}\n" in (finding("GPU001", facts).fix or "")

@@ -68,12 +68,23 @@ def test_a_mac_is_judged_by_its_facts() -> None:
     assert verdict(findings) is Verdict.READY_WITH_WARNINGS
 
 
-def test_there_are_thirty_hosts_of_which_eight_are_ready_and_ten_are_quoted() -> None:
+def test_there_are_thirty_hosts_of_which_eight_are_ready() -> None:
     heads = [host_archives.archive(name).head for name in NAMES]
     assert len(heads) >= 30
     assert sum(head["verdict"] == Verdict.READY.value for head in heads) >= 8
     assert all(head["composed"] in ("true", "false") and head["source"] for head in heads)
-    assert sum("https://" in head["source"] for head in heads) >= 10
+
+
+def test_ten_hosts_hold_outputs_word_for_word_and_say_which_and_from_where() -> None:
+    """`quoted` names the parts that stand in the source as they are here; what is read from them is the probes' to show."""
+    quoted = {name: host for name in NAMES if "quoted" in (host := host_archives.archive(name)).head}
+    assert len(quoted) >= 10
+    for name, host in quoted.items():
+        assert host.head["source"].startswith("https://"), name
+        for part in host.head["quoted"].split("; "):
+            title = next(one for one in host.parts if one.partition(" [exit")[0] == part)
+            assert host.parts[title].strip(), (name, part)
+            assert host.parts[title] != host_archives.archive("_server").parts.get(title), (name, part)
 
 
 def test_a_host_that_is_ready_has_nothing_wrong() -> None:

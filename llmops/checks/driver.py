@@ -2,7 +2,7 @@
 
 from llmops.checks.check import Check, Judgement, fail, ok, unknown, warn
 from llmops.checks.gpu import physical_cards, version
-from llmops.checks.install import commands, driver_lines, maintained
+from llmops.checks.install import commands, driver_lines, has_old_card, maintained
 from llmops.domain.engine_matrix import numbers
 from llmops.domain.finding import Status
 from llmops.domain.host import Container, HostFacts, KernelSide, NvidiaState
@@ -34,7 +34,7 @@ def nvml_answers(host: HostFacts, references: References) -> Judgement:
                 "`ls -l /dev/nvidia*` names the group; `usermod -aG video,render $USER`, then log in again",
             )
         case NvidiaState.NO_DEVICES:
-            return _no_devices(host)
+            return _no_devices(host, references)
         case NvidiaState.FAILED:
             return fail(
                 f"NVML failed: {nvidia.detail}",
@@ -98,13 +98,20 @@ def _driver_not_loaded(host: HostFacts) -> Judgement:
     )
 
 
-def _no_devices(host: HostFacts) -> Judgement:
+def _no_devices(host: HostFacts, references: References) -> Judgement:
     if _in_container(host):
         return fail("the driver shows no card in this container", "start the container with `--gpus all`")
     if known(host.driver_files.open_module) is False:
         return fail(
             "the driver shows no card, and its closed kernel module is loaded: Blackwell and later need the open one",
             "install the `-open` packages of the driver (`nvidia-open`, `nvidia-headless-580-open`), then reboot",
+        )
+    if known(host.driver_files.open_module) is True and has_old_card(host):
+        lines = driver_lines(host, references)
+        return fail(
+            "the driver shows no card, and its open kernel module is loaded: cards before Turing need the closed one",
+            lines,
+            script=commands(host, lines),
         )
     side = known(host.kernel_side)
     handed_on = side is not None and any(card.is_nvidia() and card.is_handed_on() for card in side.cards)

@@ -32,6 +32,10 @@ HELD_BACK = {
 }
 
 
+BUSY_PERCENT = 50
+"""A card that computes half of the time has long left its idle link (the driver raises it with the clocks)."""
+
+
 def the_log_has_no_card_errors(host: HostFacts) -> Judgement | None:
     """No Xid since boot that means a broken card (fails), and no other (warns)."""
     if not host.nvidia.gpus:
@@ -57,7 +61,7 @@ def _xid(xid: Xid, words: str) -> str:
 
 
 def links_have_their_width(host: HostFacts) -> Judgement | None:
-    """As wide as card and slot can do together. The generation drops while a card idles, so it is not judged."""
+    """As wide as card and slot can do together, and under load as fast: an idle card drops its generation, not its width."""
 
     def judge(gpu: Gpu) -> Judgement:
         if isinstance(gpu.pcie.width, Unknown):
@@ -67,9 +71,25 @@ def links_have_their_width(host: HostFacts) -> Judgement | None:
         width, most = gpu.pcie.width.value, gpu.pcie.width_maximum.value
         if width < most:
             return warn(f"{label(gpu)} has {width} of {most} PCIe lanes")
-        return _fine(gpu, f"x{width}")
+        return _at_its_generation(gpu, width)
 
     return each_card(host, judge, where=_has_a_slot)
+
+
+def _at_its_generation(gpu: Gpu, width: int) -> Judgement:
+    for reading in (gpu.pcie.generation, gpu.pcie.generation_maximum):
+        if isinstance(reading, Unknown):
+            return unknown(reading, f"{label(gpu)} PCIe generation")
+    have, most = known(gpu.pcie.generation) or 0, known(gpu.pcie.generation_maximum) or 0
+    if have >= most:
+        return _fine(gpu, f"x{width}, generation {have}")
+    if isinstance(gpu.load_percent, Unknown):
+        return unknown(
+            gpu.load_percent, f"{label(gpu)}: generation {have} of {most} is told only under load, and the load"
+        )
+    if gpu.load_percent.value >= BUSY_PERCENT:
+        return warn(f"{label(gpu)} works at PCIe generation {have} of {most}")
+    return _fine(gpu, f"x{width}, generation {have} of {most} while it idles")
 
 
 def clocks_are_not_held_back(host: HostFacts) -> Judgement | None:
@@ -218,11 +238,12 @@ CHECKS = (
     ),
     Check(
         code="GPU013",
-        title="PCIe links have their full width",
+        title="PCIe links have their full width, and their speed under load",
         judge=links_have_their_width,
-        why="A card on x4 or x1 loads models slowly, and tensor parallelism over it waits. Engines do not notice.",
+        why="A card on x4 or x1, or one that stays at generation 1, loads models slowly, and tensor parallelism over it waits. "
+        "Engines do not notice.",
         fix="seat the card again, look at riser and slot (the manual says which slots share lanes): `nvidia-smi -q -d PCIE`",
-        source="nvml.h, nvmlDeviceGetCurrPcieLinkWidth; an idle card lowers its generation, not its width",
+        source="nvml.h, nvmlDeviceGetCurrPcieLinkWidth, …Generation; an idle card lowers its generation, not its width",
     ),
     Check(
         code="GPU014",

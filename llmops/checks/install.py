@@ -4,6 +4,8 @@ Each is a version without known holes, where there is one. Lines are for a root 
 own page is named. A fresh system has no package lists: `apt-get update` comes before the first package.
 """
 
+import re
+
 from llmops.checks.gpu import label
 from llmops.domain.engine_matrix import Card, numbers
 from llmops.domain.host import HostFacts
@@ -14,6 +16,9 @@ APT = ("debian", "ubuntu")
 UPDATE = "apt-get update"
 OPEN_MODULE_FROM = (7, 5)
 """Turing: the first cards of the open kernel module, which is the only one for Blackwell (NVIDIA, open GPU kernel modules)."""
+
+FIRST_TURING_DEVICE = 0x1E00
+"""Cards of NVIDIA before Turing have smaller PCI numbers (pci.ids: GV100 ends at 1dff, TU102 begins at 1e02)."""
 
 TOOLKIT = "nvidia-container-toolkit"
 SOURCES = "/etc/apt/sources.list.d/nvidia-container-toolkit.list"
@@ -32,6 +37,20 @@ def cards_of(host: HostFacts) -> tuple[Card, ...]:
     return tuple(Card(label(gpu), known(gpu.compute_capability)) for gpu in host.nvidia.gpus if gpu.fault is None)
 
 
+def has_old_card(host: HostFacts) -> bool:
+    """A card before Turing, as NVML says or, where no driver answers, its number on the bus: the open module knows none."""
+    told = [numbers(card.capability) for card in cards_of(host) if card.capability]
+    if told:
+        return min(told) < OPEN_MODULE_FROM
+    side = known(host.kernel_side)
+    found = (
+        [card.device_id for card in side.cards if card.is_nvidia() and not card.is_handed_on()]
+        if side is not None
+        else []
+    )
+    return any(re.fullmatch("[0-9a-f]{4}", one) and int(one, 16) < FIRST_TURING_DEVICE for one in found)
+
+
 def maintained(references: References) -> str:
     """`maintained: R580, R595`."""
     return f"maintained: {', '.join(f'R{one.branch}' for one in references.advisories.maintained())}"
@@ -42,6 +61,8 @@ def wanted_branch(host: HostFacts, references: References) -> tuple[int, str] | 
     rows = references.advisories.maintained()
     needs = [references.matrix.generation(card.capability or "") for card in cards_of(host)]
     last = min((row.branch_last for row in needs if row is not None and row.branch_last is not None), default=None)
+    if last is None and has_old_card(host):
+        last = min(one.branch_last for one in references.matrix.generations if one.branch_last is not None)
     able = [one for one in rows if last is None or one.branch <= last]
     long_term = [one for one in able if one.kind == "long-term"] or able
     if not long_term or long_term[-1].fixed is None:
@@ -55,7 +76,7 @@ def driver_lines(host: HostFacts, references: References) -> str:
     if wanted is None:
         return f"install an NVIDIA driver of a maintained branch ({maintained(references)}), then reboot"
     branch, fixed = wanted
-    old = [card for card in cards_of(host) if card.capability and numbers(card.capability) < OPEN_MODULE_FROM]
+    old = has_old_card(host)
     kind = "" if old else "-open"
     if host.system.os_id == "ubuntu":
         return "\n".join(
