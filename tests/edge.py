@@ -3,13 +3,15 @@
 import os
 import re
 import socket
+import ssl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from llmops.cli import render
 from llmops.domain.lock import Lock
+from llmops.domain.programs import Running
 from llmops.formats.lock import dump_lock
 from llmops.probe.programs import Programs
 
@@ -33,8 +35,8 @@ def applied(lock: Lock, directory: Path) -> Path:
 
 
 @contextmanager
-def nginx(root: Path, directory: Path, *, port: int) -> Iterator[None]:
-    """nginx with the site below `root`, whose paths are moved there."""
+def nginx(root: Path, directory: Path, *, port: int, around: str = "") -> Iterator[Running]:
+    """nginx with the site below `root`, whose paths are moved there; `around`: what else stands in its `http` block."""
     text = (root / "etc/nginx/conf.d/llmops.conf").read_text()
     (root / "var/log/nginx").mkdir(parents=True, exist_ok=True)
     (directory / "site.conf").write_text(re.sub(r"/(etc/nginx/llmops|var/log/nginx)", rf"{root}/\1", text))
@@ -43,19 +45,44 @@ def nginx(root: Path, directory: Path, *, port: int) -> Iterator[None]:
     lines = [
         f"load_module {module};", "user root;" if os.geteuid() == 0 else "", "daemon off;", f"pid {directory}/nginx.pid;",
         "events {}", "http {", "access_log off;", *(f"{kind}_temp_path {directory}/temporary;" for kind in kinds),
-        f"include {directory}/site.conf;", "}",
+        around, f"include {directory}/site.conf;", "}",
     ]  # fmt: skip
     conf = directory / "nginx.conf"
     conf.write_text("\n".join(lines) + "\n")
     with Programs(os.environ).serve(["nginx", "-e", "stderr", "-p", str(directory), "-c", str(conf)]) as server:
         until = time.monotonic() + 10
-        while not _listens(port):
+        while not listens(port):
             assert server.ended() is None, server.log()
             assert time.monotonic() < until, server.log()
             time.sleep(0.02)
-        yield
+        yield server
 
 
-def _listens(port: int) -> bool:
+def trusting(root: Path) -> ssl.SSLContext:
+    """What a client needs that trusts the internal CA, and nothing else."""
+    return ssl.create_default_context(cafile=root / "etc/llmops/ca.crt")
+
+
+def said(port: int, trust: ssl.SSLContext, data: bytes, *, seconds: float = 5) -> bytes:
+    """Everything that comes back for these very bytes until the server closes, or for so many seconds."""
+    answer = b""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=seconds) as plain,
+        trust.wrap_socket(plain, server_hostname="localhost") as connection,
+        suppress(OSError),
+    ):
+        connection.sendall(data)
+        while piece := connection.recv(65536):
+            answer += piece
+    return answer
+
+
+def answers(data: bytes) -> list[int]:
+    """The statuses of the answers in a raw stream, in order."""
+    return [int(found) for found in re.findall(rb"^HTTP/1\.[01] (\d{3}) ", data, flags=re.MULTILINE)]
+
+
+def listens(port: int) -> bool:
+    """Whether something takes connections there."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

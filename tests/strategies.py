@@ -147,6 +147,7 @@ _SERVE: dict[Key, SearchStrategy[Any]] = {
     (Serve, "listen"): st.sampled_from(["127.0.0.1:8443", "[::1]:443", "0.0.0.0:1", "llm.example:65535"]),
     (Serve, "hostname"): st.sampled_from(["localhost", "llm.example.internal", "10.0.0.1", "a"]),
     (Serve, "fallback_api"): st.none(),
+    (Serve, "client_ca"): st.sampled_from([None, "/etc/ssl/clients.crt"]),
     (TlsFiles, "certificate"): st.just("/etc/ssl/a.pem"),
     (TlsFiles, "key"): st.just("/etc/ssl/a.key"),
     (RateLimit, "requests_per_minute"): POSITIVE,

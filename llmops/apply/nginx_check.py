@@ -48,6 +48,8 @@ def _stage_nginx(asked: Check, module: str) -> tuple[str, ...]:
     leaf = make_leaf(ca, edge.hostname, now=asked.now)
     absent[str(edge.certificate)] = leaf.certificate.decode()
     absent[str(edge.certificate_key)] = leaf.key.decode()
+    if edge.client_ca is not None:
+        absent[str(edge.client_ca)] = ca.certificate.decode()
     for path, text in absent.items():
         write(stage, path, text, mode=0o600)
     for file in asked.files:
@@ -63,15 +65,16 @@ def _stage_nginx(asked: Check, module: str) -> tuple[str, ...]:
         f"load_module {_quoted(Path(module))};\npid {_quoted(stage / 'nginx.pid')};\nevents {{}}\n"
         f"http {{\n{temporary}    access_log off;\n    include {_quoted(stage / 'etc/nginx/conf.d/*.conf')};\n}}\n",
     )
-    own = () if edge.self_signed else (str(edge.certificate), str(edge.certificate_key))
-    return tuple(path for path in own if not asked.is_there(path))
+    own = () if edge.self_signed else (edge.certificate, edge.certificate_key)
+    needed = (*own, *((edge.client_ca,) if edge.client_ca else ()))
+    return tuple(str(path) for path in needed if not asked.is_there(str(path)))
 
 
 def _moved(text: str, asked: Check) -> str:
     edge, stage = asked.site.edge, asked.stage
     moved = re.sub(r"(?<![\w.])/(etc/nginx/llmops|var/log/nginx)/?(?=[\w;])", rf"{stage}/\1/", text)
     moved = moved.replace("js_path /etc/nginx/llmops;", f"js_path {stage}/etc/nginx/llmops;")
-    for path in (edge.certificate, edge.certificate_key):
+    for path in (edge.certificate, edge.certificate_key, *((edge.client_ca,) if edge.client_ca else ())):
         moved = moved.replace(f'"{path}"', f'"{stage}{path}"')
     return moved.replace(f"listen {edge.listen()} ", f"listen unix:{stage}/edge.sock ")
 

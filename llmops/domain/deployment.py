@@ -178,7 +178,10 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """The TLS edge in front of the engines, on the target host. `hostname_is_address`: clients send no server name."""
+    """The TLS edge in front of the engines, on the target host. `hostname_is_address`: clients send no server name.
+
+    `client_ca`: whose certificates clients must have, beside a key; None: a key is enough.
+    """
 
     address: str
     port: int
@@ -191,6 +194,7 @@ class Edge:
     retention_days: int
     body_limit_bytes: int
     retry_after_seconds: int
+    client_ca: PurePosixPath | None = None
 
     def listen(self) -> str:
         """`127.0.0.1:8443`, `[::1]:8443`."""

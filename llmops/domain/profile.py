@@ -170,7 +170,10 @@ class FallbackApi:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serve:
-    """How clients reach it: `listen` is the edge's address and port."""
+    """How clients reach it: `listen` is the edge's address and port.
+
+    `client_ca`: a file of certificates on the target; who has none signed by them is not heard, whatever key it has.
+    """
 
     listen: str = "127.0.0.1:8443"
     hostname: str = "localhost"
@@ -179,6 +182,7 @@ class Serve:
     rate_limit: RateLimit = field(default_factory=RateLimit)
     queue: Queue = field(default_factory=Queue)
     fallback_api: FallbackApi | None = None
+    client_ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ def edge_of(lock: Lock) -> Edge:
         retention_days=lock.observe.retention_days,
         body_limit_bytes=max(one.body_limit_bytes.value for one in numbers),
         retry_after_seconds=max(one.retry_after_seconds.value for one in numbers),
+        client_ca=_client_ca(lock.serve),
     )
 
 
@@ -41,6 +42,10 @@ def _listen(serve: Serve) -> tuple[str, int]:
     if not is_address(bare) or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise refused("serve.listen", f"{serve.listen[:80]!r} is not ADDRESS:PORT, such as 127.0.0.1:8443 or [::]:8443")
     return bare, int(port)
+
+
+def _client_ca(serve: Serve) -> PurePosixPath | None:
+    return PurePosixPath(checked_path(serve.client_ca, "serve.client_ca")) if serve.client_ca is not None else None
 
 
 def _certificate(tls: SelfSigned | TlsFiles) -> tuple[PurePosixPath, PurePosixPath]:

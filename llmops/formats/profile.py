@@ -169,11 +169,10 @@ def check_serve(serve: Serve, wrong: Wrong) -> None:
     if not is_host(serve.hostname):
         raise wrong(f"`{serve.hostname[:60]}` is not a host name", ("serve", "hostname"))
     if isinstance(serve.tls, TlsFiles):
-        for key, value in (("certificate", serve.tls.certificate), ("key", serve.tls.key)):
-            if not re.fullmatch(r"/[^\s;{}\"'$\\]+", value):
-                raise wrong(
-                    f"`{value[:60]}` is not a full path without blanks and quotes", ("serve", "tls", key), hint=None
-                )
+        _full_path(serve.tls.certificate, ("serve", "tls", "certificate"), wrong)
+        _full_path(serve.tls.key, ("serve", "tls", "key"), wrong)
+    if serve.client_ca is not None:
+        _full_path(serve.client_ca, ("serve", "client_ca"), wrong)
     _positive(serve.rate_limit.requests_per_minute, ("serve", "rate_limit", "requests_per_minute"), wrong)
     _not_negative(serve.rate_limit.burst, ("serve", "rate_limit", "burst"), wrong)
     _not_negative(serve.queue.max_waiting, ("serve", "queue", "max_waiting"), wrong)
@@ -182,6 +181,11 @@ def check_serve(serve: Serve, wrong: Wrong) -> None:
     api = serve.fallback_api
     if api is not None and not re.fullmatch(r"https?://[^\s\"'{};$\\]+", api.url):
         raise wrong(f"`{api.url[:60]}` is not a URL", ("serve", "fallback_api", "url"), hint="as `https://host/v1`")
+
+
+def _full_path(text: str, path: KeyPath, wrong: Wrong) -> None:
+    if not re.fullmatch(r"/[^\s;{}\"'$\\]+", text):
+        raise wrong(f"`{text[:60]}` is not a full path without blanks and quotes", path)
 
 
 def _check_targets(targets: tuple[str, ...], wrong: Wrong) -> None:
