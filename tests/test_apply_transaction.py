@@ -18,7 +18,7 @@ from llmops.apply.reading import current_files, last_generation
 from llmops.apply.root import Root
 from llmops.apply.transaction import apply, has_pending, recover
 from llmops.changes import change_set
-from llmops.domain.changes import Action, ChangeSet, Receipt, WantedFile
+from llmops.domain.changes import Action, ChangeSet, Receipt, WantedFile, Ways
 from llmops.domain.errors import ApplyFailed, OutsideWorld, Stop, WrongInput
 
 Tree = dict[str, tuple[str, bytes]]
@@ -27,7 +27,7 @@ FIRST = {"/etc/a.conf": b"a1\n", "/etc/deep/er/b.conf": b"b1\n", "/usr/lib/x": b
 SECOND = {"/etc/a.conf": b"a2\n", "/etc/deep/er/b.conf": b"b1\n", "/etc/new/c.conf": b"c2\n"}
 
 
-def _changes(root: Path, contents: dict[str, bytes], *, overwrite: bool = False, mode: int = 0o644) -> ChangeSet:
+def _changes(root: Path, contents: dict[str, bytes], *, ways: Ways = Ways.REFUSE, mode: int = 0o644) -> ChangeSet:
     place = Root(root)
     recorded = last_generation(place)
     wanted = [
@@ -35,11 +35,11 @@ def _changes(root: Path, contents: dict[str, bytes], *, overwrite: bool = False,
         for path, content in contents.items()
     ]
     current = current_files(place, owners_of(place), wanted=wanted, recorded=recorded)
-    return change_set(current, wanted, recorded=recorded, targets=("env",), overwrite=overwrite)
+    return change_set(current, wanted, recorded=recorded, targets=("env",), ways=ways)
 
 
-def _apply(root: Path, contents: dict[str, bytes], *, overwrite: bool = False) -> Receipt:
-    return apply(_changes(root, contents, overwrite=overwrite), root=root, made_by="0.1.0", now=NOW)
+def _apply(root: Path, contents: dict[str, bytes], *, ways: Ways = Ways.REFUSE) -> Receipt:
+    return apply(_changes(root, contents, ways=ways), root=root, made_by="0.1.0", now=NOW)
 
 
 def _tree(root: Path, *, also_generations: bool = False) -> Tree:
@@ -118,7 +118,7 @@ def test_a_conflict_writes_nothing(tmp_path: Path) -> None:
 def test_overwriting_keeps_a_copy(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/a.conf").write_bytes(b"mine\n")
-    _apply(tmp_path, FIRST, overwrite=True)
+    _apply(tmp_path, FIRST, ways=Ways.OVERWRITE)
     [copy] = (tmp_path / "var/lib/llmops/generations/1").glob("before-*")
     assert copy.read_bytes() == b"mine\n"
 
@@ -173,7 +173,7 @@ def test_no_link_leads_out_of_the_root(tmp_path: Path, case: str) -> None:
     (outside / "x").write_bytes(b"outside\n")
     LINKS[case](root, outside)
     with pytest.raises(OutsideWorld, match="symbolic link"):
-        _apply(root, FIRST, overwrite=True)
+        _apply(root, FIRST, ways=Ways.OVERWRITE)
     assert _tree(outside) == {"x": ("-rw-r--r--", b"outside\n")}
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from llmops.changes import change_set, digest
 from llmops.changes.diff import diff_text
-from llmops.domain.changes import Action, ChangeSet, FileState, Generation, GenerationFile, WantedFile
+from llmops.domain.changes import Action, ChangeSet, FileState, Generation, GenerationFile, WantedFile, Ways
 
 PATH = PurePosixPath("/etc/llmops/chat.env")
 
@@ -35,10 +35,10 @@ def _generation(content: bytes, *, target: str = "env", secret: bool = False) ->
 
 
 def _set(
-    before: FileState | None, wanted: WantedFile | None, recorded: Generation | None = None, *, overwrite: bool = False
+    before: FileState | None, wanted: WantedFile | None, recorded: Generation | None = None, *, ways: Ways = Ways.REFUSE
 ) -> ChangeSet:
     return change_set(
-        {PATH: before}, [wanted] if wanted else [], recorded=recorded, targets=("env",), overwrite=overwrite
+        {PATH: before}, [wanted] if wanted else [], recorded=recorded, targets=("env",), ways=ways
     )
 
 
@@ -64,7 +64,7 @@ def test_a_path_gets_its_action(case: str) -> None:
 
 
 def test_overwrite_replaces_what_is_in_the_way() -> None:
-    [change] = _set(_state(b"foreign"), _wanted(b"new"), overwrite=True).changes
+    [change] = _set(_state(b"foreign"), _wanted(b"new"), ways=Ways.OVERWRITE).changes
     assert change.action is Action.UPDATE
 
 

@@ -14,6 +14,7 @@ from rendering import NOW, with_number
 
 from llmops.cli import past, render, rollback, status, uninstall
 from llmops.cli.answer import Answer
+from llmops.domain.changes import Ways
 from llmops.domain.errors import ApplyFailed, WrongInput, WrongUsage
 from llmops.formats.lock import dump_lock
 from llmops.probe.programs import Programs
@@ -48,18 +49,18 @@ class Box:
         deployment = with_number(locks.llama_cpu(), "start_timeout_seconds", start_seconds)
         self.lock.write_text(dump_lock(locks.lock({"chat": deployment}, targets=self.targets)))
 
-    def apply(self, *, start_seconds: int = 180, overwrite: bool = False) -> Tree:
+    def apply(self, *, start_seconds: int = 180, ways: Ways = Ways.REFUSE) -> Tree:
         self.plan(start_seconds=start_seconds)
-        options = render.Options(lock=str(self.lock), root=str(self.root), apply=True, overwrite=overwrite)
+        options = render.Options(lock=str(self.lock), root=str(self.root), apply=True, ways=ways)
         assert render.run(options, runner=Programs(os.environ), now=NOW).ok
         return _tree(self.root, records=False)
 
-    def rollback(self, number: int | None = None, *, dry_run: bool = False, overwrite: bool = False) -> Answer:
-        options = rollback.Options(number=number, root=str(self.root), dry_run=dry_run, overwrite=overwrite)
+    def rollback(self, number: int | None = None, *, dry_run: bool = False, ways: Ways = Ways.REFUSE) -> Answer:
+        options = rollback.Options(number=number, root=str(self.root), dry_run=dry_run, ways=ways)
         return rollback.run(options, now=NOW)
 
-    def uninstall(self, *, dry_run: bool = False, overwrite: bool = False) -> Answer:
-        options = uninstall.Options(root=str(self.root), dry_run=dry_run, overwrite=overwrite)
+    def uninstall(self, *, dry_run: bool = False, ways: Ways = Ways.REFUSE) -> Answer:
+        options = uninstall.Options(root=str(self.root), dry_run=dry_run, ways=ways)
         return uninstall.run(options, now=NOW)
 
     def status(self) -> dict[str, str]:
@@ -91,7 +92,7 @@ def test_uninstall_puts_back_what_was_overwritten(box: Box) -> None:
     (box.root / "etc/systemd/system").mkdir(parents=True)
     (box.root / UNIT).write_text("[Service]\nExecStart=/usr/bin/theirs\n")
     before = _tree(box.root)
-    box.apply(overwrite=True)
+    box.apply(ways=Ways.OVERWRITE)
     box.apply(start_seconds=240)
     box.uninstall()
     assert _tree(box.root) == before
@@ -150,7 +151,7 @@ def test_what_was_edited_since_stops_the_way_back_unless_it_may_be_overwritten(
     with pytest.raises(ApplyFailed, match="edited since it was written"):
         way(box)
     assert _tree(box.root) == before
-    way(box, overwrite=True)
+    way(box, ways=Ways.OVERWRITE)
     assert not (box.root / UNIT).exists() or "# mine" not in (box.root / UNIT).read_text()
 
 

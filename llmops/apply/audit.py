@@ -24,7 +24,7 @@ def who(environment: Mapping[str, str]) -> str:
 
 def audit_line(generation: Generation) -> str:
     """The line of one generation, JSON. The digest is SHA-256 over `sha256  path` of every file that is ours, by path."""
-    ours = sorted((str(file.path), file.sha256) for file in generation.files if file.sha256 is not None)
+    ours = sorted((str(file.path), file.sha256) for file in generation.files if file.is_ours())
     digest = hashlib.sha256("".join(f"{sha256}  {path}\n" for path, sha256 in ours).encode()).hexdigest()
     changed = sum(file.action.writes() for file in generation.files)
     return json.dumps(
@@ -35,11 +35,19 @@ def audit_line(generation: Generation) -> str:
             "reason": generation.reason,
             "generation": generation.number,
             "files_changed": changed,
+            "edits_kept": sum(file.local.is_settled() for file in generation.files),
             "sha256": digest,
             "llmops": generation.made_by,
         },
         ensure_ascii=False,
     )
+
+
+def is_behind(root: Root) -> bool:
+    """Whether a generation has no line yet."""
+    found = root.read(AUDIT)
+    lines = found.content.count(b"\n") if found is not None else 0
+    return sum(name.isdecimal() for name in root.names(GENERATIONS)) > lines
 
 
 def complete(root: Root, generations: tuple[Generation, ...]) -> None:

@@ -13,6 +13,8 @@ from llmops.domain.forms import FormError, load
 
 PENDING = GENERATIONS / "pending"
 RECEIPT = "receipt.json"
+RENDERED = "rendered.json"
+"""Beside the record: the text that was rendered for each file of it, no secret among them."""
 
 
 def current_files(
@@ -70,3 +72,14 @@ def read_generation(root: Root, directory: PurePosixPath) -> Generation | None:
         return load(Generation, data)
     except FormError as error:
         raise WrongInput(f"the record of an apply: {error.message}", where=where) from None
+
+
+def rendered_texts(root: Root, number: int) -> dict[PurePosixPath, bytes]:
+    """What was rendered for each file of a generation: none where that was not kept, or is damaged."""
+    found = root.read(GENERATIONS / str(number) / RENDERED)
+    try:
+        data = json.loads(found.content) if found is not None else {}
+    except ValueError:
+        return {}
+    rows = data.items() if isinstance(data, dict) else ()
+    return {PurePosixPath(path): text.encode(errors="replace") for path, text in rows if isinstance(text, str)}

@@ -18,9 +18,18 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from llmops.apply.audit import complete
+from llmops.apply.audit import complete, is_behind
 from llmops.apply.owners import Owners, owners_of
-from llmops.apply.reading import PENDING, RECEIPT, every_generation, last_generation, read_generation, state_of
+from llmops.apply.reading import (
+    PENDING,
+    RECEIPT,
+    RENDERED,
+    every_generation,
+    last_generation,
+    read_generation,
+    rendered_texts,
+    state_of,
+)
 from llmops.apply.root import Found, Root
 from llmops.domain.changes import (
     APPLY,
@@ -32,6 +41,7 @@ from llmops.domain.changes import (
     ChangeSet,
     Generation,
     GenerationFile,
+    Local,
     Receipt,
 )
 from llmops.domain.errors import ApplyFailed, OutsideWorld
@@ -45,7 +55,7 @@ def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, by: By
     if conflicts:
         raise ApplyFailed(
             f"{_files(len(conflicts))} in the way, nothing was written: {conflicts[0].path} ({conflicts[0].why})",
-            hint="move them away, or add `--overwrite`: it replaces them, and a copy stays in the generation",
+            hint="`--keep` leaves them as they are, `--overwrite` replaces them and a copy stays in the generation",
             where=Where(file=str(conflicts[0].path)),
         )
     if not changes.has_work():
@@ -69,10 +79,13 @@ def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, by: By
 def recover(root: Path) -> tuple[str, ...] | None:
     """Take back an apply that was interrupted. None when there was none; else what could not be taken back, in words."""
     place = Root(root)
-    if not has_pending(root):
-        return None
-    with locked(place):
-        return _undo_pending(place, owners_of(place))
+    if has_pending(root):
+        with locked(place):
+            return _undo_pending(place, owners_of(place))
+    if is_behind(place):  # killed between its last step and its line
+        with suppress(OSError), locked(place):
+            complete(place, every_generation(place))
+    return None
 
 
 def has_pending(root: Path) -> bool:
@@ -156,7 +169,7 @@ def _still_ours(last: Generation | None, changes: ChangeSet) -> tuple[Generation
     return tuple(
         replace(file, action=Action.KEEP, before=None)
         for file in (last.files if last is not None else ())
-        if file.path not in seen and file.sha256 is not None
+        if file.path not in seen and file.is_ours()
     )
 
 
@@ -193,6 +206,8 @@ def _recorded(change: Change, found: Found | None, at: int) -> GenerationFile:
         owner=state.owner,
         secret=state.secret,
         before=backup,
+        local=change.local,
+        rendered=digest(change.rendered) if change.rendered is not None else None,
     )
 
 
@@ -227,6 +242,7 @@ def _prepare(changes: ChangeSet, generation: Generation, root: Root, owners: Own
         for file, change in zip(generation.files, changes.changes, strict=False):
             if file.before is not None and change.before is not None:
                 _write(root, PENDING / file.before.file, change.before.content)
+        _write(root, PENDING / RENDERED, json.dumps(_rendered(changes, generation, root)).encode())
         text = json.dumps(dump(generation), indent=1, ensure_ascii=False) + "\n"
         _write(root, PENDING / RECEIPT, text.encode())
         for directory in generation.directories:
@@ -240,6 +256,21 @@ def _prepare(changes: ChangeSet, generation: Generation, root: Root, owners: Own
         if isinstance(error, OSError):
             raise refused(error, root) from None
         raise
+
+
+def _rendered(changes: ChangeSet, generation: Generation, root: Root) -> dict[str, str]:
+    """By path, what we would have there: the third side when a person's edit is merged one day. No secret."""
+    texts = rendered_texts(root, generation.number - 1)
+    for change in changes.changes:
+        ours = change.after.content if change.after is not None else None
+        content = ours if change.local is Local.NONE else change.rendered
+        texts[change.path] = content if content is not None else b""
+    kept = [file for file in generation.files if file.is_ours() and not file.secret]
+    return {
+        str(file.path): texts[file.path].decode(errors="replace")
+        for file in kept
+        if file.path in texts and digest(texts[file.path]) == file.last_rendered()
+    }
 
 
 def _write(root: Root, path: PurePosixPath, content: bytes) -> None:

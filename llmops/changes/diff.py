@@ -2,20 +2,20 @@
 
 import difflib
 
-from llmops.changes import digest
-from llmops.domain.changes import Action, Change, ChangeSet, FileState
+from llmops.changes.digests import digest
+from llmops.domain.changes import Action, Change, ChangeSet, Clash, FileState, Local
 
 
 def diff_text(changes: ChangeSet) -> str:
-    """The diff of everything that is not kept, in the order of the change set; empty when nothing changes."""
-    return "".join(_of(change) for change in changes.changes if change.action is not Action.KEEP)
+    """The diff of everything that changes, in the order of the change set; empty when nothing does."""
+    return "".join(_of(change) for change in changes.changes if change.action is not Action.KEEP or change.is_news)
 
 
 def _of(change: Change) -> str:
     old = f"a{change.path}" if change.before is not None else "/dev/null"
     new = f"b{change.path}" if change.after is not None else "/dev/null"
     secret = any(state is not None and state.secret for state in (change.before, change.after))
-    body = _digests(change) if secret else _lines(change, old, new)
+    body = _digests(change) if secret else _clashes(change) or _lines(change, old, new)
     notes = "".join(f"{line}\n" for line in _notes(change))
     return f"diff {change.action.value} {change.path}\n{notes}{body}"
 
@@ -23,6 +23,8 @@ def _of(change: Change) -> str:
 def _notes(change: Change) -> list[str]:
     """Mode and owner where they are new or change, and what is in the way."""
     notes = [f"conflict: {change.why}"] if change.why else []
+    if change.local in (Local.KEPT, Local.MERGED) and change.action is not Action.CONFLICT:
+        notes.append(f"edit: {change.local.value}")
     before, after = change.before, change.after
     if after is None:
         return notes
@@ -58,6 +60,25 @@ def _lines(change: Change, old: str, new: str) -> str:
     return out
 
 
+def _clashes(change: Change) -> str:
+    """Both sides of each place that was edited and is rendered otherwise now, below what was rendered last."""
+    return "".join(_clash(one) for one in change.clashes)
+
+
+def _clash(clash: Clash) -> str:
+    parts = (("rendered last", " ", clash.last), ("on this host", "-", clash.here), ("rendered now", "+", clash.now))
+    out = f"@@ line {clash.line} @@\n"
+    for title, sign, lines in parts:
+        out += f"# {title}{'' if lines else ': nothing'}\n"
+        out += "".join(f"{sign}{shown}\n" for shown in (_shown(line.rstrip("\n")) for line in lines))
+    return out
+
+
+def _shown(text: str) -> str:
+    """Control characters are shown, not sent."""
+    return "".join(char if char in "\n\t" or char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
 def _text(state: FileState | None) -> list[str] | None:
     """The lines; None for what is not text. Only a line feed ends a line, and control characters are shown, not sent."""
     if state is None:
@@ -66,5 +87,5 @@ def _text(state: FileState | None) -> list[str] | None:
         text = state.content.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    shown = "".join(char if char in "\n\t" or char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+    shown = _shown(text)
     return [f"{line}\n" for line in shown.split("\n")[:-1]] + ([last] if (last := shown.rsplit("\n", 1)[-1]) else [])

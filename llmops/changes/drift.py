@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from llmops.changes import digest
-from llmops.domain.changes import FileState, Generation, GenerationFile
+from llmops.changes.digests import digest
+from llmops.domain.changes import FileState, Generation, GenerationFile, Local
 from llmops.domain.drift import Drift, DriftState
 
 
@@ -27,7 +27,7 @@ def drift(
         if (now := current.get(file.path)) and file.path in may_change
         else file
         for file in recorded.files
-        if file.sha256 is not None and (file.path not in may_go or current.get(file.path) is not None)
+        if file.is_ours() and (file.path not in may_go or current.get(file.path) is not None)
     ]
     rows = [_of(file, current.get(file.path), is_outdated=file.path in outdated) for file in ours]
     known = {file.path for file in ours}
@@ -54,6 +54,12 @@ def _of(file: GenerationFile, now: FileState | None, *, is_outdated: bool) -> Dr
         state, why = DriftState.EDITED, f"mode {now.mode:04o}, applied as {file.mode:04o}"
     elif now.owner != file.owner:
         state, why = DriftState.EDITED, f"owner {now.owner}, applied as {file.owner}"
+    elif file.local is Local.EDITED:
+        state, why = DriftState.EDITED, "an edit from before it was taken back"
     elif is_outdated:
         state, why = DriftState.OUTDATED, "the lock says something else now"
+    elif file.local is Local.KEPT:
+        state, why = DriftState.KEPT, "an edit, kept on purpose"
+    elif file.local is Local.MERGED:
+        state, why = DriftState.KEPT, "an edit, merged with what is rendered"
     return Drift(path=file.path, target=file.target, state=state, why=why)

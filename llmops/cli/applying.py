@@ -13,7 +13,7 @@ from llmops.apply.root import Root
 from llmops.apply.transaction import apply
 from llmops.changes.effects import OTHERS, before, effects, removed_units
 from llmops.cli.past import Past, changes_back_to, units_after
-from llmops.domain.changes import By, ChangeSet
+from llmops.domain.changes import By, ChangeSet, Clash
 from llmops.domain.drift import UnitState
 from llmops.domain.effects import Effect
 from llmops.domain.errors import ApplyFailed, Stop
@@ -56,6 +56,7 @@ def apply_changes(changes: ChangeSet, how: Applying, *, lock: Lock, file: str, r
 
 def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -> Applied:
     """Write the files and have them count. Raises `ApplyFailed`: then files and units are as before."""
+    _refuse_conflicts(changes, what)
     place = Root(how.root)
     units = units_after(changes, place, last_generation(place))
     states = _states((*(one.name for one in units), *removed_units(changes)), runner) if place.is_host else ()
@@ -88,6 +89,30 @@ def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -
     return Applied(generation=receipt.generation, commands=commands, active=active, findings=tuple(found))
 
 
+def _refuse_conflicts(changes: ChangeSet, what: str) -> None:
+    """Raises `ApplyFailed` where an edit is in the way and nobody said what becomes of it; both sides of a clash are shown."""
+    conflicts = changes.conflicts()
+    if not conflicts:
+        return
+    first = conflicts[0]
+    ways = [
+        "`--keep` leaves them as they are",
+        *(["`--merge` joins both where lines do not clash"] if what == "apply" and not first.clashes else []),
+        "`--overwrite` replaces them and a copy stays in the generation",
+    ]
+    count = "1 file is" if len(conflicts) == 1 else f"{len(conflicts)} files are"
+    raise ApplyFailed(
+        f"{count} in the way, nothing was written: {first.path} ({first.why}){''.join(map(_both, first.clashes[:3]))}",
+        hint=", ".join(ways),
+        where=Where(file=str(first.path), line=first.clashes[0].line if first.clashes else None),
+    )
+
+
+def _both(clash: Clash) -> str:
+    here, now = ("".join(lines).strip()[:200] or "nothing" for lines in (clash.here, clash.now))
+    return f"; line {clash.line} is {here!r} here, and rendered as {now!r}"
+
+
 def _states(names: Iterable[str], runner: Runner) -> tuple[UnitState, ...]:
     """Of our units and those we reload; none where systemd does not run."""
     return unit_states([*names, *OTHERS, "basic.target"], {}, runner=runner)
@@ -96,7 +121,7 @@ def _states(names: Iterable[str], runner: Runner) -> tuple[UnitState, ...]:
 def _take_back(generation: int, how: Applying, active: frozenset[str], runner: Runner) -> None:
     place = Root(how.root)
     past = Past(root=place, records=every_generation(place))
-    back = changes_back_to(past, generation - 1, overwrite=False)
+    back = changes_back_to(past, generation - 1)
     units = units_after(back, place, past.newest())
     apply(
         back, root=how.root, made_by=__version__, now=how.now, by=By(what=f"undo of {generation}", who=who(os.environ))

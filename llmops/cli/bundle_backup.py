@@ -34,7 +34,7 @@ def saved_generation(place: str, rendered: Sequence[RenderedFile]) -> Saved:
     if recorded is None:
         text = "nothing was applied here: there is no generation to back up"
         raise WrongInput(text, hint="`llmops render --apply`; `--root DIR` names another root", where=Where(file=place))
-    kept = [one for one in recorded.files if one.action is not Action.DELETE and one.sha256 is not None]
+    kept = [one for one in recorded.files if one.action is not Action.DELETE and one.is_ours()]
     texts: dict[str, bytes] = {}
     rows: list[BackupFile] = []
     gone: list[str] = []
@@ -46,7 +46,7 @@ def saved_generation(place: str, rendered: Sequence[RenderedFile]) -> Saved:
             gone.append(str(file.path))
             continue
         texts[f"{BACKUP}{file.path}"] = content
-        is_edited = hashlib.sha256(content).hexdigest() != file.sha256
+        is_edited = hashlib.sha256(content).hexdigest() != file.last_rendered()
         rows.append(
             BackupFile(
                 path=str(file.path), mode=f"{file.mode:04o}", owner=file.owner, target=file.target, edited=is_edited

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from llmops.apply.history import earlier_state, present
 from llmops.apply.owners import owners_of
-from llmops.apply.reading import every_generation
+from llmops.apply.reading import every_generation, rendered_texts
 from llmops.apply.root import Root
 from llmops.apply.secrets import KEYS_MAP
 from llmops.apply.transaction import recover, refused
 from llmops.changes.back import backups, way_back
 from llmops.changes.effects import UNITS
-from llmops.domain.changes import ChangeSet, Generation
+from llmops.domain.changes import ChangeSet, Generation, Ways
 from llmops.domain.effects import ServiceUnit
-from llmops.domain.errors import WrongInput
+from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Where
 from llmops.domain.records import dataclass
 from llmops.formats.unit_reads import service_unit
@@ -36,6 +36,14 @@ class Past:
         return self.records[-1]
 
 
+def ways_of(**asked: bool) -> Ways:
+    """What is done with edits, by the options given. Raises `WrongUsage` for more than one."""
+    chosen = [name for name, is_asked in asked.items() if is_asked]
+    if len(chosen) > 1:
+        raise WrongUsage(f"--{chosen[0]} and --{chosen[1]} together", hint="one of them says what becomes of edits")
+    return Ways(chosen[0]) if chosen else Ways.REFUSE
+
+
 def read_past(root: str, *, finish: bool) -> Past:
     """The records below `root`; `finish` takes an interrupted apply back first. Raises `WrongInput` where there are none."""
     if not Path(root).is_dir():
@@ -52,7 +60,7 @@ def read_past(root: str, *, finish: bool) -> Past:
     return Past(root=place, records=records, notes=notes)
 
 
-def changes_back_to(past: Past, number: int, *, overwrite: bool) -> ChangeSet:
+def changes_back_to(past: Past, number: int, *, ways: Ways = Ways.REFUSE) -> ChangeSet:
     """What makes every file what generation `number` left (0: what was there before the first)."""
     first = backups(past.records, after=number)
     try:
@@ -60,7 +68,15 @@ def changes_back_to(past: Past, number: int, *, overwrite: bool) -> ChangeSet:
         current = present(past.root, owners_of(past.root), earlier, past.newest())
     except PermissionError as error:
         raise refused(error, past.root) from None
-    return way_back(current, earlier, recorded=past.newest(), overwrite=overwrite, may_change=MAY_CHANGE)
+    return way_back(
+        current,
+        earlier,
+        recorded=past.newest(),
+        goal=next((one for one in past.records if one.number == number), None),
+        last=rendered_texts(past.root, number),
+        ways=ways,
+        may_change=MAY_CHANGE,
+    )
 
 
 def units_after(changes: ChangeSet, root: Root, record: Generation | None) -> tuple[ServiceUnit, ...]:
@@ -70,7 +86,7 @@ def units_after(changes: ChangeSet, root: Root, record: Generation | None) -> tu
     """
     texts = {change.path: change.after.content if change.after is not None else None for change in changes.changes}
     for file in record.files if record is not None else ():
-        if file.path not in texts and file.path.parent == UNITS and file.sha256 is not None:
+        if file.path not in texts and file.path.parent == UNITS and file.is_ours():
             found = root.read(file.path)
             texts[file.path] = found.content if found is not None else None
     return tuple(_services({path.name: text for path, text in texts.items() if path.parent == UNITS}))

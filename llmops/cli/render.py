@@ -1,115 +1,60 @@
-"""`llmops render`: lock → site → files → consumers → change set, shown or applied."""
+"""`llmops render`: lock → site → files → change set → consumers, shown or applied."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import typer
 
-from llmops.apply.certificate import look
 from llmops.apply.consumers import check as ask_consumers
 from llmops.apply.owners import owners_of
-from llmops.apply.reading import current_files, last_generation
+from llmops.apply.reading import current_files, last_generation, rendered_texts
 from llmops.apply.root import Root
-from llmops.apply.secrets import API_KEY_FILE, CA_CERTIFICATE, CA_KEY, secret_files
-from llmops.apply.transaction import has_pending, recover, refused
+from llmops.apply.secrets import API_KEY_FILE, CA_CERTIFICATE, secret_files
+from llmops.apply.transaction import recover, refused
 from llmops.apply.tree import tree_changes, write_tree
 from llmops.changes import change_set
 from llmops.changes.diff import diff_text
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, apply_changes
-from llmops.domain.changes import Action, Change, ChangeSet, Generation, WantedFile
+from llmops.cli.past import ways_of
+from llmops.cli.render_findings import certificate_findings, recovery_findings, site_findings
+from llmops.cli.rendering import LOCK, Options, Rendered, is_there, rendered
+from llmops.domain.changes import Action, Change, ChangeSet, WantedFile, Ways
 from llmops.domain.consumers import Consumed
-from llmops.domain.deployment import RenderedFile, Site, Target
-from llmops.domain.engine import EngineName
+from llmops.domain.deployment import RenderedFile, Site
 from llmops.domain.errors import ApplyFailed, WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.forms import Json
-from llmops.domain.lock import Lock
-from llmops.domain.places import STORE
 from llmops.domain.programs import Runner
-from llmops.domain.reading import Known
-from llmops.domain.records import dataclass
-from llmops.engines.agreement import refuse_disagreement
-from llmops.engines.deployment import site as site_of
 from llmops.formats.env_file import env_problems
-from llmops.formats.lock import parse_lock
-from llmops.formats.target import parse_target
-from llmops.library import files, shipped
 from llmops.probe.programs import Programs
-from llmops.probe.system import read_systemd_version
-from llmops.render import render
-from llmops.render.findings import findings
 from llmops.views.call import Call
 from llmops.views.render import Rendering, show_render
 
-LOCK = "llmops.lock"
-OLDEST_CHECKED_SYSTEMD = 252
-"""Debian 12's, and what is rendered for when the target's is not known: nothing newer is needed by it."""
-
-EXPIRES_SOON = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What was asked for. `targets` empty: the lock's; `systemd_version` None: this host's where it is the target."""
-
-    lock: str = LOCK
-    out: str | None = None
-    root: str = "/"
-    apply: bool = False
-    check: bool = False
-    targets: tuple[str, ...] = ()
-    engine_path: str | None = None
-    systemd_version: int | None = None
-    images: tuple[str, ...] = ()
-    overwrite: bool = False
-    renew_certificate: bool = False
-    restarts: bool = True
-    override_freeze: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """The files of a lock, and what read them."""
-
-    lock: Lock
-    site: Site
-    targets: tuple[str, ...]
-    files: tuple[RenderedFile, ...]
-    consumed: tuple[Consumed, ...]
-    findings: tuple[Finding, ...]
+__all__ = ["LOCK", "Options", "command", "rendered_files", "run", "wanted_changes"]
 
 
 def run(options: Options, *, runner: Runner, now: datetime | None = None) -> Answer:
-    """Render, let the consumers read, then show the diff, apply it, or write a tree."""
+    """Render, let the consumers read what would be there, then show the diff, apply it, or write a tree."""
     _refuse_contradictions(options)
     now = now or datetime.now(UTC)
-    wanted = _wanted(options, runner, now)
-    refusals = [one for one in wanted.consumed if one.status is Status.FAIL]
-    if refusals and (options.apply or options.out is not None):
-        raise ApplyFailed(
-            f"{refusals[0].program} refuses the {refusals[0].target} files, nothing was written: {refusals[0].said}",
-            hint="`llmops render` shows the files and every refusal",
-        )
-    return _to_tree(options, wanted) if options.out is not None else _to_root(options, wanted, now, runner)
+    wanted = rendered(options, runner)
+    if options.out is not None:
+        return _to_tree(options, wanted, _asked(options, wanted, wanted.files, runner, now))
+    return _to_root(options, wanted, now, runner)
 
 
 def wanted_changes(options: Options, *, runner: Runner, now: datetime | None = None) -> ChangeSet:
     """What `--apply` would do, without asking the consumers."""
-    now = now or datetime.now(UTC)
-    lock, site, targets, rendered = _rendered(options, runner)
-    names = tuple(target.name for target in targets)
-    wanted = Wanted(lock=lock, site=site, targets=names, files=rendered, consumed=(), findings=())
-    return _change_set(replace(options, apply=False), wanted, now)
+    return _change_set(replace(options, apply=False), rendered(options, runner), now or datetime.now(UTC))
 
 
 def rendered_files(options: Options, *, runner: Runner) -> tuple[RenderedFile, ...]:
     """The files that `--out` would write, without asking the consumers."""
-    return _rendered(options, runner)[3]
+    return rendered(options, runner).files
 
 
 def _refuse_contradictions(options: Options) -> None:
@@ -127,6 +72,10 @@ def _refuse_contradictions(options: Options) -> None:
         raise WrongUsage(
             "--out with --apply, --check or --root", hint="--out writes a tree without secrets or generations"
         )
+    if options.out is not None and options.ways is not Ways.REFUSE:
+        raise WrongUsage(
+            f"--out with --{options.ways.value}", hint="--out writes what is rendered, it looks at no edit"
+        )
     if not Path(options.root).is_dir():
         raise WrongInput(
             f"--root {options.root} is not a directory",
@@ -135,96 +84,32 @@ def _refuse_contradictions(options: Options) -> None:
         )
 
 
-def _rendered(options: Options, runner: Runner) -> tuple[Lock, Site, tuple[Target, ...], tuple[RenderedFile, ...]]:
-    lock = parse_lock(
-        files.read_text(Path(options.lock), hint="`llmops plan MODEL --out llmops.lock` writes it"), file=options.lock
-    )
-    refuse_disagreement(lock, file=options.lock)
-    templates = shipped.tree("templates")
-    targets = _targets(options, lock, templates)
-    names = tuple(target.name for target in targets)
-    site = site_of(
-        replace(lock, targets=tuple(dict.fromkeys((*lock.targets, *names)))),
-        systemd_version=options.systemd_version or _systemd_version(options, runner),
-        engine_path=options.engine_path,
-        images=_images(options),
-    )
-    return lock, site, targets, render(site, targets=targets, templates=templates)
-
-
-def _wanted(options: Options, runner: Runner, now: datetime) -> Wanted:
-    lock, site, targets, rendered = _rendered(options, runner)
-    names = tuple(target.name for target in targets)
+def _asked(
+    options: Options, wanted: Rendered, files: tuple[RenderedFile, ...], runner: Runner, now: datetime
+) -> tuple[Consumed, ...]:
+    """What the consumers say of `files`. Raises `ApplyFailed` where one refuses what would be written."""
     consumed = ask_consumers(
-        rendered,
-        site=site,
+        files,
+        site=wanted.site,
         runner=runner,
         env_problems=lambda text: [f"line {problem.line}: {problem.why}" for problem in env_problems(text)],
-        is_there=lambda path: _is_there(options, path),
+        is_there=lambda path: is_there(options, path),
         now=now,
     )
-    said = [finding for one in consumed for finding in one.findings()]
-    return Wanted(
-        lock=lock,
-        site=site,
-        targets=names,
-        files=rendered,
-        consumed=consumed,
-        findings=(*said, *_site_findings(options, lock, site, names)),
-    )
+    refusals = [one for one in consumed if one.status is Status.FAIL]
+    if refusals and (options.apply or options.out is not None):
+        raise ApplyFailed(
+            f"{refusals[0].program} refuses the {refusals[0].target} files, nothing was written: {refusals[0].said}",
+            hint="`llmops render` shows the files and every refusal",
+        )
+    return consumed
 
 
-def _targets(options: Options, lock: Lock, templates: Mapping[str, str]) -> tuple[Target, ...]:
-    known = [name.partition("/")[0] for name in templates if name.endswith("/target.yaml")]
-    for name in options.targets:
-        if name not in known:
-            raise WrongUsage(f"no target `{name}`", hint=f"known: {', '.join(known)}")
-    for name in lock.targets:
-        if name not in known and not options.targets:
-            hint = f"this version renders {', '.join(known)}: change `targets` in the profile and plan again, or use --target"
-            raise WrongInput(f"no target `{name}`", hint=hint, where=Where(file=options.lock, key="targets"))
-    chosen = dict.fromkeys(options.targets or lock.targets)
-    return tuple(
-        parse_target(templates[f"{name}/target.yaml"], file=f"templates/{name}/target.yaml") for name in chosen
-    )
+def _findings(options: Options, wanted: Rendered, consumed: tuple[Consumed, ...]) -> tuple[Finding, ...]:
+    return (*(finding for one in consumed for finding in one.findings()), *site_findings(options, wanted))
 
 
-def _systemd_version(options: Options, runner: Runner) -> int:
-    if options.root != "/" or options.out is not None:
-        return OLDEST_CHECKED_SYSTEMD
-    version = read_systemd_version(runner.run(("systemctl", "--version"), timeout_seconds=5))
-    return version.value if isinstance(version, Known) else OLDEST_CHECKED_SYSTEMD
-
-
-def _images(options: Options) -> dict[EngineName, str]:
-    """`--image ENGINE=NAME@sha256:…`."""
-    images: dict[EngineName, str] = {}
-    for text in options.images:
-        name, equals, image = text.partition("=")
-        if not equals or name not in list(EngineName):
-            raise WrongUsage(
-                f"--image {text[:80]} is not ENGINE=NAME@sha256:DIGEST", hint=f"engines: {', '.join(EngineName)}"
-            )
-        images[EngineName(name)] = image
-    return images
-
-
-def _is_there(options: Options, path: str) -> bool:
-    """Whether `path` is on the target; of a tree that is only written out (`--out`), nothing is known to be."""
-    if options.out is not None:
-        return False
-    return os.path.lexists(Path(options.root) / path.lstrip("/"))
-
-
-def _site_findings(options: Options, lock: Lock, site: Site, targets: tuple[str, ...]) -> tuple[Finding, ...]:
-    missing = tuple(
-        one.name for one in site.deployments if options.out is None and not _is_there(options, str(one.model_directory))
-    )
-    store = Path(options.root) / str(STORE).lstrip("/")
-    return findings(lock, site, targets=targets, file=options.lock, missing_models=missing, store=str(store))
-
-
-def _to_tree(options: Options, wanted: Wanted) -> Answer:
+def _to_tree(options: Options, wanted: Rendered, consumed: tuple[Consumed, ...]) -> Answer:
     out = Path(options.out or ".")
     changes = tree_changes(wanted.files, out=out)
     write_tree(changes, out=out)
@@ -235,8 +120,8 @@ def _to_tree(options: Options, wanted: Wanted) -> Answer:
         applied=True,
         generation=None,
         only_checked=False,
-        consumed=wanted.consumed,
-        findings=wanted.findings,
+        consumed=consumed,
+        findings=_findings(options, wanted, consumed),
         commands=(),
         next_commands=(),
         call=None,
@@ -244,14 +129,17 @@ def _to_tree(options: Options, wanted: Wanted) -> Answer:
     return _answer(rendering, applied=False)
 
 
-def _to_root(options: Options, wanted: Wanted, now: datetime, runner: Runner) -> Answer:
+def _to_root(options: Options, wanted: Rendered, now: datetime, runner: Runner) -> Answer:
     place = Path(options.root)
     recovered = recover(place) if options.apply else None
     try:
         current = _change_set(options, wanted, now)
     except PermissionError as error:
         raise refused(error, Root(place)) from None
-    findings = [*wanted.findings, *_recovery_findings(options, recovered)]
+    consumed: tuple[Consumed, ...] = ()
+    if not options.apply or current.has_work():  # what is there was read by them when it was applied
+        consumed = _asked(options, wanted, _with_edits(wanted.files, current), runner, now)
+    findings = [*_findings(options, wanted, consumed), *recovery_findings(options, recovered)]
     generation: int | None = None
     applied: Applied | None = None
     if options.apply:
@@ -259,7 +147,7 @@ def _to_root(options: Options, wanted: Wanted, now: datetime, runner: Runner) ->
         applied = apply_changes(current, how, lock=wanted.lock, file=options.lock, runner=runner)
         generation = applied.generation
         findings += applied.findings
-    findings += _certificate_findings(options, wanted.site, now) if "nginx" in wanted.targets else []
+    findings += certificate_findings(options, wanted.site, now) if "nginx" in wanted.targets else []
     has_changed = options.apply and generation is not None
     rendering = Rendering(
         place=options.root,
@@ -268,7 +156,7 @@ def _to_root(options: Options, wanted: Wanted, now: datetime, runner: Runner) ->
         applied=options.apply,
         generation=generation,
         only_checked=options.check,
-        consumed=wanted.consumed,
+        consumed=consumed,
         findings=tuple(findings),
         commands=applied.commands if applied is not None else (),
         next_commands=_next_commands(wanted, current, applied) if has_changed and options.root == "/" else (),
@@ -278,10 +166,17 @@ def _to_root(options: Options, wanted: Wanted, now: datetime, runner: Runner) ->
     return _answer(rendering, applied=options.apply, ok=not (options.check and differs))
 
 
-def _change_set(options: Options, wanted: Wanted, now: datetime) -> ChangeSet:
+def _with_edits(files: tuple[RenderedFile, ...], changes: ChangeSet) -> tuple[RenderedFile, ...]:
+    """The files as they would lie there: with the edits that stay."""
+    edits = {one.path: one.after.content.decode() for one in changes.changes if one.local.is_settled() and one.after}
+    return tuple(replace(file, text=edits.get(file.path, file.text)) for file in files)
+
+
+def _change_set(options: Options, wanted: Rendered, now: datetime) -> ChangeSet:
     root = Root(Path(options.root))
     owners = owners_of(root)
-    recorded: Generation | None = last_generation(root)
+    recorded = last_generation(root)
+    last = rendered_texts(root, recorded.number) if recorded is not None and options.ways is Ways.MERGE else None
     every = [
         *(
             WantedFile(path=one.path, target=one.target, content=one.text.encode(), mode=one.mode, owner=one.owner)
@@ -292,59 +187,10 @@ def _change_set(options: Options, wanted: Wanted, now: datetime) -> ChangeSet:
         ),
     ]
     current = current_files(root, owners, wanted=every, recorded=recorded)
-    return change_set(current, every, recorded=recorded, targets=wanted.targets, overwrite=options.overwrite)
+    return change_set(current, every, recorded=recorded, targets=wanted.targets, ways=options.ways, last=last)
 
 
-def _recovery_findings(options: Options, recovered: tuple[str, ...] | None) -> list[Finding]:
-    if recovered is not None:
-        text = "an earlier apply was interrupted: it was taken back first"
-        return [
-            Finding(code="RND007", status=Status.WARN, message=text),
-            *(Finding(code="RND007", status=Status.WARN, message=left) for left in recovered),
-        ]
-    if has_pending(Path(options.root)):
-        text = "an earlier apply was interrupted, or one is running: what is shown is not settled"
-        fix = "`llmops render --apply` takes it back first"
-        return [Finding(code="RND007", status=Status.WARN, message=text, fix=fix)]
-    return []
-
-
-def _certificate_findings(options: Options, site: Site, now: datetime) -> list[Finding]:
-    """Whether the certificate is for the name, and for how long; and the CA's key, which has no work left here."""
-    root = Root(Path(options.root))
-    edge = site.edge
-    if not site.edge.self_signed:
-        return []
-    found = root.read(edge.certificate)
-    if found is None:
-        return []
-    fix = "`llmops render --apply --renew-certificate`: the internal CA signs a new one"
-    where = Where(file=root.shown(edge.certificate))
-    seen = look(found.content)
-    if seen is None:
-        return [
-            Finding(
-                code="RND008", status=Status.FAIL, message="the edge's certificate cannot be read", fix=fix, where=where
-            )
-        ]
-    status, words = Status.OK, f"the edge's certificate is valid until {seen.expires:%Y-%m-%d}"
-    if edge.hostname not in seen.names:
-        status, words = Status.WARN, f"the edge's certificate is for {', '.join(seen.names)}, not for {edge.hostname}"
-    elif seen.expires <= now:
-        status, words = Status.FAIL, f"the edge's certificate expired on {seen.expires:%Y-%m-%d}"
-    elif seen.expires - now < EXPIRES_SOON:
-        status, words = Status.WARN, f"the edge's certificate expires on {seen.expires:%Y-%m-%d}"
-    findings = [Finding(code="RND008", status=status, message=words, fix=fix, where=where)]
-    if root.read(CA_KEY) is not None:
-        text = f"the internal CA's key lies on this host; it can sign {edge.hostname} only, and is needed for renewal alone"
-        key_fix = "keep it elsewhere, and put it back when the certificate is renewed"
-        findings.append(
-            Finding(code="RND009", status=Status.OK, message=text, fix=key_fix, where=Where(file=root.shown(CA_KEY)))
-        )
-    return findings
-
-
-def _next_commands(wanted: Wanted, current: ChangeSet, applied: Applied | None) -> tuple[str, ...]:
+def _next_commands(wanted: Rendered, current: ChangeSet, applied: Applied | None) -> tuple[str, ...]:
     """What is left to type: nothing that was done, and nothing for what runs already."""
     active = applied.active if applied is not None and applied.commands else frozenset[str]()
     touched = {change.target for change in current.changes if change.action.writes()}
@@ -404,6 +250,7 @@ def _row(change: Change) -> Json:
         "mode": f"{state.mode:04o}" if state is not None else None,
         "owner": state.owner if state is not None else None,
         "why": change.why if change.action is Action.CONFLICT else None,
+        "edit": change.local.value or None,
     }
 
 
@@ -438,6 +285,12 @@ def command(
     image: Annotated[
         list[str] | None, typer.Option("--image", help="ENGINE=NAME@sha256:DIGEST for compose; repeatable.")
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave files that were edited or are not ours as they are; recorded.")
+    ] = False,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Join edits with what is rendered now, where their lines do not clash.")
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that were edited or are not ours; a copy is kept.")
     ] = False,
@@ -467,7 +320,7 @@ def command(
         engine_path=engine_path,
         systemd_version=systemd_version,
         images=tuple(image or ()),
-        overwrite=overwrite,
+        ways=ways_of(keep=keep, merge=merge, overwrite=overwrite),
         renew_certificate=renew_certificate,
         restarts=restart,
         override_freeze=override_freeze,

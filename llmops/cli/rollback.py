@@ -12,8 +12,8 @@ from llmops.changes.diff import diff_text
 from llmops.changes.effects import UNITS
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
-from llmops.cli.past import Past, changes_back_to, read_past
-from llmops.domain.changes import Action, Change, ChangeSet
+from llmops.cli.past import Past, changes_back_to, read_past, ways_of
+from llmops.domain.changes import Action, Change, ChangeSet, Ways
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json
@@ -24,6 +24,7 @@ from llmops.views.history import TakenBack, show_taken_back
 
 RootOption = Annotated[str, typer.Option("--root", help="The target's root directory.", envvar="LLMOPS_ROOT")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the diff, change nothing.")]
+KeepOption = Annotated[bool, typer.Option("--keep", help="Leave files that were edited since as they are.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Take back files that were edited since, too; a copy is kept.")
 ]
@@ -37,7 +38,7 @@ class Options:
     number: int | None = None
     root: str = "/"
     dry_run: bool = False
-    overwrite: bool = False
+    ways: Ways = Ways.REFUSE
     restarts: bool = True
 
 
@@ -53,7 +54,7 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
     if number not in [one.number for one in past.records]:
         known = ", ".join(str(one.number) for one in past.records)
         raise WrongUsage(f"no generation {number}", hint=f"there are {known}; `llmops status` lists them")
-    changes = changes_back_to(past, number, overwrite=options.overwrite)
+    changes = changes_back_to(past, number, ways=options.ways)
     applied: Applied | None = None
     if not options.dry_run and (changes.has_work() or changes.conflicts()):
         how = Applying(root=past.root.path, now=now or datetime.now(UTC), restarts=options.restarts)
@@ -116,6 +117,7 @@ def _row(change: Change) -> Json:
         "target": change.target,
         "action": change.action.value,
         "why": change.why or None,
+        "edit": change.local.value or None,
     }
 
 
@@ -126,6 +128,7 @@ def command(
     *,
     root: RootOption = "/",
     dry_run: DryRunOption = False,
+    keep: KeepOption = False,
     overwrite: OverwriteOption = False,
     no_restart: NoRestartOption = False,
     json: JsonOption = False,
@@ -134,5 +137,6 @@ def command(
     strict: StrictOption = False,
 ) -> int:
     """Make the applied files what an earlier generation left."""
-    options = Options(number=number, root=root, dry_run=dry_run, overwrite=overwrite, restarts=not no_restart)
+    ways = ways_of(keep=keep, overwrite=overwrite)
+    options = Options(number=number, root=root, dry_run=dry_run, ways=ways, restarts=not no_restart)
     return give("rollback", run(options), Style(json=json, quiet=quiet, verbose=verbose, strict=strict))

@@ -19,8 +19,8 @@ from llmops.cli import render
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.past import MAY_CHANGE, read_past
 from llmops.cli.rollback import RootOption
-from llmops.domain.changes import Generation
-from llmops.domain.drift import DriftState, UnitState
+from llmops.domain.changes import Action, Generation
+from llmops.domain.drift import UnitState
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json, dump
@@ -65,12 +65,12 @@ def run(options: Options, *, runner: Runner) -> Answer:
         text = "an apply was interrupted, or one is running: what is shown is not settled"
         fix = "`llmops render --apply` takes it back first"
         findings.append(Finding(code="RND007", status=Status.WARN, message=text, fix=fix))
-    names = [file.path.name for file in newest.files if file.path.parent == UNITS and file.sha256 is not None]
+    names = [file.path.name for file in newest.files if file.path.parent == UNITS and file.is_ours()]
     changed = {name: _last_change(past.records, UNITS / name) for name in names}
     units = unit_states(names, changed, runner=runner) if past.root.is_host else ()
     findings += _unit_findings(units)
     findings += _map_findings(past.root)
-    ok = all(row.state is DriftState.CLEAN for row in rows)
+    ok = all(row.state.is_fine() for row in rows)
     result: dict[str, Json] = {
         "generation": newest.number,
         "files": [dump(row) for row in rows],
@@ -130,7 +130,8 @@ def _outdated(options: Options, runner: Runner) -> tuple[frozenset[PurePosixPath
         text = "no lock was named and none is here: whether the files are what it says now is not known"
         return frozenset(), [Finding(code="RND012", status=Status.SKIP, message=text, fix="llmops status --lock FILE")]
     changes = render.wanted_changes(render.Options(lock=lock, root=options.root), runner=runner)
-    return frozenset(one.path for one in changes.changes if one.action.writes()), []
+    differs = (one.path for one in changes.changes if one.action.writes() or one.action is Action.CONFLICT)
+    return frozenset(differs), []
 
 
 def _last_change(records: tuple[Generation, ...], path: PurePosixPath) -> datetime | None:

@@ -19,9 +19,9 @@ from llmops.changes.diff import diff_text
 from llmops.changes.effects import leftovers, removed_units
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
-from llmops.cli.past import changes_back_to, read_past, units_before
-from llmops.cli.rollback import DryRunOption, NoRestartOption, OverwriteOption, RootOption, answer_of, next_commands
-from llmops.domain.changes import GENERATIONS, ChangeSet
+from llmops.cli.past import changes_back_to, read_past, units_before, ways_of
+from llmops.cli.rollback import DryRunOption, KeepOption, NoRestartOption, OverwriteOption, RootOption, answer_of, next_commands
+from llmops.domain.changes import GENERATIONS, ChangeSet, Ways
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding, Status
 from llmops.domain.programs import Runner
@@ -36,7 +36,7 @@ class Options:
 
     root: str = "/"
     dry_run: bool = False
-    overwrite: bool = False
+    ways: Ways = Ways.REFUSE
     agreed: bool = True
     restarts: bool = True
 
@@ -56,7 +56,7 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
         )
         return answer_of(done, ok=True)
     past = read_past(options.root, finish=not options.dry_run)
-    changes = changes_back_to(past, 0, overwrite=options.overwrite)
+    changes = changes_back_to(past, 0, ways=options.ways)
     changes = ChangeSet(changes=(*changes.changes, *plain_keys(past.root, beside=changes)))
     applied: Applied | None = None
     if not options.dry_run:
@@ -125,6 +125,7 @@ def command(
     *,
     root: RootOption = "/",
     dry_run: DryRunOption = False,
+    keep: KeepOption = False,
     overwrite: OverwriteOption = False,
     no_restart: NoRestartOption = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, on a terminal either.")] = False,
@@ -135,5 +136,6 @@ def command(
 ) -> int:
     """Take back everything that was applied."""
     agreed = yes or json or not sys.stdin.isatty()
-    options = Options(root=root, dry_run=dry_run, overwrite=overwrite, agreed=agreed, restarts=not no_restart)
+    ways = ways_of(keep=keep, overwrite=overwrite)
+    options = Options(root=root, dry_run=dry_run, ways=ways, agreed=agreed, restarts=not no_restart)
     return give("uninstall", run(options), Style(json=json, quiet=quiet, verbose=verbose, strict=strict))

@@ -24,6 +24,43 @@ class Action(StrEnum):
         return self in (Action.CREATE, Action.UPDATE, Action.DELETE)
 
 
+class Local(StrEnum):
+    """Whose a file's content is: NONE, what we rendered; else a person's, and what was said about that.
+
+    KEPT and MERGED were asked for. EDITED and FOREIGN came back with an earlier generation, from before anyone was asked:
+    an edit of a file that was ours, and a file that never was.
+    """
+
+    NONE = ""
+    KEPT = "kept"
+    MERGED = "merged"
+    EDITED = "edited"
+    FOREIGN = "foreign"
+
+    def is_settled(self) -> bool:
+        """Whether a person decided that it stays."""
+        return self in (Local.KEPT, Local.MERGED)
+
+
+class Ways(StrEnum):
+    """What is done with an edit that stands in the way."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+    MERGE = "merge"
+    OVERWRITE = "overwrite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clash:
+    """Lines that were edited and are rendered otherwise now, from `line` of the file that lies there (the first is 1)."""
+
+    line: int
+    last: tuple[str, ...]
+    here: tuple[str, ...]
+    now: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
     """A file as it is or shall be; `secret` content is never shown."""
@@ -48,7 +85,11 @@ class WantedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One path before and after; None: it is not there. `why` says what is in the way of a conflict."""
+    """One path before and after; None: it is not there. `why` says what is in the way of a conflict.
+
+    `local`: whose content is there after it; where that is a person's, `rendered` is what we would have there (None: nothing).
+    `is_news`: nothing is written, but the last record says otherwise.
+    """
 
     path: PurePosixPath
     target: str
@@ -56,6 +97,14 @@ class Change:
     before: FileState | None
     after: FileState | None
     why: str = ""
+    clashes: tuple[Clash, ...] = ()
+    local: Local = Local.NONE
+    rendered: bytes | None = None
+    is_news: bool = False
+
+    def words(self) -> str:
+        """What happens to the path, and to an edit of it."""
+        return f"{self.action.value} ({self.local.value})" if self.local.is_settled() else self.action.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +114,8 @@ class ChangeSet:
     changes: tuple[Change, ...]
 
     def has_work(self) -> bool:
-        """Whether applying it would write anything."""
-        return any(change.action.writes() for change in self.changes)
+        """Whether applying it would write anything, be it only that an edit stays."""
+        return any(change.action.writes() or change.is_news for change in self.changes)
 
     def conflicts(self) -> tuple[Change, ...]:
         """What stands in the way."""
@@ -85,7 +134,10 @@ class Backup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationFile:
-    """One path of a generation: what was done, and what it is since (None: deleted). `owner` is the one asked for."""
+    """One path of a generation: what was done, and what it is since (None: deleted). `owner` is the one asked for.
+
+    `local`: whose content it is; where that is a person's, `rendered` is the digest of what we would have there.
+    """
 
     path: PurePosixPath
     target: str
@@ -95,6 +147,16 @@ class GenerationFile:
     owner: str
     secret: bool
     before: Backup | None = None
+    local: Local = Local.NONE
+    rendered: str | None = None
+
+    def is_ours(self) -> bool:
+        """Whether it is there, and managed."""
+        return self.sha256 is not None and self.local is not Local.FOREIGN
+
+    def last_rendered(self) -> str | None:
+        """The digest of what we rendered last."""
+        return self.rendered if self.local is not Local.NONE else self.sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

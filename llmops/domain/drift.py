@@ -9,10 +9,15 @@ class DriftState(StrEnum):
     """A file against the newest record, and against what the lock would render now."""
 
     CLEAN = "clean"
+    KEPT = "kept"
     EDITED = "edited"
     MISSING = "missing"
     FOREIGN = "foreign"
     OUTDATED = "outdated"
+
+    def is_fine(self) -> bool:
+        """Whether it is as it was left: as applied, or with an edit that was kept on purpose."""
+        return self in (DriftState.CLEAN, DriftState.KEPT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

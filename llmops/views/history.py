@@ -28,16 +28,17 @@ def show_taken_back(taken: TakenBack, to: Screen) -> None:
     if taken.diff and not taken.applied:
         to.verbatim(taken.diff)
         to.line()
-    rows = [(str(one.path), one.action.value) for one in taken.changes if one.action is not Action.KEEP]
+    rows = [(str(one.path), one.words()) for one in taken.changes if one.action is not Action.KEEP or one.is_news]
     if rows:
         to.table(("file", ""), rows)
+    count = sum(one.action.writes() or one.action is Action.CONFLICT for one in taken.changes)
     if not rows:
         words = f"Nothing to do: the files are as at {taken.goal}."
     elif taken.applied:
         number = f", as generation {taken.generation}" if taken.generation is not None else ""
-        words = f"{len(rows)} files are as at {taken.goal}{number}."
+        words = f"{count} files are as at {taken.goal}{number}."
     else:
-        words = f"{len(rows)} files would become as at {taken.goal}; nothing was changed."
+        words = f"{count} files would become as at {taken.goal}; nothing was changed."
     to.line(words, tone=Tone.TITLE)
     show_findings(to, taken.findings)
     if taken.commands:
@@ -59,13 +60,13 @@ def show_status(
     to: Screen,
 ) -> None:
     """What is not as it was applied, then what runs, then the generations."""
-    tones = {DriftState.CLEAN: Tone.GOOD, DriftState.OUTDATED: Tone.WARN}
     changed = [one for one in drift if one.state is not DriftState.CLEAN]
     if changed:
         to.table(("file", "", ""), [(str(one.path), one.state.value, one.why) for one in changed])
-    clean = len(drift) - len(changed)
-    tone = tones[DriftState.CLEAN] if not changed else Tone.BAD
-    to.line(f"{clean} of {len(drift)} files are as they were applied.", tone=tone)
+    kept = sum(one.state is DriftState.KEPT for one in drift)
+    words = f"; {kept} more with an edit that was kept" if kept else ""
+    tone = Tone.GOOD if all(one.state.is_fine() for one in drift) else Tone.BAD
+    to.line(f"{len(drift) - len(changed)} of {len(drift)} files are as they were applied{words}.", tone=tone)
     if units:
         to.table(
             ("unit", "", "at boot", ""),

@@ -43,7 +43,7 @@ def show_render(rendering: Rendering, to: Screen) -> None:
     to.table(
         ("file", "target", "", "mode", "owner"),
         [
-            (str(change.path), change.target, change.action.value, f"{state.mode:04o}", state.owner)
+            (str(change.path), change.target, change.words(), f"{state.mode:04o}", state.owner)
             for change in rendering.changes
             if (state := change.after or change.before) is not None
         ],
@@ -90,7 +90,7 @@ def _writes(changes: Sequence[Change]) -> bool:
 def _show_diff(diff: str, to: Screen) -> None:
     for line in diff.splitlines():
         tone = Tone.PLAIN
-        if line.startswith(("diff ", "conflict: ")):
+        if line.startswith(("diff ", "conflict: ", "edit: ", "# ")):
             tone = Tone.TITLE
         elif line.startswith("@@"):
             tone = Tone.DIM

@@ -1,0 +1,77 @@
+"""What a rendering finds beside the words of the consumers: what the target lacks, what was interrupted, what expires."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from llmops.apply.certificate import look
+from llmops.apply.root import Root
+from llmops.apply.secrets import CA_KEY
+from llmops.apply.transaction import has_pending
+from llmops.cli.rendering import Options, Rendered, is_there
+from llmops.domain.deployment import Site
+from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.places import STORE
+from llmops.render.findings import findings
+
+EXPIRES_SOON = timedelta(days=30)
+
+
+def site_findings(options: Options, of: Rendered) -> tuple[Finding, ...]:
+    """What the lock and the target together leave to do or to know."""
+    missing = tuple(
+        one.name
+        for one in of.site.deployments
+        if options.out is None and not is_there(options, str(one.model_directory))
+    )
+    store = Path(options.root) / str(STORE).lstrip("/")
+    return findings(of.lock, of.site, targets=of.targets, file=options.lock, missing_models=missing, store=str(store))
+
+
+def recovery_findings(options: Options, recovered: tuple[str, ...] | None) -> list[Finding]:
+    """What an interrupted apply left, and whether it was taken back (`recovered` is not None)."""
+    if recovered is not None:
+        text = "an earlier apply was interrupted: it was taken back first"
+        return [
+            Finding(code="RND007", status=Status.WARN, message=text),
+            *(Finding(code="RND007", status=Status.WARN, message=left) for left in recovered),
+        ]
+    if has_pending(Path(options.root)):
+        text = "an earlier apply was interrupted, or one is running: what is shown is not settled"
+        fix = "`llmops render --apply` takes it back first"
+        return [Finding(code="RND007", status=Status.WARN, message=text, fix=fix)]
+    return []
+
+
+def certificate_findings(options: Options, site: Site, now: datetime) -> list[Finding]:
+    """Whether the certificate is for the name, and for how long; and the CA's key, which has no work left here."""
+    root = Root(Path(options.root))
+    edge = site.edge
+    if not edge.self_signed:
+        return []
+    found = root.read(edge.certificate)
+    if found is None:
+        return []
+    fix = "`llmops render --apply --renew-certificate`: the internal CA signs a new one"
+    where = Where(file=root.shown(edge.certificate))
+    seen = look(found.content)
+    if seen is None:
+        return [
+            Finding(
+                code="RND008", status=Status.FAIL, message="the edge's certificate cannot be read", fix=fix, where=where
+            )
+        ]
+    status, words = Status.OK, f"the edge's certificate is valid until {seen.expires:%Y-%m-%d}"
+    if edge.hostname not in seen.names:
+        status, words = Status.WARN, f"the edge's certificate is for {', '.join(seen.names)}, not for {edge.hostname}"
+    elif seen.expires <= now:
+        status, words = Status.FAIL, f"the edge's certificate expired on {seen.expires:%Y-%m-%d}"
+    elif seen.expires - now < EXPIRES_SOON:
+        status, words = Status.WARN, f"the edge's certificate expires on {seen.expires:%Y-%m-%d}"
+    findings = [Finding(code="RND008", status=status, message=words, fix=fix, where=where)]
+    if root.read(CA_KEY) is not None:
+        text = f"the internal CA's key lies on this host; it can sign {edge.hostname} only, and is needed for renewal alone"
+        key_fix = "keep it elsewhere, and put it back when the certificate is renewed"
+        findings.append(
+            Finding(code="RND009", status=Status.OK, message=text, fix=key_fix, where=Where(file=root.shown(CA_KEY)))
+        )
+    return findings
