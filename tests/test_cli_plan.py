@@ -239,7 +239,7 @@ def test_what_a_profile_says_and_nothing_reads_yet_is_said(tmp_path: Path) -> No
     assert "serve.gateway" in told[0]
 
 
-def test_a_later_deployment_finds_what_an_earlier_one_left_free(tmp_path: Path) -> None:
+def test_each_deployment_has_free_what_the_others_leave(tmp_path: Path) -> None:
     (tmp_path / "llmops.yaml").write_text(
         "schema: llmops.profile/1\ndeployments:\n"
         "  first: {model: qwen3-8b, quantization: Q4_K_M, workload: {context_tokens: 8192, parallel: 1}}\n"
@@ -248,8 +248,8 @@ def test_a_later_deployment_finds_what_an_earlier_one_left_free(tmp_path: Path) 
     _, document = plan("--gpu", "24GiB", cwd=tmp_path)
     first, second = (document["result"]["deployments"][name] for name in ("first", "second"))
     assert "plan" not in document["result"]
-    used = first["ledger"]["devices"][0]["total_bytes"]
-    assert second["ledger"]["devices"][0]["free_bytes"] == first["ledger"]["devices"][0]["free_bytes"] - used
+    (one,), (other,) = first["ledger"]["devices"], second["ledger"]["devices"]
+    assert one["free_bytes"] + other["total_bytes"] == other["free_bytes"] + one["total_bytes"] == 24 << 30
     ports = [one["plan"]["argv"][one["plan"]["argv"].index("--port") + 1] for one in (first, second)]
     assert ports == ["8080", "8081"]
 

@@ -11,13 +11,13 @@ from llmops.cli.completing import gpu_names, model_names
 from llmops.cli.hardware import hardware
 from llmops.cli.opening import Sources
 from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
+from llmops.cli.placing import plan_all
 from llmops.cli.planning import (
     FIRST_PORT,
     Options,
     Planned,
     chosen_cards,
     findings_of,
-    plan_all,
     read_profile,
     said_by_profile,
 )
@@ -28,6 +28,7 @@ from llmops.domain.forms import Json
 from llmops.domain.profile import EngineChoice
 from llmops.domain.programs import Runner
 from llmops.library import files
+from llmops.sizing.fallbacks import Server, fallback_findings
 from llmops.sizing.findings import DOES_NOT_FIT
 from llmops.views.plan import plan_result, show_plan
 from llmops.views.screen import Screen, Tone, show_findings
@@ -39,9 +40,11 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
     """Profile and host → the model's own headers → the search over the engine's ledger → plans, and the lock with `--out`."""
     profile = read_profile(options)
     place = chosen_cards(hardware(gpus=options.gpus, facts=options.facts or profile.host.facts, runner=runner), profile)
-    planned = plan_all(profile, place, options, sources)
+    placed = plan_all(profile, place, options, sources)
+    planned = placed.planned
     # What is true of the whole profile is found once for each deployment.
     findings = list(dict.fromkeys(finding for one in planned for finding in findings_of(one, profile)))
+    findings += [*placed.findings, *_of_fallbacks(planned, cards=len(place.cards))]
     for one in planned:
         findings += of_plan(one.shape, one.plan.settings, place, one.plan.cards)
     fits = all(one.plan.ledger.fits() for one in planned)
@@ -59,6 +62,14 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
         ok=fits and possible,
         elsewhere=said_by_profile(options, profile),
     )
+
+
+def _of_fallbacks(planned: Sequence[Planned], *, cards: int) -> tuple[Finding, ...]:
+    servers = {
+        one.name: Server(plan=one.plan, embeds=one.intent.features.embeddings, fallback=one.intent.fallback)
+        for one in planned
+    }
+    return fallback_findings(servers, cards=cards)
 
 
 def result_of(planned: Sequence[Planned]) -> Json:

@@ -4,23 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from llmops.cli.hardware import Hardware
-from llmops.cli.opening import Opened, Sources, open_model
-from llmops.domain.engine import EngineName, EngineSettings, FlashAttention, Wishes
+from llmops.cli.opening import Opened
+from llmops.domain.engine import EngineName, FlashAttention, Wishes
 from llmops.domain.errors import WrongUsage
 from llmops.domain.explained import OwnParameters
 from llmops.domain.finding import Finding
 from llmops.domain.model import ModelShape
 from llmops.domain.places import deployment_name
-from llmops.domain.plan import Plan, Speed
+from llmops.domain.plan import Plan
 from llmops.domain.profile import AllGpus, Auto, EngineChoice, Intent, Profile
 from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
-from llmops.engines import ENGINES
 from llmops.library import files
-from llmops.sizing.binding import left_by
 from llmops.sizing.findings import findings, unused
-from llmops.sizing.search import search
-from llmops.sizing.speed import speed
 from llmops.views.ledger import what_is_missing
 from llmops.views.plan import way_out
 
@@ -68,7 +64,10 @@ class Options:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """One deployment's plan and what pins it: `pin` hashes local files, so it is called for a lock only."""
+    """One deployment's plan and what pins it: `pin` hashes local files, so it is called for a lock only.
+
+    `starts_after`: deployments on the same cards that have to be up first.
+    """
 
     name: str
     intent: Intent
@@ -76,6 +75,7 @@ class Planned:
     shape: ModelShape
     plan: Plan
     port: int
+    starts_after: tuple[str, ...] = ()
 
 
 def read_profile(options: Options) -> Profile:
@@ -135,18 +135,7 @@ def chosen_cards(place: Hardware, profile: Profile) -> Hardware:
     return replace(place, cards=tuple(by_name[str(one)] for one in wanted))
 
 
-def plan_all(profile: Profile, place: Hardware, options: Options, sources: Sources) -> list[Planned]:
-    """One plan after the other in the profile's order; each later one finds what the earlier ones left free."""
-    planned: list[Planned] = []
-    for name, intent in profile.deployments.items():
-        one = plan_one(name, intent, place, options, sources, port=options.port + len(planned))
-        planned.append(one)
-        place = _left_by(one.plan, place)
-    _refuse_without_effect(options, {one.opened.engine for one in planned})
-    return planned
-
-
-def _refuse_without_effect(options: Options, engines: set[EngineName]) -> None:
+def refuse_without_effect(options: Options, engines: set[EngineName]) -> None:
     """A typed setting that none of the engines has would be passed over in silence. Raises `WrongUsage`."""
     blank = Options()
     known = {
@@ -162,81 +151,8 @@ def _refuse_without_effect(options: Options, engines: set[EngineName]) -> None:
             )
 
 
-def _left_by(plan: Plan, place: Hardware) -> Hardware:
-    cards = list(place.cards)
-    for at, row in zip(plan.cards, plan.ledger.devices, strict=True):
-        cards[at] = replace(cards[at], free_bytes=max(0, cards[at].free_bytes - row.total_bytes()))
-    memory = place.host.memory_bytes
-    left = None if memory is None else max(0, memory - plan.ledger.host.total_bytes())
-    host = left_by(plan.binding, plan.ledger, replace(place.host, memory_bytes=left))
-    return replace(place, cards=tuple(cards), host=host)
-
-
-def plan_one(name: str, intent: Intent, place: Hardware, options: Options, sources: Sources, *, port: int) -> Planned:
-    """The first model of the wish that fits; when none does, the first one's plan with what is missing."""
-    first: Planned | None = None
-    for model in (intent.model,) if isinstance(intent.model, str) else intent.model:
-        opened = open_model(
-            model,
-            engine=options.engine or intent.engine,
-            quantization=options.quantization or intent.quantization,
-            rooms_bytes=place.rooms_bytes(),
-            pinned=options.out is not None,
-            sources=sources,
-        )
-        if intent.features.mmproj is not False:
-            from llmops.cli.beside import with_projector
-
-            opened = with_projector(opened, model, wanted=intent.features.mmproj)
-        if opened.row is not None and opened.engine.takes_pool():
-            from llmops.cli.possible import able
-
-            opened = replace(opened, shapes=able(opened.shapes, opened.engine, place))
-        engine = ENGINES[opened.engine]
-        plan = search(
-            opened.shapes,
-            model=opened.name,
-            alias=name,
-            wishes=_with_own(wishes(options, intent), opened.own),
-            devices=place.cards,
-            host=place.host,
-            reserve_bytes=_reserve_bytes(options, intent),
-            engine=engine,
-            port=port,
-            speed=lambda shape, settings: _speed(shape, settings, place),
-        )
-        plan = replace(plan, why=(*opened.notes, *place.notes, *plan.why))
-        if opened.row is not None:
-            from llmops.cli.plan_quantizations import with_quantizations
-
-            plan = with_quantizations(plan, opened, opened.row, place, reserve_bytes=_reserve_bytes(options, intent))
-        shape = next((one for one in opened.shapes if one.quantization == plan.quantization), opened.shapes[0])
-        if opened.engine.takes_pool():
-            from llmops.cli.possible import build_words
-            from llmops.engines.parser_words import parser_words
-
-            tools = None if isinstance(intent.features.tools, Auto) else intent.features.tools
-            words, sentences = parser_words(opened.engine, shape, tools=tools)
-            plan = replace(
-                plan,
-                argv=(*plan.argv, *words),
-                why=(*plan.why, *sentences, *build_words(opened.engine, place, plan.cards)),
-            )
-        planned = Planned(name=name, intent=intent, opened=opened, shape=shape, plan=plan, port=port)
-        if plan.ledger.fits():
-            return planned
-        first = first or planned
-    if first is None:
-        raise WrongUsage(f"the deployment `{name}` names no model")
-    return first
-
-
-def _speed(shape: ModelShape, settings: EngineSettings, place: Hardware) -> Speed:
-    rate = place.read_bytes_per_second
-    return speed(shape, settings, devices=place.cards, host=place.host, read_bytes_per_second=rate)
-
-
-def _reserve_bytes(options: Options, intent: Intent) -> int:
+def reserve_bytes_of(options: Options, intent: Intent) -> int:
+    """What is left free on each card."""
     text = options.gpu_memory_reserve or intent.limits.gpu_memory_reserve
     reserve = size_bytes(text)
     if reserve is None:
@@ -266,7 +182,7 @@ def wishes(options: Options, intent: Intent) -> Wishes:
     )
 
 
-def _with_own(asked: Wishes, own: OwnParameters) -> Wishes:
+def with_own(asked: Wishes, own: OwnParameters) -> Wishes:
     """A model's own parameters go before what a plan can write into its server's variables, so it is planned with them."""
     return replace(
         asked,

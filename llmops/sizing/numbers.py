@@ -78,11 +78,11 @@ def numbers(*, settings: EngineSettings, ledger: Ledger, speed: Speed, serve: Se
             rule=f"{ALERT_SHARE:.0%} of the queue, at least 1",
         ),
         engine_port=Number(value=port, rule="the plan's port, on 127.0.0.1 only"),
-        gateway_port=_gateway_port(port),
+        gateway_port=gateway_port(port),
     )
 
 
-def _gateway_port(port: int) -> Number:
+def gateway_port(port: int) -> Number:
     """Where the queue in front of the engine listens: a fixed distance, so that ports of several engines cannot meet."""
     if port + GATEWAY_PORT_DISTANCE < 65536:
         return Number(value=port + GATEWAY_PORT_DISTANCE, rule=f"the engine's port + {GATEWAY_PORT_DISTANCE}")

@@ -71,7 +71,7 @@ def _why_devices(question: Question, choice: Choice) -> str:
     match choice.outcome:
         case Outcome.WHOLE if not question.devices:
             return "no card: everything runs on the CPU from RAM, slowly"
-        case Outcome.WHOLE if len(draft.cards) < len(question.devices):
+        case Outcome.WHOLE if len(draft.cards) < len(question.devices) and not question.is_shared:
             return f"{len(draft.cards)} of {len(question.devices)} cards are enough; the others stay free"
         case Outcome.WHOLE:
             return ""

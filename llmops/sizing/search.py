@@ -40,11 +40,38 @@ def search(
     Then the longest of the default contexts, the first KV type and the most slots that fit on the fewest cards. Nothing fits
     wholly: layers or experts stay in RAM, where the host's memory is known. Nothing at all: the plan says what is missing.
     """
+    question = question_of(
+        shapes,
+        model=model,
+        alias=alias,
+        wishes=wishes,
+        devices=devices,
+        host=host,
+        reserve_bytes=reserve_bytes,
+        engine=engine,
+        port=port,
+    )
+    return plan_of(question, shapes, choose(question, shapes), model=model, speed=speed)
+
+
+def question_of(
+    shapes: Sequence[ModelShape],
+    *,
+    model: str,
+    alias: str,
+    wishes: Wishes,
+    devices: Sequence[Device],
+    host: HostDevice,
+    reserve_bytes: int,
+    engine: Engine,
+    port: int,
+) -> Question:
+    """What is asked of these shapes. Raises `WrongUsage` for a wish that cannot be."""
     if not shapes:
         raise WrongInput(f"`{model}` has no file that could be sized", hint="name a GGUF file or a quantization")
     refuse_impossible(wishes)
     wishes = possible(wishes, engine=engine, shape=shapes[0])
-    question = Question(
+    return Question(
         engine=engine,
         alias=alias,
         port=port,
@@ -53,20 +80,32 @@ def search(
         host=host,
         reserve_bytes=reserve_bytes,
     )
-    choice = _choose(question, shapes)
+
+
+def plan_of(
+    question: Question,
+    shapes: Sequence[ModelShape],
+    choice: Choice,
+    *,
+    model: str,
+    speed: Callable[[ModelShape, EngineSettings], Speed],
+) -> Plan:
+    """The plan of a choice: its command line and ledger, why it is so, and what else there was."""
     chosen = choice.candidate
     cards = [question.devices[at] for at in choice.draft.cards]
-    bound = binding(cards, chosen.ledger, host)
+    bound = binding(cards, chosen.ledger, question.host)
     return Plan(
         model=model,
         quantization=chosen.quantization,
         settings=chosen.settings,
-        argv=engine.argv(chosen.settings, alias=alias, port=port, threads=threads(bound, host))
+        argv=question.engine.argv(
+            chosen.settings, alias=question.alias, port=question.port, threads=threads(bound, question.host)
+        )
         if bound
         else chosen.argv,
         ledger=chosen.ledger,
         speed=speed(choice.draft.shape, chosen.settings),
-        why=(*reasons(question, shapes, choice), *((words(bound, cards, host),) if bound else ())),
+        why=(*reasons(question, shapes, choice), *((words(bound, cards, question.host),) if bound else ())),
         alternatives=alternatives(question, shapes, choice),
         cards=choice.draft.cards,
         gpu_layers=_gpu_layers(choice),
@@ -102,17 +141,22 @@ def _gpu_layers(choice: Choice) -> int | None:
     return every if settings.gpu_layers is None else min(settings.gpu_layers, every)
 
 
-def _choose(question: Question, shapes: Sequence[ModelShape]) -> Choice:
-    for shape in shapes:
-        whole = _whole(question, shape)
-        if whole is not None:
-            return whole
+def choose(question: Question, shapes: Sequence[ModelShape]) -> Choice:
+    """The first that fits wholly, else with a part in RAM, else the closest."""
+    whole = choose_whole(question, shapes)
+    if whole is not None:
+        return whole
     if _may_offload_partly(question):
         for shape in sorted(shapes, key=ModelShape.weights_bytes):
             part = _partial(question, shape)
             if part is not None:
                 return part
     return _closest(question, shapes)
+
+
+def choose_whole(question: Question, shapes: Sequence[ModelShape]) -> Choice | None:
+    """The first quantization that fits wholly on the cards (or all in RAM where there are none)."""
+    return next((whole for shape in shapes if (whole := _whole(question, shape)) is not None), None)
 
 
 def context_goals(shape: ModelShape, wishes: Wishes) -> tuple[int, ...]:
@@ -124,12 +168,12 @@ def context_goals(shape: ModelShape, wishes: Wishes) -> tuple[int, ...]:
 
 
 def slot_goals(question: Question) -> tuple[int, ...]:
-    """Slots to try, most first: the wish alone, else 4 down to 1."""
+    """Slots to try, most first: the wish alone, else 4 down to 1, each with a row of a batch."""
     if question.wishes.parallel is not None:
         return (question.wishes.parallel,)
     if question.engine.NAME.takes_pool():
         return shares.SEQUENCES
-    return tuple(range(DEFAULT_PARALLEL, 0, -1))
+    return tuple(range(min(DEFAULT_PARALLEL, question.wishes.batch_tokens or DEFAULT_PARALLEL), 0, -1))
 
 
 def _sets(question: Question, shape: ModelShape) -> tuple[tuple[int, ...], ...]:

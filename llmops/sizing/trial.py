@@ -26,7 +26,10 @@ SPLIT_STEPS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked, for every try the same. `known` keeps what was weighed: a ledger takes milliseconds."""
+    """What is asked, for every try the same. `known` keeps what was weighed: a ledger takes milliseconds.
+
+    `is_shared`: other deployments are on this host, and the devices' free memory is what they leave.
+    """
 
     engine: Engine
     alias: str
@@ -35,6 +38,7 @@ class Question:
     devices: tuple[Device, ...]
     host: HostDevice
     reserve_bytes: int
+    is_shared: bool = False
     known: "dict[tuple[object, ...], Candidate]" = field(default_factory=dict, repr=False, compare=False)
 
 
