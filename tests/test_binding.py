@@ -15,12 +15,12 @@ from llmops.domain.binding import Binding, HostNode, MemoryPolicy
 from llmops.domain.engine import Device, DeviceKind, HostDevice
 from llmops.domain.forms import dump
 from llmops.domain.host import HostFacts
-from llmops.domain.host_memory import NumaNode
+from llmops.domain.host_memory import NumaNode, count_of
 from llmops.domain.ledger import Causes, Confidence, HostLedger, Ledger
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.units import GIB
 from llmops.formats.lock import parse_lock
-from llmops.formats.nodes import count_of, nodes
+from llmops.formats.nodes import nodes
 from llmops.formats.tiny_model import tiny_model
 from llmops.probe.near_node import with_near_nodes
 from llmops.sizing.binding import binding, left_by, threads

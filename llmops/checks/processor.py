@@ -2,7 +2,7 @@
 
 from llmops.checks.check import Check, Judgement, ok, unknown, warn
 from llmops.domain.host import HostFacts, NvidiaState
-from llmops.domain.reading import Unknown, known
+from llmops.domain.reading import Known, Unknown, known
 
 WANTED = {"x86_64": ("avx2", "fma", "f16c"), "aarch64": ("asimd", "asimddp")}
 """Without these llama.cpp's CPU backend falls to scalar or SSE code (ggml/src/ggml-cpu)."""
@@ -24,6 +24,22 @@ def vector_extensions_are_there(host: HostFacts) -> Judgement:
     return ok(" ".join(cpu.vector_extensions))
 
 
+def node_to_bind(host: HostFacts) -> tuple[int, int] | None:
+    """Of several nodes the first card's, else the one with most cores, and how many physical cores are its own.
+
+    The kernel tells cores of the host and threads of a node: a node has its part of the cores by its part of the threads.
+    """
+    cores = known(host.cpu.value.physical_cores) if isinstance(host.cpu, Known) else None
+    memory = known(host.memory)
+    nodes = known(memory.numa_nodes) if memory is not None else None
+    threads = {node.index: count for node in nodes or () if (count := node.thread_count())}
+    if cores is None or len(threads) < 2:
+        return None
+    of_cards = [node for gpu in host.nvidia.gpus if (node := known(gpu.numa_node)) in threads and node is not None]
+    node = of_cards[0] if of_cards else max(threads, key=lambda index: (threads[index], -index))
+    return node, max(1, cores * threads[node] // sum(threads.values()))
+
+
 def memory_is_near_every_core(host: HostFacts) -> Judgement:
     """One NUMA node, or cards that do the work."""
     if isinstance(host.cpu, Unknown):
@@ -35,7 +51,15 @@ def memory_is_near_every_core(host: HostFacts) -> Judgement:
         return ok("one NUMA node")
     if host.nvidia.state is NvidiaState.READY:
         return ok(f"{nodes.value} NUMA nodes: of weight only for layers left to the CPU")
-    return warn(f"{nodes.value} NUMA nodes: inference across them waits for far memory")
+    nearest = node_to_bind(host)
+    fix = None
+    if nearest is not None:
+        node, cores = nearest
+        fix = (
+            f"one node: `numactl --cpunodebind={node} --membind={node} llama-server --threads {cores} …` where the model fits "
+            "in its memory; all of them: llama.cpp's `--numa distribute`"
+        )
+    return warn(f"{nodes.value} NUMA nodes: inference across them waits for far memory", fix)
 
 
 def every_thread_may_be_used(host: HostFacts) -> Judgement:
@@ -66,11 +90,12 @@ def every_core_may_be_used(host: HostFacts) -> Judgement:
             f"this process may use {cpu.threads} threads of {cores} cores (affinity or cpuset)",
             f"start engines with `--threads {cpu.threads}`, or lift the restriction: `taskset -pc $$`, `AllowedCPUs=`",
         )
-    nodes = known(cpu.numa_nodes) or 1
-    if nodes > 1 and host.nvidia.state is NvidiaState.READY:
-        where = next((node for gpu in host.nvidia.gpus if (node := known(gpu.numa_node)) is not None), None)
-        at = f"; the first card is at node {where}: bind there" if where is not None else ""
-        return ok(f"{cores} cores on {nodes} nodes: `--threads {max(1, cores // nodes)}` on one node{at}")
+    nearest = node_to_bind(host)
+    if nearest is not None and host.nvidia.state is NvidiaState.READY:
+        node, own = nearest
+        near = any(gpu.numa_node == Known(node) for gpu in host.nvidia.gpus)
+        whose = "where the first card is" if near else "the one with most cores"
+        return ok(f"of {cores} cores, `--threads {own}` on node {node}, {whose}: `numactl --cpunodebind={node}`")
     return ok(f"{cores} cores: `--threads {cores}`")
 
 

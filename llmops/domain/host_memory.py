@@ -1,5 +1,7 @@
 """How a host treats its memory: the kernel's settings, nodes, zram, limits, and who was killed for it."""
 
+import re
+
 from llmops.domain.reading import NOT_ASKED, Known, Unknown
 from llmops.domain.records import dataclass
 
@@ -42,6 +44,10 @@ class NumaNode:
     free_bytes: int
     threads: str
 
+    def thread_count(self) -> int:
+        """How many threads are its own."""
+        return count_of(self.threads)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zram:
@@ -64,3 +70,17 @@ class OomKill:
     resident_bytes: int | None = None
     group: str | None = None
     seconds_after_boot: float | None = None
+
+
+_PART = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
+
+
+def count_of(text: str) -> int:
+    """How many numbers a list such as `0-15,32-47` names; 0 where it is none."""
+    count = 0
+    for part in text.strip().split(","):
+        match = _PART.fullmatch(part)
+        if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
+            return 0
+        count += int(match[2] or match[1]) - int(match[1]) + 1
+    return count

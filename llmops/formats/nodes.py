@@ -1,6 +1,5 @@
 """The memory nodes of a host that engines can be bound to, from its facts."""
 
-import re
 from typing import TYPE_CHECKING
 
 from llmops.domain.binding import HostNode
@@ -8,8 +7,6 @@ from llmops.domain.reading import known
 
 if TYPE_CHECKING:
     from llmops.domain.host import Cpu, Memory
-
-_PART = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?", re.ASCII)
 
 
 def nodes(memory: "Memory", cpu: "Cpu") -> tuple[HostNode, ...]:
@@ -19,7 +16,7 @@ def nodes(memory: "Memory", cpu: "Cpu") -> tuple[HostNode, ...]:
     taken to lie on it, where that leaves more. Cores are told for the host as a whole; a node has its part of them by its
     part of the threads.
     """
-    found = [(node, count_of(node.threads)) for node in known(memory.numa_nodes) or ()]
+    found = [(node, node.thread_count()) for node in known(memory.numa_nodes) or ()]
     with_cores = [(node, count) for node, count in found if count]
     threads, cores, quota = sum(count for _, count in with_cores), known(cpu.physical_cores), known(cpu.quota_threads)
     if not threads or threads != cpu.threads or cores is None or (quota is not None and quota < threads):
@@ -34,14 +31,3 @@ def nodes(memory: "Memory", cpu: "Cpu") -> tuple[HostNode, ...]:
         )
         for node, count in with_cores
     )
-
-
-def count_of(text: str) -> int:
-    """How many numbers a list such as `0-15,32-47` names; 0 where it is none."""
-    count = 0
-    for part in text.strip().split(","):
-        match = _PART.fullmatch(part)
-        if match is None or (match[2] is not None and int(match[2]) < int(match[1])):
-            return 0
-        count += int(match[2] or match[1]) - int(match[1]) + 1
-    return count

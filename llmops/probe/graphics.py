@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -33,6 +33,7 @@ from llmops.probe import (
 )
 from llmops.probe.near_node import with_near_nodes
 from llmops.probe.told import told
+from llmops.probe.wait import Wait, Waiting
 from llmops.probe.within import answer_of, beside
 
 T = TypeVar("T")
@@ -41,12 +42,8 @@ SECOND_SECONDS = 5.0
 """How long nvidia-smi is still waited for once NVML has answered: it is then only compared."""
 
 LIMIT_SECONDS = 30.0
-LAST_SECONDS = 0.2
 
 Others = tuple[Known[tuple[Gpu, ...]] | Unknown, AmdFiles, tuple[GpuSource, ...]]
-
-Waiting = Callable[[str], None]
-"""Told what is waited for, "" when nothing is any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +55,10 @@ class Asked:
     smi: "Future[Known[Ran] | Unknown]"
     others: "Future[Others]"
     software: "Software | None"
+
+    def wait(self, waiting: Waiting) -> Wait:
+        """Until the limit that all sources have together."""
+        return Wait(until=self.until, waiting=waiting)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ def _ask_software(
 
 def answers(asked: Asked, facts: HostFacts, *, waiting: Waiting) -> HostFacts:
     """The facts with all of it; `waiting` is told which source holds them up. None does for longer than its limit."""
-    wait = Wait(until=asked.until, waiting=waiting)
+    wait = asked.wait(waiting)
     waiting("the cards (NVML)")
     first = answer_of(asked.cards)
     # where NVML has answered nvidia-smi is only compared: it may not hold up what is known
@@ -129,11 +130,10 @@ def answers(asked: Asked, facts: HostFacts, *, waiting: Waiting) -> HostFacts:
     )
     if asked.software is not None:
         facts = _with_software(facts, asked.software, wait)
-    waiting("")
     return facts
 
 
-def _with_software(facts: HostFacts, asked: Software, wait: "Wait") -> HostFacts:
+def _with_software(facts: HostFacts, asked: Software, wait: Wait) -> HostFacts:
     log = wait.answer(asked.log, "the kernel's log", lambda no: no)
     bus = lspci.read(wait.answer(asked.pci, "lspci", lambda no: no))
     driver = wait.answer(asked.driver, "the driver's files", lambda no: told(DriverFiles(), otherwise=no))
@@ -147,25 +147,6 @@ def _with_software(facts: HostFacts, asked: Software, wait: "Wait") -> HostFacts
         engines=told(wait.answer(asked.engines, "the search for engines", lambda no: no)),
         pythons=wait.answer(asked.pythons, "the search for Pythons", lambda no: no),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Waiting for answers until a moment of the monotonic clock."""
-
-    until: float
-    waiting: Waiting
-
-    def answer(self, answer: "Future[T]", what: str, otherwise: Callable[[Unknown], T]) -> T:
-        """The answer; past the limit `otherwise` of the reason. Its thread is then left behind."""
-        self.waiting(what)
-        try:
-            # all were asked at the same time: one that has not answered by now gets a last moment
-            return answer_of(answer, seconds=max(LAST_SECONDS, self.until - time.monotonic()))
-        except TimeoutError:
-            if answer.done():
-                raise  # the question's own
-            return otherwise(Unknown(f"{what} did not answer in time"))
 
 
 def _no_others(no: Unknown) -> Others:

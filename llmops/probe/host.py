@@ -25,6 +25,7 @@ from llmops.probe import (
     tools,
 )
 from llmops.probe.plain import plain
+from llmops.probe.wait import Waiting
 from llmops.probe.within import answer_of, beside
 
 
@@ -36,7 +37,7 @@ def examine(
     environment: Mapping[str, str],
     nvml_seconds: float = nvidia.ANSWER_SECONDS,
     speed: disk_speeds.Told | Unknown = disk_speeds.NOT_WANTED,
-    waiting: graphics.Waiting = lambda _: None,
+    waiting: Waiting = lambda _: None,
     full: bool = False,
     software: bool = True,
     hub: Unknown | None = network.NOT_WANTED,
@@ -55,13 +56,19 @@ def examine(
     filesystems = beside(lambda: disks.disks(root, disk_paths))
     sockets = beside(lambda: listeners.read(listeners.ask(root)))
     operating = beside(lambda: system.read(system.ask(root, runner=runner, environment=environment)))
+    reached = beside(lambda: network.ask_hub(environment)) if software and hub is None else None
     beside_it = (
-        beside(lambda: surroundings.ask(root, runner=runner, environment=environment, hub=hub)) if software else None
+        beside(lambda: surroundings.ask(root, runner=runner, environment=environment, hub=hub or network.NOT_WANTED))
+        if software
+        else None
     )
-    known_disks, unread_disks = answer_of(filesystems)
+    wait = cards.wait(waiting)
+    known_disks, unread_disks = wait.answer(filesystems, "the disks", lambda no: (no, ()))
     if isinstance(speed, Unknown):
         known_disks = disk_speeds.without(known_disks, speed)
-    host_memory = memory.read(memory.ask(root, answer_of(log) if log is not None else NOT_ASKED))
+    kernels = wait.answer(log, "the kernel's log", lambda no: no) if log is not None else NOT_ASKED
+    host_memory = memory.read(memory.ask(root, kernels))
+    waiting("the system's own programs")
     facts = HostFacts(
         system=answer_of(operating),
         cpu=cpu.read(cpu.ask(root, machine=platform.machine())),
@@ -69,13 +76,21 @@ def examine(
         disks=known_disks,
         nvidia=nvidia.failed("not asked yet"),
         tools=answer_of(programs),
-        listeners=answer_of(sockets),
+        listeners=wait.answer(sockets, "the ports", lambda no: no),
         unread_disks=unread_disks,
         kernel_side=kernel_side.read(kernel_side.ask(root)),
     )
     if beside_it is not None:
-        facts = replace(facts, exposure=exposure.ask(root, facts.listeners), surroundings=answer_of(beside_it))
+        waiting("engines that listen")
+        facts = replace(facts, exposure=exposure.ask(root, facts.listeners))
     facts = graphics.answers(cards, facts, waiting=waiting)
+    if beside_it is not None:
+        waiting("clock, firewall and web servers")
+        facts = replace(facts, surroundings=answer_of(beside_it))
+    if reached is not None:
+        answer = wait.answer(reached, "the model hub", lambda no: no)
+        facts = replace(facts, surroundings=replace(facts.surroundings, hub=answer))
+    waiting("")
     if not isinstance(speed, Unknown):
         # last and alone: everything else that runs here takes from what is measured
         facts = replace(facts, disks=disk_speeds.measured(facts.disks, speed))

@@ -11,16 +11,15 @@ from llmops.probe.within import answer_of, beside
 
 
 def ask(
-    root: Path, *, runner: Runner, environment: Mapping[str, str], hub: Unknown | None = network.NOT_WANTED
+    root: Path, *, runner: Runner, environment: Mapping[str, str], hub: Known[Hub] | Unknown = network.NOT_WANTED
 ) -> Surroundings:
-    """All of it; `hub` None asks the model hub, else it says why not."""
+    """All of it; `hub` is what the model hub answered, or why it was not asked."""
     walls = beside(lambda: firewall.ask(runner))
     servers = beside(lambda: web_servers.ask(root, runner))
-    reached: Known[Hub] | Unknown = hub if hub is not None else network.ask_hub(environment)
     return Surroundings(
         cgroup_version=cgroup.version(root),
         clock=clock.read(clock.ask(root)),
-        hub=reached,
+        hub=hub,
         proxies=Known(network.proxies(environment)),
         firewalls=answer_of(walls),
         accounts=accounts.ask_accounts(root),
