@@ -33,6 +33,13 @@ class Context:
     unified: bool
     swa_full: bool
 
+    def prompt_outputs(self) -> int:
+        """Rows with logits in the graph of a prompt: never more than a ubatch before it is rounded up to whole slots.
+
+        Source: src/llama-context.cpp `sched_reserve`, `min(n_tokens, n_outputs_max)`; one token a sequence has one each.
+        """
+        return min(self.ubatch_tokens, self.output_rows)
+
     def cells(self, layer: Layer, *, window_tokens: int | None) -> int:
         """Cells of one stream of a layer's cache: all of the sequence, or what its window needs."""
         if layer.attention not in (Attention.SLIDING, Attention.CHUNKED) or window_tokens is None or self.swa_full:

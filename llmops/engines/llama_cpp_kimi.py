@@ -58,7 +58,8 @@ def _delta_attention(net: Network, states: States, at: int, node: Node) -> Node:
     states.save(cache, view(result, length, length, heads, sequences, shifted=True), length * inner)
     result = continuous(view(result, length, heads, count, sequences))
     result = net.norm(reshape(result, length, heads, tokens), "ssm_norm", at)
-    gate = product(net.layer(at, "ssm_g_b"), product(net.layer(at, "ssm_g_a"), reshape(node, net.width, tokens)))
+    flat = reshape(reshape(node, net.width, count, sequences), net.width, tokens)
+    gate = product(net.layer(at, "ssm_g_b"), product(net.layer(at, "ssm_g_a"), flat))
     result = same("mul", result, same("unary", reshape(gate, length, heads, tokens)))
     return product(net.layer(at, "attn_output"), continuous(result, inner, tokens))
 

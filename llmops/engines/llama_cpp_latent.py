@@ -88,7 +88,7 @@ def latent_attention(net: Network, at: int, node: Node, *, turned: bool = True) 
         query = product(net.layer(at, "attn_q_b"), low_query)
     else:
         low_query = query = product(net.layer(at, "attn_q"), node)
-    if indexer is None:
+    if indexer is None and turned:
         query = reshape(query, latent.key_length, one.heads, tokens)
     span = 4 * (tokens * one.heads * latent.key_length)
     unturned = view(query, plain, one.heads, tokens, strides=("head", latent.key_length), size=span - 4 * shared)

@@ -45,17 +45,20 @@ ALL_KEYS = frozenset({"gating", "norm", "scale"})
 
 
 class Network:
-    """One graph while it is built: `tokens` rows of one batch, `outputs` of them with logits. `single`: one a sequence."""
+    """One graph while it is built: `tokens` rows of one batch, `outputs` of them with logits. `single`: one a sequence.
 
-    def __init__(self, case: Case, placement: Placement, *, single: bool = False) -> None:
+    `alone`: all rows are of one sequence, which is what recurrent layers are then made for.
+    """
+
+    def __init__(self, case: Case, placement: Placement, *, single: bool = False, alone: bool = False) -> None:
         self.case = case
         self.placement = placement
         self.graph = Graph()
         self.shape = case.shape
         self.slots = case.context.slots
-        self.sequences = case.context.slots
-        self.tokens = self.sequences if single else case.rows()
-        self.outputs = self.tokens if single else case.context.output_rows
+        self.sequences = 1 if alone else case.context.slots
+        self.tokens = case.context.slots if single else case.rows()
+        self.outputs = self.tokens if single else case.context.prompt_outputs()
         self.width = case.shape.embedding_length
         self.count = len(case.shape.layers)
         self.tensors = {tensor.name: tensor for tensor in case.shape.tensors}

@@ -148,7 +148,7 @@ RECIPES: dict[str, Recipe] = {
     # experts
     "qwen2moe": Recipe(normed=False, silu_gate=True),
     "glm4moe": Recipe(forward="post_attention_norm", gating="sigmoid", normed=False, from_file=ALL_KEYS),
-    "gpt-oss": Recipe(forward="post_attention_norm", gating="weights", normed=False, sinks=True),
+    "gpt-oss": Recipe(forward="post_attention_norm", gating="weights", normed=False, sinks=True, keeps_last=True),
     "olmoe": Recipe(head_norm=HeadNorm.WHOLE, normed=False, from_file=frozenset({"scale"})),
     "minimax-m2": Recipe(head_norm=HeadNorm.WHOLE, gating="sigmoid", from_file=frozenset({"gating"})),
     "bailingmoe": Recipe(normed=False, from_file=frozenset({"norm", "scale"})),

@@ -29,10 +29,13 @@ from llmops.engines.llama_cpp_placement import (
 )
 from llmops.engines.llama_cpp_recurrent import RECURRENT_NETWORKS
 from llmops.engines.llama_cpp_repeats import Shorter
-from llmops.engines.llama_cpp_scheduler import Machine, cut
+from llmops.engines.llama_cpp_scheduler import OFFLOAD_ROWS, Machine, cut
 from llmops.engines.llama_cpp_transformers import TRANSFORMERS
 
 NETWORKS = TRANSFORMERS | RECURRENT_NETWORKS | ENCODER_NETWORKS
+
+ALONE_LAST = frozenset({"kimi-linear"})
+"""Families of which a prompt's graph is reserved for one sequence as well, after that for all slots; seen of b11669."""
 
 _FLASH_TYPES = frozenset({"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"})
 EQUAL_HEADS = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
@@ -71,7 +74,9 @@ def refuses_flash(case: Case, placement: Placement) -> bool:
     """
     if not placement.cards or placement.metal or case.is_quantized(case.settings.kv_cache_type_v):
         return False  # a quantized V switches it on
-    if has_flash_heads(case.shape) and placement.kv_offload and all(".ffn_" in name for name in placement.moves):
+    stays = placement.kv_offload and all(".ffn_" in name for name in placement.moves)
+    taken_over = placement.op_offload and placement.is_mixed() and case.context.slots >= OFFLOAD_ROWS
+    if has_flash_heads(case.shape) and stays and not taken_over:
         return False
     homes = [home for home, layer in zip(placement.layers, case.shape.layers, strict=True) if layer.kv_heads]
     if not is_simulated(case):
@@ -193,6 +198,9 @@ def _largest(case: Case, placement: Placement, *, copies: int, short: Shorter | 
     if placement.is_mixed() or placement.is_overridden or _generates_in_more(case, max(sizes)):
         one = _reserved(case, placement, copies=copies, single=True, short=short)
         sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
+    if case.shape.architecture in ALONE_LAST and case.context.slots > 1:
+        one = _reserved(case, placement, copies=copies, single=False, alone=True, short=short)
+        sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
     return sizes
 
 
@@ -225,9 +233,9 @@ def is_repacked(node: Node) -> bool:
 
 
 def _reserved(
-    case: Case, placement: Placement, *, copies: int, single: bool, short: Shorter | None = None
+    case: Case, placement: Placement, *, copies: int, single: bool, alone: bool = False, short: Shorter | None = None
 ) -> tuple[int, ...]:
-    graph = NETWORKS[case.shape.architecture](Network(case, placement, single=single))
+    graph = NETWORKS[case.shape.architecture](Network(case, placement, single=single, alone=alone))
     return allocated(graph, placement, copies=copies, short=short)
 
 
