@@ -4,6 +4,8 @@ import hashlib
 import os
 import re
 import stat
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import locks
@@ -19,6 +21,7 @@ from llmops.domain.keys import HashedKey
 from llmops.formats.keys_map import dump_keys, parse_keys
 from llmops.formats.lock import dump_lock
 from llmops.probe.programs import Programs
+from llmops.views.screen import PlainScreen
 
 MAP = "etc/nginx/llmops/keys.map"
 
@@ -204,3 +207,30 @@ def test_a_map_the_edge_does_not_take_is_put_back(root: Path) -> None:
 )
 def test_a_written_map_reads_back_the_same(made: list[HashedKey]) -> None:
     assert parse_keys(dump_keys(tuple(made)), file="keys.map") == tuple(made)
+
+
+def test_commands_that_are_printed_are_for_the_same_root(root: Path) -> None:
+    place = root.parent / "a root"
+    root.rename(place)
+    said: list[str] = []
+    for action, name, digest in (
+        (Action.LIST, "x", None),
+        (Action.ADD, "default", None),
+        (Action.ADD, None, None),
+        (Action.ADD, "default", "0123abcd"),
+        (Action.ROTATE, "nobody", None),
+        (Action.REVOKE, "default", "no"),
+    ):
+        with pytest.raises(WrongUsage) as stop:
+            _do(place, action, name, digest=digest)
+        said.append(f"{stop.value.message} {stop.value.hint}")
+    (place / "etc/llmops/secrets/api-key.default").unlink()
+    options = keys.Options(action=Action.ROTATE, tenant="default", root=str(place))
+    printed = StringIO()
+    to = PlainScreen(printed)
+    keys.run(options, runner=Programs(os.environ)).show(to)
+    _do(place, Action.REVOKE, "default")
+    keys.run(replace(options, action=Action.LIST, tenant=None), runner=Programs(os.environ)).show(to)
+    commands = re.findall(r"llmops keys [^`\n]+", "\n".join([*said, printed.getvalue()]))
+    assert len(commands) > 7
+    assert [one for one in commands if not one.endswith(f"--root '{place}'")] == []

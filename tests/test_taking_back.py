@@ -1,9 +1,11 @@
 """What was applied can be looked at and taken back: `status`, `rollback`, `uninstall`, also when they are killed."""
 
+import json
 import os
 import shutil
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from llmops.cli import past, render, rollback, status, uninstall
 from llmops.cli.answer import Answer
 from llmops.domain.changes import Ways
 from llmops.domain.errors import ApplyFailed, WrongInput, WrongUsage
+from llmops.domain.profile import ChangePolicy
 from llmops.formats.lock import dump_lock
 from llmops.probe.programs import Programs
 from llmops.probe.units import read_unit_states
@@ -39,6 +42,7 @@ class Box:
 
     def __init__(self, directory: Path, *, targets: tuple[str, ...] = ("systemd", "env", "nginx")) -> None:
         self.targets = targets
+        self.freeze: tuple[str, ...] = ()
         self.root = directory / "root"
         self.lock = directory / "llmops.lock"
         (self.root / "etc/nginx").mkdir(parents=True)
@@ -47,7 +51,8 @@ class Box:
 
     def plan(self, *, start_seconds: int = 180) -> None:
         deployment = with_number(locks.llama_cpu(), "start_timeout_seconds", start_seconds)
-        self.lock.write_text(dump_lock(locks.lock({"chat": deployment}, targets=self.targets)))
+        lock = locks.lock({"chat": deployment}, targets=self.targets)
+        self.lock.write_text(dump_lock(replace(lock, change=ChangePolicy(freeze=self.freeze))))
 
     def apply(self, *, start_seconds: int = 180, ways: Ways = Ways.REFUSE) -> Tree:
         self.plan(start_seconds=start_seconds)
@@ -180,6 +185,38 @@ def test_a_damaged_copy_is_not_put_back(box: Box) -> None:
     assert _tree(box.root) == before
 
 
+def _frozen(box: Box) -> None:
+    box.apply()
+    box.freeze = (f"{NOW.date()}/{NOW.date()}",)
+    box.plan(start_seconds=240)
+    options = render.Options(lock=str(box.lock), root=str(box.root), apply=True, override_freeze="first")
+    assert render.run(options, runner=Programs(os.environ), now=NOW).ok
+
+
+def test_a_freeze_does_not_hold_a_rollback_which_says_and_records_it(box: Box) -> None:
+    _frozen(box)
+    assert [one.code for one in box.rollback().findings] == ["RND016"]
+    last = json.loads((box.root / "var/lib/llmops/generations/audit.jsonl").read_text().splitlines()[-1])
+    assert (last["what"], last["reason"]) == (
+        "rollback to 1",
+        "a way back within the freeze from 2026-11-21 to 2026-11-21",
+    )
+    with pytest.raises(ApplyFailed, match="frozen"):
+        box.uninstall()
+
+
+def test_a_freeze_holds_an_uninstall_until_there_is_a_reason(box: Box) -> None:
+    _frozen(box)
+    before = _tree(box.root)
+    with pytest.raises(ApplyFailed, match="changes are frozen from 2026-11-21"):
+        box.uninstall()
+    assert _tree(box.root) == before
+    assert box.uninstall(dry_run=True).ok
+    options = uninstall.Options(root=str(box.root), override_freeze="the box is sold")
+    uninstall.run(options, now=NOW)
+    assert _tree(box.root) == box.before
+
+
 def test_status_is_clean_after_an_apply(box: Box) -> None:
     box.apply()
     assert box.status() == {}
@@ -251,6 +288,7 @@ def _copy(template: Box, place: Path) -> Box:
     shutil.copytree(template.root.parent, place, symlinks=True)
     copied = Box.__new__(Box)
     copied.root, copied.lock, copied.targets = place / "root", place / "llmops.lock", template.targets
+    copied.freeze = template.freeze
     return copied
 
 

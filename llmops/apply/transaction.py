@@ -160,6 +160,7 @@ def _record(
         what=by.what,
         who=by.who,
         reason=by.reason,
+        freeze=by.freeze,
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from llmops.apply.reading import every_generation, last_generation
 from llmops.apply.root import Root
 from llmops.apply.transaction import apply
 from llmops.changes.effects import OTHERS, before, effects, removed_units
+from llmops.cli.freezes import respect_freeze
 from llmops.cli.past import Past, changes_back_to, units_after
 from llmops.domain.changes import By, ChangeSet, Clash
 from llmops.domain.drift import UnitState
@@ -21,7 +23,6 @@ from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
 from llmops.domain.programs import Runner
 from llmops.domain.records import dataclass
-from llmops.formats.listen import freeze_window
 from llmops.probe.units import unit_states
 
 RUNNING = ("active", "activating", "reloading")
@@ -29,12 +30,16 @@ RUNNING = ("active", "activating", "reloading")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applying:
-    """How: below which root, as of when, whether what runs is left alone, and why a freeze does not hold it."""
+    """How: below which root, as of when, whether what runs is left alone, and why a freeze does not hold it.
+
+    `freeze`: the windows that are recorded for the commands that read no lock.
+    """
 
     root: Path
     now: datetime
     restarts: bool = True
     reason: str | None = None
+    freeze: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +55,8 @@ class Applied:
 def apply_changes(changes: ChangeSet, how: Applying, *, lock: Lock, file: str, runner: Runner) -> Applied:
     """What a lock asks for, outside of its freezes. Raises `ApplyFailed`: then files and units are as before."""
     if changes.has_work():
-        _respect_freeze(lock, how, file)
-    return carry_out(changes, how, what="apply", runner=runner)
+        respect_freeze(lock.change.freeze, how.now, reason=how.reason, file=file)
+    return carry_out(changes, replace(how, freeze=lock.change.freeze), what="apply", runner=runner)
 
 
 def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -> Applied:
@@ -64,7 +69,7 @@ def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -
     enabled = frozenset(one.name for one in states if one.enabled == "enabled")
     counts = how.restarts and bool(active)
     early = take_effect(before(changes, enabled=enabled) if counts else (), runner=runner)
-    by = By(what=what, who=who(os.environ), reason=how.reason or "")
+    by = By(what=what, who=who(os.environ), reason=how.reason or "", freeze=how.freeze)
     try:
         receipt = apply(changes, root=how.root, made_by=__version__, now=how.now, by=by)
     except Stop:
@@ -123,9 +128,8 @@ def _take_back(generation: int, how: Applying, active: frozenset[str], runner: R
     past = Past(root=place, records=every_generation(place))
     back = changes_back_to(past, generation - 1)
     units = units_after(back, place, past.newest())
-    apply(
-        back, root=how.root, made_by=__version__, now=how.now, by=By(what=f"undo of {generation}", who=who(os.environ))
-    )
+    by = By(what=f"undo of {generation}", who=who(os.environ), freeze=past.freeze_before(generation))
+    apply(back, root=how.root, made_by=__version__, now=how.now, by=by)
     take_effect(effects(back, units, active=active), runner=runner)
 
 
@@ -134,16 +138,3 @@ def _enable(commands: tuple[str, ...], names: Iterable[str], enabled: frozenset[
     again = tuple(name for name in names if name in enabled)
     if commands and again:
         take_effect((Effect(argv=("systemctl", "enable", "--quiet", *again), why="taken back"),), runner=runner)
-
-
-def _respect_freeze(lock: Lock, how: Applying, file: str) -> None:
-    """Raises `ApplyFailed` within a window of `change.freeze`, unless there is a reason that is recorded."""
-    today = how.now.date()
-    for at, text in enumerate(lock.change.freeze):
-        window = freeze_window(text)
-        if window is not None and window[0] <= today <= window[1] and not how.reason:
-            raise ApplyFailed(
-                f"changes are frozen from {window[0]} to {window[1]}, nothing was written",
-                hint="`--override-freeze REASON` applies all the same; who and why are recorded",
-                where=Where(file=file, key=f"change.freeze[{at}]"),
-            )

@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shlex
 import sys
 from enum import StrEnum
 from functools import partial
@@ -46,23 +47,27 @@ class Options:
     reload: bool = True
     shows: bool = False
 
+    def typed(self, words: str) -> str:
+        """A `keys` command as it is typed for the same root."""
+        return f"llmops keys {words}" if self.root == "/" else f"llmops keys {words} --root {shlex.quote(self.root)}"
+
 
 def run(options: Options, *, runner: Runner) -> Answer:
     """The keys there are, or the one change that was made."""
     if options.digest is not None and not re.fullmatch(r"[0-9a-f]{8,64}", options.digest):
         raise WrongUsage(
-            "--digest is at least the first 8 digits of a key's SHA-256", hint="`llmops keys list` shows them"
+            "--digest is at least the first 8 digits of a key's SHA-256", hint=f"`{options.typed('list')}` shows them"
         )
     if options.action is Action.LIST:
         if options.tenant is not None or options.digest is not None:
-            raise WrongUsage("`keys list` takes no name and no --digest", hint="`llmops keys list`")
+            raise WrongUsage("`keys list` takes no name and no --digest", hint=f"`{options.typed('list')}`")
         return _listing(options)
     if options.tenant is None:
-        raise WrongUsage(f"whose key? `llmops keys {options.action.value} NAME`", hint="NAME is whom it is for")
+        raise WrongUsage(f"whose key? `{options.typed(f'{options.action.value} NAME')}`", hint="NAME is whom it is for")
     tenant = checked_tenant(options.tenant)
     if options.digest is not None and options.action is not Action.REVOKE:
         raise WrongUsage(
-            "--digest says which key to revoke", hint=f"llmops keys revoke {tenant} --digest {options.digest}"
+            "--digest says which key to revoke", hint=options.typed(f"revoke {tenant} --digest {options.digest}")
         )
     return _changed(options, tenant, runner)
 
@@ -79,7 +84,9 @@ def _listing(options: Options) -> Answer:
     def show(to: Screen) -> None:
         to.table(("for", "key (SHA-256)"), [(key.tenant, f"{key.short()}…") for key in keys])
         if not keys:
-            to.line("There is no key: nobody can ask the edge. `llmops keys add NAME` makes one.", tone=Tone.WARN)
+            to.line(
+                f"There is no key: nobody can ask the edge. `{options.typed('add NAME')}` makes one.", tone=Tone.WARN
+            )
 
     return Answer(result={"keys": rows}, show=show)
 
@@ -88,7 +95,7 @@ def _changed(options: Options, tenant: str, runner: Runner) -> Answer:
     root = Path(options.root)
     before = _keys(options)
     plain = None if options.action is Action.REVOKE else f"sk-{secrets.token_urlsafe(KEY_BYTES)}"
-    _refuse(options.action, tenant, before)
+    _refuse(options, tenant, before)
     file = plain_file(tenant) if plain is not None and not options.shows else None
 
     def change(text: str) -> str:
@@ -126,19 +133,20 @@ def _changed(options: Options, tenant: str, runner: Runner) -> Answer:
             )
         if options.action is Action.ROTATE:
             to.line("The older one still holds. Once the new one is in use:")
-            to.verbatim("".join(f"  llmops keys revoke {tenant} --digest {key.short()}\n" for key in older))
-        if not reloads:
+            to.verbatim("".join(f"  {options.typed(f'revoke {tenant} --digest {key.short()}')}\n" for key in older))
+        if not reloads and Root(root).is_host:
             to.line("nginx was not reloaded: `nginx -t && systemctl reload nginx` makes it so.", tone=Tone.WARN)
 
     return Answer(result=result, show=show)
 
 
-def _refuse(action: Action, tenant: str, keys: tuple[HashedKey, ...]) -> None:
+def _refuse(options: Options, tenant: str, keys: tuple[HashedKey, ...]) -> None:
     has = any(key.tenant == tenant for key in keys)
-    if action is Action.ADD and has:
-        raise WrongUsage(f"`{tenant}` has a key", hint=f"`llmops keys rotate {tenant}` gives it another one beside it")
-    if action is Action.ROTATE and not has:
-        raise WrongUsage(f"`{tenant}` has no key", hint=f"`llmops keys add {tenant}`")
+    if options.action is Action.ADD and has:
+        hint = f"`{options.typed(f'rotate {tenant}')}` gives it another one beside it"
+        raise WrongUsage(f"`{tenant}` has a key", hint=hint)
+    if options.action is Action.ROTATE and not has:
+        raise WrongUsage(f"`{tenant}` has no key", hint=f"`{options.typed(f'add {tenant}')}`")
 
 
 def _reload(runner: Runner) -> str:

@@ -35,6 +35,11 @@ class Past:
         """The record that says what is ours now."""
         return self.records[-1]
 
+    def freeze_before(self, number: int) -> tuple[str, ...]:
+        """The change freezes that held before generation `number`."""
+        earlier = [one.freeze for one in self.records if one.number < number]
+        return earlier[-1] if earlier else ()
+
 
 def ways_of(**asked: bool) -> Ways:
     """What is done with edits, by the options given. Raises `WrongUsage` for more than one."""

@@ -12,6 +12,7 @@ from llmops.changes.diff import diff_text
 from llmops.changes.effects import UNITS
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
+from llmops.cli.freezes import freeze_now, way_back_findings
 from llmops.cli.past import Past, changes_back_to, read_past, ways_of
 from llmops.domain.changes import Action, Change, ChangeSet, Ways
 from llmops.domain.errors import WrongUsage
@@ -55,9 +56,17 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
         known = ", ".join(str(one.number) for one in past.records)
         raise WrongUsage(f"no generation {number}", hint=f"there are {known}; `llmops status` lists them")
     changes = changes_back_to(past, number, ways=options.ways)
+    now = now or datetime.now(UTC)
+    freeze = freeze_now(past.newest().freeze, now)
     applied: Applied | None = None
     if not options.dry_run and (changes.has_work() or changes.conflicts()):
-        how = Applying(root=past.root.path, now=now or datetime.now(UTC), restarts=options.restarts)
+        how = Applying(
+            root=past.root.path,
+            now=now,
+            restarts=options.restarts,
+            reason=f"a way back within the freeze {freeze.text()}" if freeze is not None else None,
+            freeze=past.newest().freeze,
+        )
         applied = carry_out(changes, how, what=f"rollback to {number}", runner=runner or Programs(os.environ))
     taken = TakenBack(
         goal=f"generation {number}",
@@ -67,7 +76,7 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
         generation=applied.generation if applied is not None else None,
         commands=applied.commands if applied is not None else (),
         next_commands=next_commands(changes, past.root, applied),
-        findings=(*_notes(past), *(applied.findings if applied is not None else ())),
+        findings=(*_notes(past), *way_back_findings(freeze), *(applied.findings if applied is not None else ())),
     )
     return answer_of(taken, ok=not (options.dry_run and changes.conflicts()))
 

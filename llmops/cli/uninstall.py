@@ -19,8 +19,17 @@ from llmops.changes.diff import diff_text
 from llmops.changes.effects import leftovers, removed_units
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
+from llmops.cli.freezes import respect_freeze
 from llmops.cli.past import changes_back_to, read_past, units_before, ways_of
-from llmops.cli.rollback import DryRunOption, KeepOption, NoRestartOption, OverwriteOption, RootOption, answer_of, next_commands
+from llmops.cli.rollback import (
+    DryRunOption,
+    KeepOption,
+    NoRestartOption,
+    OverwriteOption,
+    RootOption,
+    answer_of,
+    next_commands,
+)
 from llmops.domain.changes import GENERATIONS, ChangeSet, Ways
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding, Status
@@ -39,6 +48,7 @@ class Options:
     ways: Ways = Ways.REFUSE
     agreed: bool = True
     restarts: bool = True
+    override_freeze: str | None = None
 
 
 def run(options: Options, *, now: datetime | None = None, runner: Runner | None = None) -> Answer:
@@ -60,8 +70,10 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
     changes = ChangeSet(changes=(*changes.changes, *plain_keys(past.root, beside=changes)))
     applied: Applied | None = None
     if not options.dry_run:
+        now = now or datetime.now(UTC)
+        respect_freeze(past.newest().freeze, now, reason=options.override_freeze, file=None)
         _agree(options, changes)
-        how = Applying(root=past.root.path, now=now or datetime.now(UTC), restarts=options.restarts)
+        how = Applying(root=past.root.path, now=now, restarts=options.restarts, reason=options.override_freeze)
         runner = runner or Programs(os.environ)
         applied = carry_out(changes, how, what="uninstall", runner=runner)
         forget(past.root)
@@ -128,6 +140,9 @@ def command(
     keep: KeepOption = False,
     overwrite: OverwriteOption = False,
     no_restart: NoRestartOption = False,
+    override_freeze: Annotated[
+        str | None, typer.Option("--override-freeze", metavar="REASON", help="Do it within a change freeze; logged.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, on a terminal either.")] = False,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -137,5 +152,12 @@ def command(
     """Take back everything that was applied."""
     agreed = yes or json or not sys.stdin.isatty()
     ways = ways_of(keep=keep, overwrite=overwrite)
-    options = Options(root=root, dry_run=dry_run, ways=ways, agreed=agreed, restarts=not no_restart)
+    options = Options(
+        root=root,
+        dry_run=dry_run,
+        ways=ways,
+        agreed=agreed,
+        restarts=not no_restart,
+        override_freeze=override_freeze,
+    )
     return give("uninstall", run(options), Style(json=json, quiet=quiet, verbose=verbose, strict=strict))

@@ -161,11 +161,12 @@ class GenerationFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class By:
-    """Which command changed a host, run by whom, and why within a change freeze."""
+    """Which command changed a host, run by whom, and why within a change freeze; `freeze`: the windows that hold from now on."""
 
     what: str
     who: str = ""
     reason: str = ""
+    freeze: tuple[str, ...] = ()
 
 
 APPLY = By(what="apply")
@@ -175,7 +176,8 @@ APPLY = By(what="apply")
 class Generation:
     """The record of one apply: every path that is ours since, so that the newest record alone says what is managed.
 
-    `what`: the command that did it, `apply`, `rollback to 3`; `who` ran it; `reason`: why a change freeze did not hold it.
+    `what`: the command that did it, `apply`, `rollback to 3`; `who` ran it; `reason`: why a change freeze did not hold it;
+    `freeze`: the windows of the lock that was applied last, for the commands that read no lock.
     """
 
     schema: str = GENERATION_SCHEMA
@@ -188,6 +190,7 @@ class Generation:
     what: str = "apply"
     who: str = ""
     reason: str = ""
+    freeze: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

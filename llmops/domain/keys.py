@@ -34,5 +34,5 @@ def without(keys: tuple[HashedKey, ...], *, tenant: str, digest: str | None) -> 
     if not gone:
         known = ", ".join(dict.fromkeys(key.tenant for key in keys)) or "none"
         what = f"`{tenant}` has no key" if digest is None else f"`{tenant}` has no key that begins with {digest[:64]}"
-        raise WrongUsage(what, hint=f"keys are known of: {known}; `llmops keys list`")
+        raise WrongUsage(what, hint=f"keys are known of: {known}")
     return tuple(key for key in keys if key not in gone)
