@@ -1,5 +1,6 @@
 """Headers by ranges: few requests, every answer checked."""
 
+import os
 from pathlib import Path
 
 import hub_models
@@ -105,6 +106,7 @@ def test_a_local_file_is_read_at_any_offset_and_a_missing_one_is_a_wrong_input(t
     with local_reader(tmp_path / "x.gguf") as reader:
         assert (reader.read(3, 4), reader.read(8, 10), reader.read(10, 1), reader.bytes) == (b"3456", b"89", b"", 10)
         assert reader.requests == 0
-    for path in (tmp_path / "no.gguf", tmp_path / "x.gguf" / "y", tmp_path):
+    os.mkfifo(tmp_path / "pipe.gguf")
+    for path in (tmp_path / "no.gguf", tmp_path / "x.gguf" / "y", tmp_path, tmp_path / "pipe.gguf"):
         with pytest.raises(WrongInput):
             local_reader(path)

@@ -18,8 +18,9 @@ from llmops.domain.ledger import Confidence
 from llmops.domain.model import GenerationDefaults, ParserHints
 from llmops.domain.profile import EngineChoice
 from llmops.domain.units import GIB, MIB
-from llmops.formats.beside_config import chat_template, generation_defaults, shard_names
+from llmops.formats.beside_config import chat_template, generation_defaults, missing_shards, shard_names
 from llmops.formats.parser_hints import MODEL_TYPES, TOOL_MARKS, parser_hints
+from llmops.formats.parser_names import SWITCHED
 from llmops.hub.allowance import Allowance, Counted
 from llmops.hub.reader import local_reader
 
@@ -116,10 +117,54 @@ def test_a_templates_own_marks_go_before_the_model_type() -> None:
     assert parser_hints("unheard", None) is None
 
 
+@pytest.mark.parametrize(
+    ("model", "tools", "thoughts"),
+    [
+        ("qwen3-8b", "hermes", "qwen3"),
+        ("qwen3-4b-thinking-2507", "hermes", "qwen3"),
+        ("qwen3-30b-a3b-instruct-2507", "hermes", None),
+        ("qwen3-coder-30b-a3b-instruct", "qwen3_coder", None),
+        ("qwen3-next-80b-a3b-instruct", "hermes", None),
+        ("qwen3-next-80b-a3b-thinking", "hermes", "qwen3"),
+        ("qwen3-vl-8b-instruct", "hermes", None),
+        ("deepseek-r1-0528", "deepseek_v3", "deepseek_r1"),
+        ("deepseek-v3-0324", "deepseek_v3", None),
+        ("deepseek-v3.1", "deepseek_v31", "deepseek_v3"),
+        ("moonlight-16b-a3b-instruct", None, None),
+        ("kimi-k2-instruct", "kimi_k2", None),
+        ("kimi-k2-thinking", "kimi_k2", "kimi_k2"),
+        ("nemotron-h-56b-base-8k", "qwen3_coder", None),
+        ("nemotron-3-nano-30b-a3b", "qwen3_coder", "nemotron_v3"),
+        ("llama-3.1-8b-instruct", "llama3_json", None),
+        ("smollm2-1.7b-instruct", None, None),
+        ("granite-4.1-8b", "granite4", None),
+        ("granite-3.3-8b-instruct", "granite", "granite"),
+    ],
+)
+def test_a_row_of_the_catalogue_has_the_parsers_that_its_name_tells(
+    model: str, tools: str | None, thoughts: str | None
+) -> None:
+    shape = opened(model, EngineChoice.VLLM).shapes[0]
+    hints = shape.parsers or ParserHints()
+    assert (hints.vllm_tools, hints.vllm_reasoning) == (tools, thoughts)
+
+
+def test_a_template_that_asks_whether_to_think_has_the_parsers_of_deepseek_v31() -> None:
+    plain = "{% if tools %}<｜tool▁calls▁begin｜>{% endif %}<think>"
+    assert parser_hints("deepseek_v3", plain) == ParserHints(
+        vllm_tools="deepseek_v3",
+        vllm_reasoning="deepseek_r1",
+        sglang_tools="deepseekv3",
+        sglang_reasoning="deepseek-r1",
+    )
+    switched = "{% if not thinking is defined %}{% set thinking = false %}{% endif %}" + plain
+    assert parser_hints("deepseek_v3", switched) == SWITCHED
+
+
 def test_every_parser_that_is_named_is_one_the_engine_has() -> None:
     known = json.loads((RECORDED / "parsers.json").read_text())
     plugins = {"nemotron_json"}
-    for hints in (*MODEL_TYPES.values(), *(hints for _, hints in TOOL_MARKS)):
+    for hints in (SWITCHED, *MODEL_TYPES.values(), *(hints for _, hints in TOOL_MARKS)):
         for field in ("vllm_tools", "vllm_reasoning", "sglang_tools", "sglang_reasoning"):
             said = getattr(hints, field)
             assert said is None or said in known[field] or said in plugins, (field, said)
@@ -191,6 +236,18 @@ def test_a_sharded_directory_is_read_by_its_index(tmp_path: Path) -> None:
     (tmp_path / SHARDS[1]).unlink()
     with pytest.raises(WrongInput, match="one of 3 parts, is not beside its index"):
         opened(tmp_path, EngineChoice.AUTO)
+
+
+def test_parts_without_an_index_are_counted_by_their_names(tmp_path: Path) -> None:
+    sharded(tmp_path, 10)
+    (tmp_path / "model.safetensors.index.json").unlink()
+    assert len(opened(tmp_path, EngineChoice.AUTO).shapes[0].tensors) == 30
+    (tmp_path / SHARDS[1]).unlink()
+    with pytest.raises(WrongInput, match=f"`{SHARDS[1]}` is not beside the other parts") as stop:
+        opened(tmp_path, EngineChoice.AUTO)
+    assert stop.value.where is not None
+    assert stop.value.where.file == str(tmp_path / SHARDS[1])
+    assert missing_shards(["a-00001-of-99999.safetensors", "model.safetensors"]) == ()
 
 
 def test_an_index_without_weights_leaves_the_config_alone_to_tell(tmp_path: Path) -> None:

@@ -230,13 +230,22 @@ def _directory(path: Path, choice: EngineChoice, wanted: str | None, sources: So
 
 def _weights(path: Path) -> list[Path]:
     """The safetensors that make one model: those of its index, else all but a second copy under Mistral's own names."""
-    from llmops.formats.beside_config import INDEX_LIMIT_BYTES, shard_names
+    from llmops.formats.beside_config import INDEX_LIMIT_BYTES, missing_shards, shard_names
 
     index = path / "model.safetensors.index.json"
     found = sorted(one for one in path.glob("*.safetensors") if one.name != "adapter_model.safetensors")
     own = [one for one in found if not one.name.startswith("consolidated")]
     if not index.exists():
-        return own or found
+        used = own or found
+        absent = missing_shards([one.name for one in used])
+        if absent:
+            many = f", one of {len(absent)} missing parts," if len(absent) > 1 else ""
+            raise WrongInput(
+                f"`{absent[0]}`{many} is not beside the other parts",
+                hint="`llmops pull` fetches what is missing",
+                where=Where(file=str(path / absent[0])),
+            )
+        return used
     with local_reader(index) as reader:
         named = [path / name for name in shard_names(reader.read(0, min(reader.bytes, INDEX_LIMIT_BYTES)))]
     missing = [one for one in named if not one.exists()]

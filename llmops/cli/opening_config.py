@@ -39,7 +39,7 @@ def config_shape(readers: Mapping[str, Reader], *, name: str) -> ModelShape:
         shape,
         has_chat_template=template is not None,
         generation=_generation(readers),
-        parsers=parser_hints(shape.model_type, template),
+        parsers=parser_hints(shape.model_type, template, name=name),
     )
 
 
@@ -57,7 +57,9 @@ def safetensors_list(weights: Sequence[tuple[str, Reader]]) -> tuple[Tensor, ...
 def catalogue_shape(row: ModelRow) -> ModelShape:
     """A catalogue row as its repository's config.json would have it, unquantized."""
     shape = config_json.model_shape(row_config(row), name=row.id, tensors=None)
-    return replace(shape, has_chat_template=not row.embedding_model, parsers=parser_hints(shape.model_type, None))
+    return replace(
+        shape, has_chat_template=not row.embedding_model, parsers=parser_hints(shape.model_type, None, name=row.id)
+    )
 
 
 def vllm_shapes(row: ModelRow, wanted: str | None) -> tuple[ModelShape, ...]:

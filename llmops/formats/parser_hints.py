@@ -5,6 +5,7 @@ and `--reasoning-parser`. A template's own marks go first: fine-tunes change the
 """
 
 from llmops.domain.model import ParserHints
+from llmops.formats.parser_names import SWITCHED, by_name
 
 _NONE = ParserHints()
 
@@ -100,15 +101,21 @@ REASONING_MARKS = (
 )
 """What a template of a model that thinks aloud holds."""
 
+SWITCH_MARK = "thinking is defined"
+"""Of DeepSeek-V3.1's templates: a request's `thinking` is looked at."""
 
-def parser_hints(model_type: str | None, template: str | None) -> ParserHints | None:
-    """The parsers; None where nothing tells. With a template, what it does not do is not asked for."""
+
+def parser_hints(model_type: str | None, template: str | None, *, name: str = "") -> ParserHints | None:
+    """The parsers; None where nothing tells. With a template, what it does not do is not asked for; without, `name` tells."""
     known = MODEL_TYPES.get((model_type or "").removesuffix("_text"), MODEL_TYPES.get(model_type or "", _NONE))
     if template is None:
-        return known if known != _NONE else None
+        told = by_name(known, model_type or "", name)
+        return told if told != _NONE else None
     marked = next((hints for mark, hints in TOOL_MARKS if mark in template), _NONE)
     has_tools = "tools" in template
     thinks = any(mark in template for mark in REASONING_MARKS)
+    if known.vllm_reasoning == "deepseek_r1" and SWITCH_MARK in template:
+        known = marked = SWITCHED
     found = ParserHints(
         vllm_tools=(marked.vllm_tools or known.vllm_tools) if has_tools else None,
         vllm_reasoning=(known.vllm_reasoning or marked.vllm_reasoning or "deepseek_r1") if thinks else None,

@@ -1,6 +1,7 @@
 """A file as `read(offset, length)`: what header readers take, and a file on this disk."""
 
 import os
+import stat
 from pathlib import Path
 from typing import Protocol
 
@@ -39,10 +40,15 @@ class LocalReader:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = path.open("rb", buffering=0)
-            self.bytes = os.fstat(self._file.fileno()).st_size
+            # A pipe would be waited for until someone writes into it.
+            self._file = open(path, "rb", buffering=0, opener=lambda name, how: os.open(name, how | os.O_NONBLOCK))  # noqa: SIM115
+            found = os.fstat(self._file.fileno())
         except OSError as error:
             raise unreadable(path, error) from error
+        if not stat.S_ISREG(found.st_mode):
+            self._file.close()
+            raise WrongInput("this is not a regular file", where=Where(file=str(path)))
+        self.bytes = found.st_size
         self._path = path
 
     def read(self, offset: int, length: int) -> bytes:
