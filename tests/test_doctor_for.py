@@ -229,6 +229,67 @@ def test_a_deployment_that_runs_already_holds_its_own_memory_and_port() -> None:
     assert failed(facts, needs(lock())) == set()
 
 
+def two(first: LockedDeployment, second: LockedDeployment) -> Lock:
+    return locks.lock({"chat": first, "code": second})
+
+
+TWO_ON_A_CARD = two(locks.llama_gpu(), locks.llama_gpu(alias="code", port=8081))
+TWO_IN_MEMORY = two(locks.llama_cpu(), locks.llama_cpu(alias="code", port=8081))
+
+
+def named(facts: HostFacts, wanted: Needs) -> list[tuple[str, str | None, str]]:
+    """Code, deployment and message of every failure."""
+    return [
+        (one.check.code, one.name, one.judgement.message)
+        for one in judge_for(wanted, facts, hosts.references())
+        if one.judgement.status is Status.FAIL
+    ]
+
+
+def test_two_deployments_of_one_card_need_their_sum_and_the_second_is_named() -> None:
+    """Each alone has room; the arithmetic is the lock's own ledger."""
+    ledger = locks.llama_gpu().ledger.devices[0]
+    one, both = ledger.total_bytes() + ledger.reserve_bytes, 2 * ledger.total_bytes() + ledger.reserve_bytes
+    assert failed(box(card(free_bytes=Known(both))), needs(TWO_ON_A_CARD)) == set()
+    ((code, name, message),) = named(box(card(free_bytes=Known(both - 1))), needs(TWO_ON_A_CARD))
+    assert (code, name) == ("LCK002", "code")
+    assert "beside `chat`" in message
+    ((code, name, _),) = named(box(card(free_bytes=Known(one))), needs(TWO_ON_A_CARD))
+    assert (code, name) == ("LCK002", "code")
+
+
+def test_the_first_of_two_that_runs_already_is_not_counted_again() -> None:
+    ledger = locks.llama_gpu().ledger.devices[0]
+    own = Listener(address="127.0.0.1", port=8080, program=Known("llama-server"), user="llmops-chat")
+    left = card(free_bytes=Known(ledger.total_bytes() + ledger.reserve_bytes))
+    assert failed(box(left, listeners=Known((own,))), needs(TWO_ON_A_CARD)) == set()
+
+
+def test_two_cards_of_a_lock_are_not_summed() -> None:
+    second = locks.llama_gpu(alias="code", port=8081, index=1)
+    elsewhere = replace(second, devices=(replace(second.devices[0], uuid="GPU-2"),))
+    ledger = second.ledger.devices[0]
+    free = Known(ledger.total_bytes() + ledger.reserve_bytes)
+    facts = box(card(free_bytes=free), card(free_bytes=free, uuid=Known("GPU-2"), index=1))
+    assert failed(facts, needs(two(locks.llama_gpu(), elsewhere))) == set()
+
+
+def test_two_deployments_share_the_hosts_memory_and_the_disk() -> None:
+    ledger = locks.llama_cpu().ledger.host
+    kept = ledger.total_bytes() - ledger.page_cache_bytes
+    enough = hosts.memory(available_bytes=2 * kept)
+    assert failed(box(memory=Known(enough)), needs(TWO_IN_MEMORY)) == set()
+    ((code, name, message),) = named(
+        box(memory=Known(replace(enough, available_bytes=2 * kept - 1))), needs(TWO_IN_MEMORY)
+    )
+    assert (code, name) == ("LCK006", "code")
+    assert "beside `chat`" in message
+    files = sum(one.bytes for one in locks.llama_cpu().model.files)
+    full = box(disks=Known((hosts.disk(free_bytes=2 * files - 1),)))
+    found = named(full, needs(TWO_IN_MEMORY, have=None))
+    assert [name for code, name, _ in found if code == "LCK008"] == ["code"]
+
+
 @pytest.mark.parametrize(
     ("rule", "version", "holds"),
     [

@@ -2,7 +2,7 @@
 
 from llmops.checks.check import Judgement, fail, ok, together, unknown, warn
 from llmops.checks.gpu import label
-from llmops.checks.lock_check import LockCheck, Wanted
+from llmops.checks.lock_check import LockCheck, Wanted, beside
 from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import Card
 from llmops.domain.engine_verdicts import judge
@@ -66,7 +66,10 @@ def _is_here(wanted: Wanted, device: LockedDevice) -> Judgement:
 
 
 def cards_have_room(wanted: Wanted) -> Judgement | None:
-    """What the ledger takes of each card, and its reserve, is free there now. A deployment that runs already has it."""
+    """What the ledger takes of each card, and its reserve, is free there beside the deployments before it in the lock.
+
+    A deployment that runs already has its own.
+    """
     deployment = wanted.deployment
     if not deployment.devices:
         return None
@@ -81,7 +84,16 @@ def cards_have_room(wanted: Wanted) -> Judgement | None:
             judgements.append(unknown(gpu.free_bytes, f"{label(gpu)} free memory"))
             continue
         need, free = ledger.total_bytes() + ledger.reserve_bytes, gpu.free_bytes.value
-        if free < need:
+        others = _taken_before(wanted, gpu)
+        if need <= free < need + sum(others.values()):
+            judgements.append(
+                fail(
+                    f"{label(gpu)} has {size_text(free)} free, the plan takes {size_text(need)}{beside(tuple(others))}, "
+                    f"planned at {size_text(sum(others.values()))}",
+                    "put it on another card, or plan all of them for this one: `llmops plan --out llmops.lock`",
+                )
+            )
+        elif free < need:
             busy = known(gpu.processes) or ()
             names = ", ".join(f"{one.name or 'a process'} (pid {one.pid})" for one in busy)
             who = f": {names} use it" if names else ""
@@ -94,6 +106,16 @@ def cards_have_room(wanted: Wanted) -> Judgement | None:
         else:
             judgements.append(ok(f"{label(gpu)} has {size_text(free)} free for {size_text(need)}"))
     return together(judgements)
+
+
+def _taken_before(wanted: Wanted, gpu: Gpu) -> dict[str, int]:
+    """What each deployment before this one in the lock takes of a card, in bytes."""
+    taken: dict[str, int] = {}
+    for other in wanted.before():
+        own = zip(other.deployment.devices, other.deployment.ledger.devices, strict=False)
+        if total := sum(ledger.total_bytes() for device, ledger in own if card_of(other, device) == gpu):
+            taken[other.name] = total
+    return taken
 
 
 def one_process_sees_its_cards(wanted: Wanted) -> Judgement | None:

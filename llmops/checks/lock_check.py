@@ -1,6 +1,7 @@
 """A check of a host against one deployment of a lock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from llmops.checks.check import Judgement
 from llmops.domain.engine import EngineName
@@ -61,6 +62,21 @@ class Wanted:
         """Its own user listens on its port."""
         port = self.deployment.numbers.engine_port.value
         return any(one.port == port and one.user == self.user() for one in known(self.host.listeners) or ())
+
+    def before(self) -> tuple["Wanted", ...]:
+        """The lock's deployments that come first and do not run yet: what they take is gone when this one starts."""
+        names = list(self.needs.lock.deployments)
+        earlier = [
+            replace(self, name=name, deployment=self.needs.lock.deployments[name])
+            for name in names[: names.index(self.name)]
+        ]
+        return tuple(one for one in earlier if not one.runs_already())
+
+
+def beside(names: Sequence[str]) -> str:
+    """` beside `chat` and `code``, for messages; empty without any."""
+    quoted = [f"`{name}`" for name in names]
+    return f" beside {' and '.join(quoted)}" if quoted else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

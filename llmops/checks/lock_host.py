@@ -1,17 +1,17 @@
-"""LCK: what a lock needs of the host beside its cards: memory, disk, files, time to start, programs, ports, systemd."""
+"""LCK: what a lock needs of the host beside cards and disk: memory, programs, ports, systemd."""
 
 from llmops.checks.check import Judgement, fail, ok, together, unknown, warn
 from llmops.checks.engine_lines import locked_engine_lines
 from llmops.checks.install import commands, toolkit_lines
-from llmops.checks.lock_check import LockCheck, Wanted, allows
+from llmops.checks.lock_check import LockCheck, Wanted, allows, beside
 from llmops.checks.surroundings import KERNEL_FLOOR
 from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import numbers
 from llmops.domain.engine_verdicts import TITLES
 from llmops.domain.finding import Status
-from llmops.domain.host import Disk, Listener
+from llmops.domain.host import Listener
 from llmops.domain.profile import Gateway
-from llmops.domain.reading import Known, Unknown, known
+from llmops.domain.reading import Unknown, known
 from llmops.domain.units import size_text
 
 SYSTEMD_FLOOR = 247
@@ -22,14 +22,17 @@ UNITS = ("systemd", "env")
 
 
 def memory_is_enough(wanted: Wanted) -> Judgement | None:
-    """Of the host's memory, what the ledger takes beside pages that can be read again is available."""
+    """Of the host's memory, what the ledger takes beside pages that can be read again is available.
+
+    The deployments before it in the lock have theirs first.
+    """
     host, ledger = wanted.host, wanted.deployment.ledger.host
     if wanted.runs_already():
         return ok("it runs already")
     if isinstance(host.memory, Unknown):
         return unknown(host.memory, "memory")
     memory = host.memory.value
-    need = max(ledger.total_bytes() - ledger.page_cache_bytes, 0)
+    need = _kept(wanted)
     least = ledger.total_bytes() if not wanted.deployment.devices else need
     if isinstance(memory.limit_bytes, Unknown):
         return unknown(memory.limit_bytes, "memory limit")
@@ -40,6 +43,13 @@ def memory_is_enough(wanted: Wanted) -> Judgement | None:
             "take a smaller model or context, or put more of it on cards: `llmops plan --out llmops.lock`",
         )
     available = min(usable, memory.available_bytes)
+    others = {one.name: taken for one in wanted.before() if (taken := _kept(one)) > 0}
+    if need <= available < need + sum(others.values()):
+        return fail(
+            f"{size_text(available)} of memory is available, the plan takes {size_text(need)}{beside(tuple(others))}, "
+            f"planned at {size_text(sum(others.values()))}",
+            "take smaller models or contexts: `llmops plan --out llmops.lock`",
+        )
     if available < need:
         return fail(
             f"{size_text(available)} of memory is available, the plan takes {size_text(need)} that cannot be given back",
@@ -48,63 +58,10 @@ def memory_is_enough(wanted: Wanted) -> Judgement | None:
     return ok(f"{size_text(available)} available for {size_text(need)}")
 
 
-def files_are_there(wanted: Wanted) -> Judgement | None:
-    """Every file of the lock lies in the store with its size. Their digests are `llmops verify`'s to check."""
-    files = wanted.needs.files.get(wanted.name, Unknown("the store was not looked at"))
-    if isinstance(files, Unknown):
-        return unknown(files, "files")
-    wrong = [one for one in files.value if one.have_bytes != one.bytes]
-    if not wrong:
-        return ok(f"{len(files.value)} files in {wanted.needs.store}")
-    state = "is not there" if wrong[0].have_bytes is None else f"has {wrong[0].have_bytes} of {wrong[0].bytes} bytes"
-    more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-    return fail(f"{wrong[0].name} {state}{more}", "llmops pull", script=())
-
-
-def disk_has_room(wanted: Wanted) -> Judgement | None:
-    """What is still to be pulled fits where the store is."""
-    files = wanted.needs.files.get(wanted.name, Unknown("the store was not looked at"))
-    missing = (
-        sum(one.bytes for one in files.value if one.have_bytes != one.bytes)
-        if isinstance(files, Known)
-        else sum(one.bytes for one in wanted.deployment.model.files)
-    )
-    if not missing:
-        return ok("nothing is to be pulled")
-    disk = _disk(wanted)
-    if isinstance(disk, Unknown):
-        return unknown(disk, "disk of the store")
-    if disk.read_only:
-        return fail(
-            f"{disk.path} is read-only, and {size_text(missing)} are to be pulled", "`--store DIR` on another disk"
-        )
-    if disk.free_bytes < missing:
-        fix = "free some (`llmops models gc`), or `--store DIR` on another disk"
-        if isinstance(files, Unknown):
-            return warn(f"{size_text(disk.free_bytes)} free for {disk.path}, the model is {size_text(missing)}", fix)
-        return fail(f"{size_text(disk.free_bytes)} free for {disk.path}, {size_text(missing)} are to be pulled", fix)
-    return ok(f"{size_text(disk.free_bytes)} free for {size_text(missing)}")
-
-
-def start_takes_the_promised_time(wanted: Wanted) -> Judgement | None:
-    """The files, read at the speed that was measured, are in memory before the promised time and before systemd gives up."""
-    disk = _disk(wanted)
-    if isinstance(disk, Unknown):
-        return unknown(disk, "disk of the store")
-    if isinstance(disk.speed, Unknown):
-        return unknown(disk.speed, f"speed of {disk.path}")
-    total = sum(one.bytes for one in wanted.deployment.model.files)
-    seconds = total / max(disk.speed.value.median_bytes_per_second, 1)
-    rate = f"{size_text(total)} at {disk.speed.value.median_bytes_per_second / 1e6:.0f} MB/s take {seconds:.0f} s"
-    promised, limit = wanted.deployment.slo.start_seconds, wanted.deployment.numbers.start_timeout_seconds.value
-    fix = "put the store on a faster disk (`--store DIR`), or take a smaller model"
-    if promised is not None and seconds > promised:
-        return fail(f"{rate} to read, `slo.start_seconds` is {promised:g}", fix)
-    if seconds > limit:
-        return fail(
-            f"{rate} to read, and systemd gives up after {limit} s", f"{fix}; or `llmops plan --out` on this host"
-        )
-    return ok(f"{rate} to read")
+def _kept(wanted: Wanted) -> int:
+    """Bytes of host memory that a deployment does not give back: all but the pages of its files."""
+    ledger = wanted.deployment.ledger.host
+    return max(ledger.total_bytes() - ledger.page_cache_bytes, 0)
 
 
 def engine_is_installed(wanted: Wanted) -> Judgement | None:
@@ -315,29 +272,9 @@ def its_user_is_its_own(wanted: Wanted) -> Judgement | None:
     return ok(f"{wanted.user()} is free, or a system user")
 
 
-def _disk(wanted: Wanted) -> Disk | Unknown:
-    if isinstance(wanted.host.disks, Unknown):
-        return wanted.host.disks
-    disks = wanted.host.disks.value
-    store = wanted.needs.store
-    exact = next((one for one in disks if one.path == store), None)
-    if exact is not None:
-        return exact
-    if len(disks) == 1:
-        return disks[0]
-    return Unknown(f"these facts do not say of {store}: `--disk {store}`")
-
-
 CHECKS = (
     LockCheck(code="LCK006", title="The host's memory is enough", judge=memory_is_enough, decides=True,
               why="What is not on cards lies in RAM; what cannot be given back must fit.", source="the lock's ledger"),
-    LockCheck(code="LCK007", title="The lock's files are there", judge=files_are_there, decides=True,
-              why="The unit starts with the files of the lock, from the store.", source="the lock's files"),
-    LockCheck(code="LCK008", title="The disk has room for what is to be pulled", judge=disk_has_room, decides=True,
-              why="`pull` refuses before it starts.", source="the lock's files; statvfs(3)"),
-    LockCheck(code="LCK009", title="The start takes the promised time", judge=start_takes_the_promised_time, decides=True,
-              why="Loading is reading: the model's bytes over the disk's speed.",
-              source="measured with O_DIRECT; the lock's start timeout and `slo.start_seconds`"),
     LockCheck(code="LCK010", title="The engine is installed in an allowed version", judge=engine_is_installed, decides=True,
               why="The ledger holds for the versions the lock names.", source="the lock's engine"),
     LockCheck(code="LCK011", title="The engine has no grave hole", judge=engine_has_no_grave_hole,
