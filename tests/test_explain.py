@@ -91,6 +91,7 @@ def test_a_sound_line_has_no_finding() -> None:
         ("-fit on", "EXP040", "warn", "the context, down to 4096", "-fit off"),
         ("-c 16384 -np 4", "EXP041", "warn", "4096 tokens of `-c 16384`", "-c 65536 --no-kv-unified"),
         ("-c 100000 -np 1", "EXP042", "warn", "more than the 40960", "`-c 40960`"),
+        ("-b 3 -np 4", "EXP041", "fail", "4 slots, each of which gets a row", "`-b 512`"),
         ("-ctv q8_0 -fa off", "EXP043", "fail", "needs flash attention", "-fa on"),
         ("-sm row", "EXP044", "fail", "no split buffers", "-sm layer"),
         ("-sm tensor -fa off", "EXP044", "fail", "needs flash attention", "-fa on"),

@@ -74,7 +74,7 @@ def said(buffers: Mapping[str, Buffer] | None) -> dict[str, list[int]]:
 def test_the_file_holds_500_lines_with_everything_that_moves_something() -> None:
     rows = measured()["rows"]
     assert measured()["build"] == llama_cpp.BUILD
-    assert len(rows) >= 500
+    assert len(rows) >= 1100
     assert len({row["family"] for row in rows}) >= 90
     flags = [row["flags"] for row in rows]
     assert sum("-ot " in one for one in flags) >= 200
@@ -101,7 +101,7 @@ def test_every_buffer_of_a_line_comes_out_by_the_engines_name(family: str) -> No
 def test_every_buffer_of_what_was_hard_comes_out() -> None:
     """Sparse attention, moved tensors on several cards, logits larger than a prompt, layers whose blocks drift."""
     rows = json.loads(HARD.read_text())["rows"]
-    assert len(rows) >= 50
+    assert len(rows) >= 110
     for row in rows:
         check(row)
 

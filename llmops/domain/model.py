@@ -226,6 +226,14 @@ class ModelShape:
         """Whether no layer remembers an earlier batch: encoders and diffusion models, whose rows all see each other."""
         return not any(layer.owns_kv_cache or layer.recurrent is not None for layer in self.layers)
 
+    def never_has_flash(self) -> bool:
+        """Whether llama.cpp turns flash attention off whatever is asked (src/llama-context.cpp `llama_init_from_model`)."""
+        return self.architecture == "grok"
+
+    def needs_even_batches(self) -> bool:
+        """Whether llama.cpp b11669 ends where slots of their own do not divide a batch (an assertion of ggml, 36 starts)."""
+        return self.architecture == "kimi-linear"
+
     def has_tied_output(self) -> bool:
         """Whether the output layer reuses the token embedding: no matrix of its own, by its GGUF and safetensors names."""
         return all(tensor.name not in OUTPUT_NAMES for tensor in self.tensors)

@@ -10,12 +10,11 @@ from ipaddress import ip_address
 from llmops.domain.engine import Device, DeviceKind, FlashAttention
 from llmops.domain.explained import FlagSource, Meaning
 from llmops.domain.finding import Finding
-from llmops.domain.model import Attention, ModelShape
-from llmops.domain.tensor_types import TENSOR_TYPES
+from llmops.domain.model import ModelShape
 from llmops.domain.units import MIB
+from llmops.engines import llama_cpp_cache_types
 from llmops.engines.llama_cpp_arguments import refused, unwise, whole_number
 from llmops.engines.llama_cpp_context import context
-from llmops.engines.llama_cpp_memory import FAST_CACHE_PAIRS
 from llmops.engines.llama_cpp_overrides import EVERY_BLOCK
 from llmops.engines.llama_cpp_settings import AUTO_SLOTS, DEFAULT_CACHE_RAM_MIB
 
@@ -149,6 +148,12 @@ def _memory(meaning: Meaning) -> Iterator[Finding]:
             f"`-ub {settings.ubatch_tokens}` is more than `-b {settings.batch_tokens}`: {settings.batch_tokens} is used"
         )
         yield unwise("EXP033", "--ubatch-size", message, f"`-b {settings.ubatch_tokens}`")
+    if settings.parallel > settings.batch_tokens:
+        message = (
+            f"`-b {settings.batch_tokens}` is less than the {settings.parallel} slots, each of which gets a row: "
+            "the server would not start"
+        )
+        yield refused("EXP041", "--batch-size", message, f"`-b {max(settings.parallel, 512)}`, or fewer slots (`-np`)")
     given = meaning.value("--cache-ram", str(DEFAULT_CACHE_RAM_MIB))
     if not meaning.gives("--cache-ram"):
         message = f"the prompt cache may grow to {DEFAULT_CACHE_RAM_MIB} MiB of RAM, its default"
@@ -172,18 +177,8 @@ def _memory(meaning: Meaning) -> Iterator[Finding]:
 
 def _attention(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
     settings = meaning.settings
-    quantized_v = TENSOR_TYPES[settings.kv_cache_type_v.upper()].quantized
-    if quantized_v and settings.flash_attention is FlashAttention.OFF:
-        message = f"`-ctv {settings.kv_cache_type_v}` needs flash attention, which is off: the server would not start"
-        yield refused("EXP043", "--cache-type-v", message, "`-fa on`, or `-ctv f16`")
-    pair = (settings.kv_cache_type_k, settings.kv_cache_type_v)
+    yield from llama_cpp_cache_types.of_line(meaning, devices)
     on_cuda = settings.use_gpu and any(one.kind is DeviceKind.CUDA for one in devices)
-    if on_cuda and settings.flash_attention is not FlashAttention.OFF and pair not in FAST_CACHE_PAIRS:
-        kernels = (
-            "CUDA has no flash attention for iq4_nl at all" if "iq4_nl" in pair else "CUDA builds have no kernel for it"
-        )
-        message = f"KV cache {pair[0]}/{pair[1]}: {kernels} by default, and convert at every token"
-        yield unwise("EXP045", "--cache-type-k", message, "the same type for both: f16, bf16, q8_0 or q4_0")
     if on_cuda and settings.flash_attention is FlashAttention.AUTO:
         message = "`-fa auto` goes off without a word where the card lacks the kernel, and the buffers grow"
         yield unwise("EXP046", "--flash-attn", message, "`-fa on`")
@@ -233,10 +228,16 @@ def _with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) 
         )
         slots = 1 if settings.kv_unified else settings.parallel
         yield unwise("EXP042", "--ctx-size", message, f"`-c {shape.context_length * slots}`")
+    if shape.needs_even_batches() and not settings.kv_unified and made.graph_rows != made.ubatch_tokens:
+        message = (
+            f"batches of {made.ubatch_tokens} are not shared evenly by {settings.parallel} slots, which ends the start of "
+            f"`{shape.architecture}`: it would not start"
+        )
+        yield refused("EXP041", "--parallel", message, "`--kv-unified`, or slots that divide it, such as `-np 4`")
     if not settings.context_size and shape.context_length > 65536:
         message = f"`-c` is not given: the whole trained length of {shape.context_length} tokens is reserved"
         yield unwise("EXP042", "--ctx-size", message, "`-c TOKENS`")
-    yield from _head_lengths(meaning, shape)
+    yield from llama_cpp_cache_types.with_model(settings, shape)
     if settings.split_mode == "tensor" and devices and _no_tensor_split(shape.architecture):
         message = f"`-sm tensor` is refused for `{shape.architecture}`: the server would not start"
         yield refused("EXP044", "--split-mode", message, "`-sm layer`")
@@ -247,23 +248,6 @@ def _with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) 
     ):
         message = "the file has no chat template: the server falls back to ChatML, wrong for most models"
         yield unwise("EXP034", "--chat-template", message, "`--chat-template-file FILE`")
-
-
-def _head_lengths(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
-    """A quantized cache needs heads of whole blocks."""
-    settings = meaning.settings
-    layers = [one for one in shape.layers if one.attention is not Attention.NONE and one.kv_heads]
-    for flag, kind, lengths in (
-        ("--cache-type-k", settings.kv_cache_type_k, {one.key_length for one in layers}),
-        ("--cache-type-v", settings.kv_cache_type_v, {one.value_length for one in layers if one.value_length}),
-    ):
-        block = TENSOR_TYPES[kind.upper()].block_elements
-        wrong = [length for length in sorted(lengths) if length % block]
-        if wrong:
-            message = (
-                f"`{flag} {kind}` needs heads of whole blocks of {block}, this model has {wrong[0]}: it would not start"
-            )
-            yield refused("EXP043", flag, message, f"`{flag} f16`")
 
 
 def _no_tensor_split(architecture: str) -> bool:

@@ -32,9 +32,6 @@ WIDE_POSITIONS = frozenset(
 )
 
 
-NO_FLASH = frozenset({"grok"})
-"""Architectures for which llama.cpp turns flash attention off whatever is asked (src/llama-context.cpp)."""
-
 WINDOWED = (Attention.SLIDING, Attention.CHUNKED)
 """What has a cache of its own beside the full one."""
 
@@ -58,7 +55,7 @@ class Case:
 
     def keeps_rows(self) -> bool:
         """Whether V lies row by row: decided before `auto` finds that a card has no kernel for the heads (`flash_refused`)."""
-        return self.settings.flash_attention is not FlashAttention.OFF and self.shape.architecture not in NO_FLASH
+        return self.settings.flash_attention is not FlashAttention.OFF and not self.shape.never_has_flash()
 
     def pooling(self) -> str | None:
         """How a text's rows become one vector; None: they stay rows (with logits where the model has some)."""

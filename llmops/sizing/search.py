@@ -13,7 +13,7 @@ from llmops.sizing import shares
 from llmops.sizing.binding import binding, threads, words
 from llmops.sizing.reasons import Choice, Outcome, alternatives, reasons
 from llmops.sizing.trial import Draft, Question, card_sets, fits, weigh
-from llmops.sizing.wishes import cache_types, possible, refuse_impossible
+from llmops.sizing.wishes import cache_types, divides_batch, possible, refuse_impossible
 
 DEFAULT_CONTEXT_TOKENS = 16384
 USEFUL_CONTEXT_TOKENS = 8192
@@ -204,7 +204,8 @@ def _whole(question: Question, shape: ModelShape) -> Choice | None:
 
 def _slots_and_cards(question: Question, base: Draft) -> Iterator[Draft]:
     """Most slots first, then fewest cards; sets of cards too small for the fewest slots are not tried again."""
-    goals = slot_goals(question)
+    wishes, engine = question.wishes, question.engine
+    goals = [one for one in slot_goals(question) if divides_batch(one, wishes, engine=engine, shape=base.shape)]
     least = _least_bytes(question, base)
     free = {cards: sum(question.devices[at].free_bytes for at in cards) for cards in _sets(question, base.shape)}
     sets = [cards for cards in free if not cards or free[cards] >= least]

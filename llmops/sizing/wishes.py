@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from llmops.domain.engine import Engine, EngineName, FlashAttention, Wishes
+from llmops.domain.engine import Engine, EngineName, EngineSettings, FlashAttention, Wishes
 from llmops.domain.errors import WrongUsage
-from llmops.domain.model import Attention, ModelShape
+from llmops.domain.model import ModelShape
 from llmops.domain.tensor_types import TENSOR_TYPES
 
 LARGEST_TOKENS = 1 << 27
@@ -40,6 +40,17 @@ def refuse_impossible(wishes: Wishes) -> None:
 
 def possible(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
     """The wishes as far as this engine can be told them: what it never does is refused, what it decides is filled in."""
+    if engine.NAME is EngineName.LLAMA_CPP and (wishes.parallel or 1) > (wishes.batch_tokens or LARGEST_TOKENS):
+        message = (
+            f"`--batch {wishes.batch_tokens}` is less than `--parallel {wishes.parallel}`: the server would not start"
+        )
+        raise WrongUsage(message, hint=f"`--batch {wishes.parallel}` at least: each slot gets a row of a batch")
+    if wishes.parallel is not None and not divides_batch(wishes.parallel, wishes, engine=engine, shape=shape):
+        message = f"{wishes.parallel} slots do not divide a batch: `{shape.architecture}` would not start"
+        raise WrongUsage(message, hint="`--kv-unified`, or slots that do, such as 2, 4 or 8")
+    if wishes.embeddings and engine.NAME is EngineName.TGI:
+        hint = "`--engine llama.cpp`, vllm or sglang"
+        raise WrongUsage("TGI makes no embeddings (`features: {embeddings: true}`)", hint=hint)
     if engine.NAME is not EngineName.OLLAMA:
         return wishes
     said = {"--batch": wishes.batch_tokens, "--ubatch": wishes.ubatch_tokens, "--kv-unified": wishes.kv_unified or None}
@@ -59,6 +70,15 @@ def possible(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
         hint = f"`--parallel {limit}`, or `--engine llama.cpp`"
         raise WrongUsage(f"Ollama serves `{shape.architecture}` models one request at a time", hint=hint)
     return replace(wishes, parallel=limit)
+
+
+def divides_batch(slots: int, wishes: Wishes, *, engine: Engine, shape: ModelShape) -> bool:
+    """Whether a model that needs it has whole rows for each slot in a batch of a prompt (any other is as good as even)."""
+    if engine.NAME is not EngineName.LLAMA_CPP or wishes.kv_unified or not shape.needs_even_batches():
+        return True
+    defaults = EngineSettings(engine=engine.NAME, parallel=slots, context_size=0)
+    batch, ubatch = wishes.batch_tokens or defaults.batch_tokens, wishes.ubatch_tokens or defaults.ubatch_tokens
+    return min(batch, ubatch) % slots == 0
 
 
 def cache_types(wishes: Wishes, shape: ModelShape, *, engine: EngineName) -> tuple[str, ...]:
@@ -85,8 +105,10 @@ def obstacle(kind: str, wishes: Wishes, shape: ModelShape) -> str | None:
         return None
     if wishes.flash_attention is FlashAttention.OFF:
         return f"a `{kind}` KV cache needs flash attention: the server would not start"
+    if shape.never_has_flash():
+        return f"a `{kind}` KV cache needs flash attention, which llama.cpp never uses for `{shape.architecture}`"
     for layer in shape.layers:
-        lengths = (layer.key_length, layer.value_length) if layer.attention is not Attention.NONE else ()
+        lengths = (layer.key_length, layer.value_length) if layer.kv_heads else ()
         odd = next((length for length in lengths if length % row.block_elements), None)
         if odd is not None:
             return f"a `{kind}` KV cache needs heads of whole blocks of {row.block_elements}, this model's have {odd}"
