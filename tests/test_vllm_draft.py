@@ -14,8 +14,13 @@ from llmops.domain.ledger import Ledger
 from llmops.domain.model import Companions, ModelShape
 from llmops.domain.units import GIB
 from llmops.engines import vllm_explained
+from llmops.engines.rank_weights import Cut
 from llmops.engines.vllm_draft import HEAD_VOCABULARY
+from llmops.engines.vllm_mtp import block_bytes
+from llmops.formats import catalogue
 from llmops.formats.config_json import model_shape
+from llmops.formats.row_formats import format_shape
+from llmops.library import shipped
 
 CONFIGS = Path(__file__).parent / "recorded" / "config_json"
 NO_HOST = HostDevice(memory_bytes=None, physical_cores=None)
@@ -133,3 +138,28 @@ def test_a_drafter_beside_the_model_is_opened_and_one_that_is_not_there_is_said(
     _, found = document("explain", *line, "--speculative-config", json.dumps(told))
     assert found["result"]["ledger"]["devices"][0]["draft_bytes"] == 0
     assert "EXP011" in codes(found)
+
+
+@pytest.mark.parametrize("quantization", ["BF16", "W4A16"])
+@pytest.mark.parametrize(
+    "model",
+    ["deepseek-v3", "glm-4.5-air", "glm-4.6", "qwen3.6-27b", "nemotron-3-super-120b-a12b", "hy3", "deepseek-v4-flash"],
+)
+def test_an_mtp_block_that_no_tensor_tells_of_is_as_large_as_the_published_one(model: str, quantization: str) -> None:
+    text = shipped.text("catalogue", "models.json")
+    (row,) = (one for one in catalogue.models_with(text, model) if one.id == model)
+    shared = 2 * row.vocabulary * row.hidden if row.mtp.get("own_embeddings") else 0
+    published = 2 * (row.parameters_mtp - shared)
+    found = block_bytes(format_shape(row, quantization), Cut(), is_safe=False)
+    assert found == pytest.approx(published, rel=0.003)
+    assert block_bytes(format_shape(row, quantization), Cut(), is_safe=True) > found
+
+
+def test_an_mtp_block_of_a_config_alone_takes_its_memory_and_is_said() -> None:
+    of = shape("deepseek-v3", torch_dtype="bfloat16", quantization_config=None, num_hidden_layers=4)
+    assert of.mtp_layers == 1
+    alone, drafted = ledger(of, {}), ledger(of, {"method": "mtp", "num_speculative_tokens": 1})
+    assert alone.devices[0].causes.draft_bytes == 0
+    assert drafted.devices[0].causes.draft_bytes == pytest.approx(2 * 11_610_029_568, rel=0.003)  # less its embeddings
+    assert any("MTP block" in note for note in drafted.notes)
+    assert not any("MTP block" in note for note in alone.notes)

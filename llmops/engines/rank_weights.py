@@ -83,8 +83,8 @@ def _counted(same: Same, cut: Cut, stage: int) -> RankWeights:
         if is_tower(name):
             tower += _tower_bytes(tensor, cut) if is_first else 0
             continue
-        at = _layer(name)
-        if _is_drafted(name, at, shape):
+        at = layer_of(name)
+        if is_drafted(name, shape):
             draft += _rank_bytes(tensor, at, cut, shape) if is_last else 0
         elif at is not None:
             text += _rank_bytes(tensor, at, cut, shape) if first <= at < last else 0
@@ -108,13 +108,15 @@ def vocabulary_rows(shape: ModelShape) -> int:
     return padded(shape.vocabulary, VOCABULARY_GRANULE)
 
 
-def _layer(name: str) -> int | None:
+def layer_of(name: str) -> int | None:
+    """The number of the layer that a tensor is of."""
     found = _LAYER.search(name)
     return int(found[1]) if found else None
 
 
-def _is_drafted(name: str, at: int | None, shape: ModelShape) -> bool:
+def is_drafted(name: str, shape: ModelShape) -> bool:
     """An MTP block: stored behind the last layer, or under a name of its own. It is loaded for speculation only."""
+    at = layer_of(name)
     return name.startswith(("mtp.", "model.mtp.")) or (at is not None and at >= len(shape.layers))
 
 

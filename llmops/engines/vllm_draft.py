@@ -6,7 +6,8 @@ eagle/utils.py (`maybe_share_target_embed`: an embedding that equals the model's
 
 from llmops.domain.engine import EngineSettings, PoolSettings
 from llmops.domain.model import Layer, ModelShape
-from llmops.engines.rank_weights import Cut, embedding_bytes, rank_weights
+from llmops.engines.rank_weights import Cut, embedding_bytes, is_drafted, rank_weights
+from llmops.engines.vllm_mtp import block_bytes
 from llmops.engines.vllm_pages import NO_DRAFT_LAYERS, draft_model
 
 HEAD_VOCABULARY = 32_000
@@ -21,8 +22,8 @@ def is_eagle(told: PoolSettings) -> bool:
     return told.drafter.startswith("eagle")
 
 
-def draft_bytes(shape: ModelShape, settings: EngineSettings, own: int, *, is_safe: bool) -> int:
-    """The drafter on one rank; `own` are the model's MTP blocks. A safe figure drops no embedding.
+def draft_bytes(shape: ModelShape, settings: EngineSettings, own: int, *, cut: Cut, is_safe: bool) -> int:
+    """The drafter on one rank; `own` are the model's MTP blocks, 0 where no tensor tells. A safe figure drops no embedding.
 
     Where drafts are sampled (`draft_sample_method`), the logits of every drafted token stay for the next step.
     """
@@ -30,12 +31,12 @@ def draft_bytes(shape: ModelShape, settings: EngineSettings, own: int, *, is_saf
     if not told.drafted_tokens:
         return 0
     kept = 2 * settings.parallel * told.drafted_tokens * shape.vocabulary if told.draft_probabilities else 0
-    return kept + _weights(shape, settings, told, own, is_safe=is_safe)
-
-
-def _weights(shape: ModelShape, settings: EngineSettings, told: PoolSettings, own: int, *, is_safe: bool) -> int:
     if "mtp" in told.drafter:
-        return own
+        return kept + (own or block_bytes(shape, cut, is_safe=is_safe))
+    return kept + _weights(shape, settings, told, is_safe=is_safe)
+
+
+def _weights(shape: ModelShape, settings: EngineSettings, told: PoolSettings, *, is_safe: bool) -> int:
     draft, ranks = draft_model(shape), told.draft_parallel or settings.tensor_parallel
     if draft is None:
         return _estimated_head(shape, ranks) if is_eagle(told) else 0
@@ -62,8 +63,11 @@ def _feed_forward(layer: Layer) -> int:
 
 def draft_notes(shape: ModelShape, told: PoolSettings) -> list[str]:
     """What of the drafter is an estimate, or missing."""
-    if not told.drafted_tokens or told.drafter in NO_DRAFT_LAYERS or "mtp" in told.drafter:
+    if not told.drafted_tokens or told.drafter in NO_DRAFT_LAYERS:
         return []
+    if "mtp" in told.drafter:
+        is_told = any(is_drafted(one.name, shape) for one in shape.tensors)
+        return [] if is_told else ["no tensor of the MTP block is known: it is estimated as the last layer"]
     if draft_model(shape) is not None:
         return []
     if is_eagle(told):

@@ -94,7 +94,7 @@ def taken(
     is_last = stage == told.pipeline_parallel - 1
     return Taken(
         weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
-        draft=draft_bytes(shape, settings, own.draft, is_safe=constants is SAFE) if is_last else 0,
+        draft=draft_bytes(shape, settings, own.draft, cut=cut, is_safe=constants is SAFE) if is_last else 0,
         tower=0 if told.text_only else own.tower,
         peak=_peak(shape, settings, constants, is_first=stage == 0, is_last=is_last),
         graphs=int(graph_bytes(settings, device) * constants.graph_factor),
@@ -134,10 +134,10 @@ def _peak(
 ) -> int:
     """The dummy run's transient peak: images first, then the forward pass or the sampler over the whole vocabulary.
 
-    It schedules one row for a request, drafted tokens or not (`_dummy_run`).
+    It schedules one row for a request, drafted tokens or not (`_dummy_run`). A pooler has no sampler (`_dummy_pooler_run`).
     """
     rows = min(settings.parallel, settings.batch_tokens)
-    sampler = int(constants.logit_bytes * rows * vocabulary_rows(shape)) if is_last else 0
+    sampler = int(constants.logit_bytes * rows * vocabulary_rows(shape)) if is_last and not settings.embeddings else 0
     forward = settings.batch_tokens * text_token_bytes(shape, settings.tensor_parallel)
     images = image_peak(shape, settings, is_first=is_first, is_safe=constants is SAFE)
     return max(sampler, forward, images.encoder) + images.kept + constants.peak
