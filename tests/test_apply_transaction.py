@@ -16,7 +16,8 @@ from rendering import NOW
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files, last_generation
 from llmops.apply.root import Root
-from llmops.apply.transaction import apply, has_pending, recover
+from llmops.apply.transaction import apply
+from llmops.apply.undoing import has_pending, recover
 from llmops.changes import change_set
 from llmops.domain.changes import Action, ChangeSet, Receipt, WantedFile, Ways
 from llmops.domain.errors import ApplyFailed, OutsideWorld, Stop, WrongInput

@@ -13,7 +13,8 @@ from rendering import NOW
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files, last_generation, rendered_texts
 from llmops.apply.root import Root
-from llmops.apply.transaction import apply, recover
+from llmops.apply.transaction import apply
+from llmops.apply.undoing import recover
 from llmops.changes import change_set
 from llmops.changes.diff import diff_text
 from llmops.changes.drift import drift

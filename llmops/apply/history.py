@@ -4,10 +4,11 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 
 from llmops.apply.audit import AUDIT
+from llmops.apply.holding import locked
 from llmops.apply.owners import Owners
 from llmops.apply.reading import every_generation, state_of
+from llmops.apply.recording import digest
 from llmops.apply.root import Root
-from llmops.apply.transaction import digest, locked
 from llmops.domain.changes import GENERATIONS, FileState, Generation, GenerationFile
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where

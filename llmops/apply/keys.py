@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from llmops.apply.holding import locked, refused
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import state_of
 from llmops.apply.root import Root
 from llmops.apply.secrets import KEYS_MAP, SECRETS
-from llmops.apply.transaction import locked, refused
 from llmops.domain.changes import Action, Change, ChangeSet
 from llmops.domain.errors import ApplyFailed, OutsideWorld, WrongInput
 from llmops.domain.finding import Where

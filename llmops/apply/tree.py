@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from llmops.apply.holding import refused
 from llmops.apply.root import Root
-from llmops.apply.transaction import refused
 from llmops.domain.changes import Action, Change, FileState
 from llmops.domain.deployment import RenderedFile
 from llmops.domain.errors import OutsideWorld

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from llmops.apply.holding import refused
 from llmops.apply.reading import last_generation
 from llmops.apply.root import Root
-from llmops.apply.transaction import refused
 from llmops.domain.bundle import BACKUP, Backup, BackupFile
 from llmops.domain.changes import Action, GenerationFile
 from llmops.domain.deployment import RenderedFile

@@ -5,11 +5,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from llmops.apply.history import earlier_state, present
+from llmops.apply.holding import refused
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import every_generation, rendered_texts
 from llmops.apply.root import Root
 from llmops.apply.secrets import KEYS_MAP
-from llmops.apply.transaction import recover, refused
+from llmops.apply.undoing import recover
 from llmops.changes.back import backups, way_back
 from llmops.changes.effects import UNITS
 from llmops.domain.changes import ChangeSet, Generation, Ways

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from llmops.apply.consumers import check as ask_consumers
+from llmops.apply.holding import refused
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files, last_generation, rendered_texts
 from llmops.apply.root import Root
 from llmops.apply.secrets import API_KEY_FILE, CA_CERTIFICATE, secret_files
-from llmops.apply.transaction import recover, refused
 from llmops.apply.tree import tree_changes, write_tree
+from llmops.apply.undoing import recover
 from llmops.changes import change_set
 from llmops.changes.diff import diff_text
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give

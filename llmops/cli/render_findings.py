@@ -6,7 +6,7 @@ from pathlib import Path
 from llmops.apply.certificate import look
 from llmops.apply.root import Root
 from llmops.apply.secrets import CA_KEY
-from llmops.apply.transaction import has_pending
+from llmops.apply.undoing import has_pending
 from llmops.cli.rendering import Options, Rendered, is_there
 from llmops.domain.deployment import Site
 from llmops.domain.finding import Finding, Status, Where

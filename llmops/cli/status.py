@@ -9,11 +9,12 @@ from typing import Annotated
 
 import typer
 
+from llmops.apply.holding import refused
 from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files
 from llmops.apply.root import Root
 from llmops.apply.secrets import API_KEY_FILE, CA_KEY, KEYS_MAP
-from llmops.apply.transaction import has_pending, refused
+from llmops.apply.undoing import has_pending
 from llmops.changes.drift import drift
 from llmops.cli import render
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give

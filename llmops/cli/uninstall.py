@@ -14,7 +14,7 @@ from llmops.apply.history import forget
 from llmops.apply.keys import plain_keys
 from llmops.apply.reading import every_generation
 from llmops.apply.root import Root
-from llmops.apply.transaction import has_pending
+from llmops.apply.undoing import has_pending
 from llmops.changes.diff import diff_text
 from llmops.changes.effects import leftovers, removed_units
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
