@@ -11,6 +11,7 @@ from llmops.domain.finding import Finding, Status
 from llmops.domain.model import ModelShape
 from llmops.domain.reading import known
 from llmops.engines import ENGINES, kernels
+from llmops.engines.trained_length import beyond_trained, trained_tokens
 from llmops.engines.unserved import unserved
 from llmops.formats.engine_matrix import engine_matrix
 from llmops.library import shipped
@@ -35,6 +36,10 @@ def of_plan(shape: ModelShape, settings: EngineSettings, place: Hardware, cards:
     driver = driver_of(place)
     if no := unserved(settings.engine, ENGINES[settings.engine].BUILD, shape.model_type):
         return [Finding(code=IMPOSSIBLE, status=Status.FAIL, message=no[0], fix=no[1])]
+    asked = settings.request_tokens()
+    if long := beyond_trained(settings.engine, shape, asked, {}):
+        fix = f"`--context {trained_tokens(shape)}`, or `--engine llama.cpp`, which stops a request there"
+        return [Finding(code=IMPOSSIBLE, status=long[0], message=f"`--context {asked}` {long[1]}", fix=fix)]
     if not devices or (settings.engine.runs_llama_cpp() and driver is None and not _has_old_card(devices)):
         return []
     features = kernels.needed(scheme=shape.scheme, method="", cache_type=settings.kv_cache_type_k)

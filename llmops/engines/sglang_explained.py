@@ -14,6 +14,7 @@ from llmops.engines.llama_cpp_cards import visible
 from llmops.engines.option_line import Line, Problem, number
 from llmops.engines.sglang import PROGRAM
 from llmops.engines.sglang_defaults import resolved
+from llmops.engines.trained_length import beyond_trained, trained_tokens
 
 SECRETS = frozenset({"--api-key", "--admin-api-key"})
 UNCOUNTED = {
@@ -168,12 +169,10 @@ def _doors(meaning: Meaning) -> Iterator[Finding]:
 
 
 def _of_model(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
-    length, trained = meaning.settings.context_size, shape.context_length
-    if shape.rope is not None:
-        trained = max(trained, shape.rope.effective_length)
-    if length > trained > 0:
-        message = f"`--context-length {length}` is more than the {trained} of the model: SGLang refuses to start"
-        yield said("EXP042", Status.FAIL, "--context-length", message, f"`--context-length {trained}`")
+    length = meaning.settings.context_size
+    if no := beyond_trained(meaning.engine, shape, length, meaning.environment):
+        message = f"`--context-length {length}` {no[1]}"
+        yield said("EXP042", no[0], "--context-length", message, f"`--context-length {trained_tokens(shape)}`")
     for name, most, words in RANGES:
         share = number(meaning.value(name, "0.5"))
         if share is None or not 0 < share <= most:

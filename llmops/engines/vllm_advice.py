@@ -13,6 +13,7 @@ from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import GIB, size_text
 from llmops.engines.llama_cpp_advice import is_loopback
 from llmops.engines.parser_words import parser_advice
+from llmops.engines.trained_length import beyond_trained, trained_tokens
 from llmops.engines.vllm_arguments import PROGRAM
 from llmops.engines.vllm_taken import CENTRAL
 
@@ -63,18 +64,12 @@ def _doors(meaning: Meaning) -> Iterator[Finding]:
 
 def _length(meaning: Meaning, shape: ModelShape | None) -> Iterator[Finding]:
     length = meaning.settings.context_size
-    trained = _trained(shape) if shape is not None else 0
-    if shape is not None and length > trained > 0:
-        message = f"`--max-model-len {length}` is more than the {trained} of the model: vLLM refuses to start"
-        yield said("EXP042", Status.FAIL, "--max-model-len", message, f"`--max-model-len {trained}`")
+    if shape is not None and (no := beyond_trained(meaning.engine, shape, length, meaning.environment)):
+        message = f"`--max-model-len {length}` {no[1]}"
+        yield said("EXP042", no[0], "--max-model-len", message, f"`--max-model-len {trained_tokens(shape)}`")
     if not length and not meaning.gives("--max-model-len"):
         message = "`--max-model-len` is not given: a request may take the whole trained length, and the start fails without room"
         yield said("EXP042", Status.WARN, "--max-model-len", message, "`--max-model-len TOKENS`, or `auto`")
-
-
-def _trained(shape: ModelShape) -> int:
-    """With what its rope scaling makes of it."""
-    return max(shape.context_length, shape.rope.effective_length if shape.rope is not None else 0)
 
 
 def _cards(devices: Sequence[Device]) -> Iterator[Finding]:
