@@ -209,7 +209,15 @@ def test_without_rocm_amds_cards_get_vulkan() -> None:
 
 def test_ollamas_installer_finds_what_it_needs_and_takes_one_version() -> None:
     fix = engine_fix(bare())
-    assert "zstd\ncurl -fsSL https://ollama.com/install.sh | OLLAMA_VERSION=0.40.0 sh" in fix
+    assert "zstd\ncurl -fsSL -o ollama-install.sh https://ollama.com/install.sh\n" in fix
+    assert "\nOLLAMA_VERSION=0.40.0 sh ollama-install.sh" in fix
+
+
+def test_no_download_goes_into_a_pipe_that_would_hide_its_failure() -> None:
+    """gpg alone refuses an empty key; a shell is content with nothing."""
+    for facts in ALL.values():
+        for fix in lines_of(facts):
+            assert not re.search(r"curl [^\n]*\|(?! *gpg)", fix), fix
 
 
 def test_the_toolkit_is_told_to_the_container_engine_that_is_here() -> None:

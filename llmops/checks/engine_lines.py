@@ -95,7 +95,11 @@ def fits(have: str | None, wanted: str | None) -> bool:
 def _ollama_lines(host: HostFacts, row: BuildRow) -> tuple[str, ...]:
     """Ollama's own installer, at the version that the matrix allows."""
     needs = (UPDATE, f"apt-get install -y {OLLAMA_NEEDS}") if host.system.os_id in APT else ()
-    return (*needs, f"curl -fsSL https://ollama.com/install.sh | OLLAMA_VERSION={_three(row.newest)} sh")
+    return (
+        *needs,
+        "curl -fsSL -o ollama-install.sh https://ollama.com/install.sh",  # not into a pipe, which hides that it failed
+        f"OLLAMA_VERSION={_three(row.newest)} sh ollama-install.sh",
+    )
 
 
 def _three(text: str) -> str:
