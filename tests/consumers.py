@@ -58,6 +58,7 @@ CONSUMERS: dict[str, Consumer] = {
         Consumer("curl", "curl", ("curl", "ca-certificates")),
         Consumer("cc", "cc", ("gcc", "libc6-dev")),
         Consumer("git", "git", ("git",)),
+        Consumer("matchpathcon", "matchpathcon", ("selinux-utils",)),
         Consumer("faketime", "faketime", ("faketime",)),
         Consumer("shellcheck", "shellcheck", ("shellcheck",)),
         Consumer("minisign", "minisign", ("minisign",)),

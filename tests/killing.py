@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-STEPS = ("mkdir", "open", "write", "fchmod", "fsync", "rename", "unlink")
+STEPS = ("mkdir", "open", "write", "fchmod", "fchown", "setxattr", "fsync", "rename", "unlink", "rmdir")
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The record of an apply: every path that is ours since, what lay there, and what was rendered for it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -21,6 +22,7 @@ def record(
     now: datetime,
     made: tuple[PurePosixPath, ...],
     by: By,
+    labels: Mapping[PurePosixPath, str],
 ) -> Generation:
     """The record of what will be done. Raises `ApplyFailed` when a file is no longer as the change set saw it."""
     last = last_generation(root)
@@ -28,7 +30,7 @@ def record(
     for at, change in enumerate(changes.changes):
         found = root.read(change.path)
         refuse_changed(change, found, owners)
-        files.append(_recorded(change, found, at))
+        files.append(_recorded(change, found, at, label=labels.get(change.path, "")))
     missing = dict.fromkeys(
         directory
         for change in changes.changes
@@ -72,7 +74,7 @@ def refuse_changed(change: Change, found: Found | None, owners: Owners) -> None:
         )
 
 
-def _recorded(change: Change, found: Found | None, at: int) -> GenerationFile:
+def _recorded(change: Change, found: Found | None, at: int, *, label: str) -> GenerationFile:
     state = change.after or change.before
     if state is None:
         raise AssertionError("a change without a file before and after")
@@ -83,6 +85,7 @@ def _recorded(change: Change, found: Found | None, at: int) -> GenerationFile:
             mode=found.mode,
             owner=f"{found.user_id}:{found.group_id}",
             file=f"before-{at:04}",
+            label=found.label,
         )
     return GenerationFile(
         path=change.path,
@@ -95,6 +98,11 @@ def _recorded(change: Change, found: Found | None, at: int) -> GenerationFile:
         before=backup,
         local=change.local,
         rendered=digest(change.rendered) if change.rendered is not None else None,
+        label=label
+        if change.action.writes() and change.after is not None
+        else found.label
+        if found is not None
+        else "",
     )
 
 

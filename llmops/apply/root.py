@@ -20,12 +20,13 @@ PRIVATE = frozenset({PurePosixPath("/etc/llmops/secrets"), PurePosixPath("/var/l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A regular file as it lies on disk; owner and group by number."""
+    """A regular file as it lies on disk; owner and group by number, its SELinux label where it has one."""
 
     content: bytes
     mode: int
     user_id: int
     group_id: int
+    label: str = ""
 
 
 class Root:
@@ -124,13 +125,26 @@ class Root:
             raise self._refused(path, "is not a regular file")
         with self._naming(path), os.fdopen(descriptor, "rb") as file:
             content = file.read(READ_LIMIT_BYTES + 1)
+            label = label_of(descriptor)
         if len(content) > READ_LIMIT_BYTES:
             raise self._refused(path, f"is larger than {READ_LIMIT_BYTES} bytes")
-        return Found(content=content, mode=stat.S_IMODE(status.st_mode), user_id=status.st_uid, group_id=status.st_gid)
+        return Found(
+            content=content,
+            mode=stat.S_IMODE(status.st_mode),
+            user_id=status.st_uid,
+            group_id=status.st_gid,
+            label=label,
+        )
 
-    def stage(self, path: PurePosixPath, content: bytes, *, mode: int, owner: tuple[int, int] | None) -> None:
-        """Write `content` beside `path` under its staging name, on disk for good, with its final mode and owner."""
+    def stage(
+        self, path: PurePosixPath, content: bytes, *, mode: int, owner: tuple[int, int] | None, label: str = ""
+    ) -> bool:
+        """Write `content` beside `path` under its staging name, on disk for good, with its final mode, owner and label.
+
+        Without a label it gets that of the file it is to replace. Whether the label could be set.
+        """
         with self._naming(path), self.directory(path.parent) as parent:
+            label = label or _label_at(parent, path.name)
             with suppress(FileNotFoundError):
                 os.unlink(staged(path), dir_fd=parent)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -141,7 +155,9 @@ class Root:
                 if owner is not None:
                     os.fchown(descriptor, *owner)
                 os.fchmod(descriptor, mode)
+                is_labelled = _set_label(descriptor, label)
                 os.fsync(descriptor)
+        return is_labelled
 
     def switch(self, path: PurePosixPath) -> None:
         """Put the staged file in its place, in one step."""
@@ -185,6 +201,38 @@ class Root:
         with self._naming(new), self.directory(old.parent) as parent:
             os.rename(old.name, new.name, src_dir_fd=parent, dst_dir_fd=parent)
             sync(parent)
+
+
+LABEL = "security.selinux"
+
+
+def label_of(descriptor: int) -> str:
+    """The SELinux label of an open file; empty where it has none."""
+    try:
+        return os.getxattr(descriptor, LABEL).rstrip(b"\0").decode("ascii", "replace")
+    except OSError:
+        return ""
+
+
+def _label_at(directory: int, name: str) -> str:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return ""
+    try:
+        return label_of(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _set_label(descriptor: int, label: str) -> bool:
+    if not label or label == label_of(descriptor):
+        return True
+    try:
+        os.setxattr(descriptor, LABEL, label.encode() + b"\0")
+    except OSError:
+        return False
+    return True
 
 
 def staged(path: PurePosixPath) -> str:

@@ -9,6 +9,7 @@ what it was. It can itself be interrupted and repeated.
 """
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -26,7 +27,15 @@ from llmops.domain.finding import Where
 from llmops.domain.forms import dump
 
 
-def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, by: By = APPLY) -> Receipt:
+def apply(
+    changes: ChangeSet,
+    *,
+    root: Path,
+    made_by: str,
+    now: datetime,
+    by: By = APPLY,
+    labels: Mapping[PurePosixPath, str] | None = None,
+) -> Receipt:
     """Make `changes` true below `root`. Raises `OutsideWorld` before and `ApplyFailed` after anything was in place."""
     conflicts = changes.conflicts()
     if conflicts:
@@ -45,20 +54,26 @@ def apply(changes: ChangeSet, *, root: Path, made_by: str, now: datetime, by: By
             raise ApplyFailed(
                 "an interrupted apply was found and taken back", hint="`llmops render` shows the new diff"
             )
-        generation = record(changes, place, owners, made_by=made_by, now=now, made=made, by=by)
-        _prepare(changes, generation, place, owners)
+        generation = record(changes, place, owners, made_by=made_by, now=now, made=made, by=by, labels=labels or {})
+        unlabelled = _prepare(changes, generation, place, owners)
         _switch(changes, generation, place, owners)
         with suppress(OSError):  # the apply is done; the next one adds the line
             complete(place, every_generation(place))
-    return Receipt(generation=generation.number, changes=changes.changes, warnings=generation.warnings)
+    return Receipt(
+        generation=generation.number, changes=changes.changes, warnings=generation.warnings, unlabelled=unlabelled
+    )
 
 
 def _files(count: int) -> str:
     return "1 file is" if count == 1 else f"{count} files are"
 
 
-def _prepare(changes: ChangeSet, generation: Generation, root: Root, owners: Owners) -> None:
-    """Record, copies and staged files. Any failure leaves no trace and is `OutsideWorld`: nothing was in place yet."""
+def _prepare(changes: ChangeSet, generation: Generation, root: Root, owners: Owners) -> tuple[PurePosixPath, ...]:
+    """Record, copies and staged files. Any failure leaves no trace and is `OutsideWorld`: nothing was in place yet.
+
+    The files whose label could not be set.
+    """
+    unlabelled: list[PurePosixPath] = []
     try:
         root.make_directory(PENDING)
         for file, change in zip(generation.files, changes.changes, strict=False):
@@ -69,15 +84,17 @@ def _prepare(changes: ChangeSet, generation: Generation, root: Root, owners: Own
         _write(root, PENDING / RECEIPT, text.encode())
         for directory in generation.directories:
             root.make_directory(directory)
-        for change in changes.changes:
+        for file, change in zip(generation.files, changes.changes, strict=False):
             if change.action.writes() and change.after is not None:
-                owner = owners.numbers(change.after.owner)
-                root.stage(change.path, change.after.content, mode=change.after.mode, owner=owner)
+                after, owner = change.after, owners.numbers(change.after.owner)
+                if not root.stage(change.path, after.content, mode=after.mode, owner=owner, label=file.label):
+                    unlabelled.append(change.path)
     except BaseException as error:
         undo_pending(root, owners)
         if isinstance(error, OSError):
             raise refused(error, root) from None
         raise
+    return tuple(unlabelled)
 
 
 def _write(root: Root, path: PurePosixPath, content: bytes) -> None:

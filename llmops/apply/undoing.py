@@ -67,7 +67,8 @@ def _undo(file: GenerationFile, root: Root, owners: Owners) -> bool:
     if copy is None or digest(copy.content) != before.sha256:
         return False
     user, _, group = before.owner.partition(":")
-    root.stage(file.path, copy.content, mode=before.mode, owner=(int(user), int(group)) if owners.can_set else None)
+    owner = (int(user), int(group)) if owners.can_set else None
+    root.stage(file.path, copy.content, mode=before.mode, owner=owner, label=before.label)
     root.switch(file.path)
     return True
 

@@ -1,14 +1,16 @@
 """From a change set to a host on which it counts: the freeze, the files, what makes them take effect, and the way back."""
 
 import os
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from llmops import __version__
 from llmops.apply.audit import audit_line, who
 from llmops.apply.effects import take_effect
+from llmops.apply.labels import Labels, labels_of
 from llmops.apply.reading import every_generation, last_generation
 from llmops.apply.root import Root
 from llmops.apply.transaction import apply
@@ -24,6 +26,9 @@ from llmops.domain.lock import Lock
 from llmops.domain.programs import Runner
 from llmops.domain.records import dataclass
 from llmops.probe.units import unit_states
+
+AUTORELABEL = PurePosixPath("/.autorelabel")
+"""Its being there has the next boot set every label (selinux-autorelabel.service)."""
 
 RUNNING = ("active", "activating", "reloading")
 
@@ -70,12 +75,14 @@ def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -
     counts = how.restarts and bool(active)
     early = take_effect(before(changes, enabled=enabled) if counts else (), runner=runner)
     by = By(what=what, who=who(os.environ), reason=how.reason or "", freeze=how.freeze)
+    labels = _labels(changes, place, runner)
     try:
-        receipt = apply(changes, root=how.root, made_by=__version__, now=how.now, by=by)
+        receipt = apply(changes, root=how.root, made_by=__version__, now=how.now, by=by, labels=labels.by_path)
     except Stop:
         _enable(early.commands, removed_units(changes), enabled, runner)
         raise
     found = [Finding(code="RND006", status=Status.WARN, message=text) for text in receipt.warnings]
+    found += _label_findings(labels, receipt.unlabelled, place)
     if receipt.generation is None:
         return Applied(generation=None, commands=(), active=active, findings=tuple(found))
     newest = last_generation(place)
@@ -118,6 +125,23 @@ def _both(clash: Clash) -> str:
     return f"; line {clash.line} is {here!r} here, and rendered as {now!r}"
 
 
+def _labels(changes: ChangeSet, place: Root, runner: Runner) -> Labels:
+    written = [one.path for one in changes.changes if one.action.writes() and one.after is not None]
+    return labels_of(written, root=place, runner=runner)
+
+
+def _label_findings(labels: Labels, unlabelled: Sequence[PurePosixPath], place: Root) -> list[Finding]:
+    """That SELinux' labels are not what its policy says, and what sets them."""
+    if not labels.problem and not unlabelled:
+        return []
+    count = f"{len(unlabelled)} {'file' if len(unlabelled) == 1 else 'files'}"
+    why = labels.problem or f"the file system or the kernel refused those of {count}"
+    directories = " ".join(sorted({shlex.quote(str(path.parent)) for path in unlabelled})) or "/etc /usr/lib/llmops"
+    fix = f"restorecon -R -v {directories}" if place.is_host else f"touch {shlex.quote(place.shown(AUTORELABEL))}"
+    text = f"SELinux is on, but its labels were not set: {why}"
+    return [Finding(code="RND017", status=Status.WARN, message=text, fix=fix)]
+
+
 def _states(names: Iterable[str], runner: Runner) -> tuple[UnitState, ...]:
     """Of our units and those we reload; none where systemd does not run."""
     return unit_states([*names, *OTHERS, "basic.target"], {}, runner=runner)
@@ -129,7 +153,8 @@ def _take_back(generation: int, how: Applying, active: frozenset[str], runner: R
     back = changes_back_to(past, generation - 1)
     units = units_after(back, place, past.newest())
     by = By(what=f"undo of {generation}", who=who(os.environ), freeze=past.freeze_before(generation))
-    apply(back, root=how.root, made_by=__version__, now=how.now, by=by)
+    labels = _labels(back, place, runner).by_path
+    apply(back, root=how.root, made_by=__version__, now=how.now, by=by, labels=labels)
     take_effect(effects(back, units, active=active), runner=runner)
 
 

@@ -130,6 +130,7 @@ class Backup:
     mode: int
     owner: str
     file: str
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,7 @@ class GenerationFile:
     """One path of a generation: what was done, and what it is since (None: deleted). `owner` is the one asked for.
 
     `local`: whose content it is; where that is a person's, `rendered` is the digest of what we would have there.
+    `label`: the one SELinux' policy has for it, as it was set; empty where SELinux is off.
     """
 
     path: PurePosixPath
@@ -149,6 +151,7 @@ class GenerationFile:
     before: Backup | None = None
     local: Local = Local.NONE
     rendered: str | None = None
+    label: str = ""
 
     def is_ours(self) -> bool:
         """Whether it is there, and managed."""
@@ -195,8 +198,12 @@ class Generation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What an apply did: the generation it made (None: nothing to do) and what could not be set, in words."""
+    """What an apply did: the generation it made (None: nothing to do) and what could not be set, in words.
+
+    `unlabelled`: files whose SELinux label could not be set.
+    """
 
     generation: int | None
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
+    unlabelled: tuple[PurePosixPath, ...] = ()
