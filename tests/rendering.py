@@ -18,6 +18,22 @@ from llmops.render import render
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 EVERY_TARGET = ("systemd", "env", "compose", "nginx", "haproxy", "prometheus", "host-tuning")
 
+def three_models() -> dict[str, LockedDeployment]:
+    """Chat and embeddings on one card, and a small one on the processor that stands in for the first."""
+    embed = locks.vllm_gpu(alias="embed", port=8081)
+    return {
+        "chat": replace(locks.llama_gpu(), fallback=("small",)),
+        "embed": replace(
+            embed,
+            settings=replace(embed.settings, embeddings=True),
+            argv=(*embed.argv, "--runner", "pooling", "--convert", "embed"),
+            features=replace(embed.features, embeddings=True),
+            starts_after=("chat",),
+        ),
+        "small": locks.llama_cpu(alias="small", port=8082),
+    }
+
+
 WITHOUT_UNITS = tuple(target for target in EVERY_TARGET if target != "systemd")
 
 
@@ -38,6 +54,7 @@ CASES: dict[str, Lock] = {
     "vllm_amd": locks.lock({"chat": on_amd(locks.vllm_gpu())}, targets=EVERY_TARGET),
     "ollama_gpu": locks.lock({"chat": locks.ollama_gpu()}, targets=EVERY_TARGET),
     "sglang_gpu": locks.lock({"chat": locks.sglang_gpu()}, targets=EVERY_TARGET),
+    "three_models": locks.lock(three_models(), targets=EVERY_TARGET),
     "tgi_gpu": locks.lock({"chat": locks.tgi_gpu()}, targets=WITHOUT_UNITS),
 }
 """Every engine, on the processor, on NVIDIA's cards and on AMD's; in `llama_cpp_amd` bound to a memory node."""

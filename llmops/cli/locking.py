@@ -56,4 +56,5 @@ def _locked(planned: Planned, profile: Profile, place: Hardware) -> LockedDeploy
         fallback=planned.intent.fallback,
         slo=planned.intent.slo,
         binding=plan.binding,
+        starts_after=planned.starts_after,
     )

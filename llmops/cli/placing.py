@@ -110,11 +110,14 @@ def _wanted(
         from llmops.cli.possible import able
 
         opened = replace(opened, shapes=able(opened.shapes, opened.engine, place))
+    asked = with_own(wishes(options, intent), opened.own)
+    if intent.features.embeddings:
+        asked = replace(asked, embeddings=True, pooling=_pooling(opened))
     question = question_of(
         opened.shapes,
         model=opened.name,
         alias=name,
-        wishes=with_own(wishes(options, intent), opened.own),
+        wishes=asked,
         devices=place.cards,
         host=place.host,
         reserve_bytes=reserve_bytes_of(options, intent),
@@ -126,6 +129,14 @@ def _wanted(
         question=question, shapes=opened.shapes, partners=frozenset({*intent.fallback, *stood_for} - {name})
     )
     return Wanted(intent=intent, opened=opened, party=party)
+
+
+def _pooling(opened: Opened) -> str | None:
+    """How one vector is made of a text, where the model's file does not say, or is not here: then only encoders' files do."""
+    shape = opened.shapes[0]
+    if shape.pooling is not None or (shape.keeps_nothing() and not opened.has_header):
+        return None
+    return "mean" if shape.keeps_nothing() else "last"
 
 
 def _placed(wanted: Mapping[str, Wanted], place: Hardware) -> Placed:
@@ -174,7 +185,7 @@ def _with_plan(
         model=opened.name,
         speed=lambda shape, settings: _speed(shape, settings, replace(place, cards=tuple(cards) or place.cards)),
     )
-    plan = replace(plan, why=(*opened.notes, *place.notes, *plan.why, *said))
+    plan = replace(plan, why=(*opened.notes, *place.notes, *plan.why, *_embeds(plan), *said))
     if opened.row is not None:
         from llmops.cli.plan_quantizations import with_quantizations
 
@@ -203,6 +214,13 @@ def _with_parsers(plan: Plan, engine: EngineName, shape: ModelShape, intent: Int
     return replace(
         plan, argv=(*plan.argv, *words), why=(*plan.why, *sentences, *build_words(engine, place, plan.cards))
     )
+
+
+def _embeds(plan: Plan) -> tuple[str, ...]:
+    if not plan.settings.embeddings:
+        return ()
+    how = f", pooling `{plan.settings.pooling}`" if plan.settings.pooling else ""
+    return (f"it makes one vector of each text and serves nothing else{how}; a longer text is refused",)
 
 
 def _speed(shape: ModelShape, settings: EngineSettings, place: Hardware) -> Speed:

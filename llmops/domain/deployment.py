@@ -82,6 +82,7 @@ class Deployment:
     numbering of cards). `model_files` are what is opened first: the model, and a projector.
     `gateway_port` is where its queue listens, None without a gateway; `fallbacks` are the deployments that answer for it when
     it is full or down, in order. `health_path` answers 200 without a key when the engine can serve.
+    `starts_after` are units that have to be up first. `embeds`: it makes vectors of texts, and nothing else.
     `route` is what stands before `/v1` at the edge, empty for the first deployment. `key_file` is the engine's key;
     `edge_key_file` the nginx line that sends it; `metrics_key_file` is Prometheus' copy.
     """
@@ -103,6 +104,8 @@ class Deployment:
     port: int
     gateway_port: int | None
     fallbacks: tuple[str, ...]
+    starts_after: tuple[str, ...]
+    embeds: bool
     health_path: str
     device_kind: DeviceKind | None
     device_nodes: tuple[str, ...]
@@ -122,6 +125,10 @@ class Deployment:
     edge_key_file: PurePosixPath
     metrics_key_file: PurePosixPath
     container: Container
+
+    def asked(self) -> tuple[str, ...]:
+        """What stands behind `/v1/` at the edge."""
+        return ("embeddings", "models") if self.embeds else ("chat/completions", "completions", "embeddings", "models")
 
     def upstream_port(self) -> int:
         """Where the edge sends requests: the gateway's queue, or the engine itself."""
@@ -224,7 +231,7 @@ class GatewaySite:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Everything that is rendered together."""
+    """Everything that is rendered together. `memory_max_bytes` is what all engines and the gateway may take of the host."""
 
     deployments: tuple[Deployment, ...]
     edge: Edge
@@ -232,6 +239,7 @@ class Site:
     targets: tuple[str, ...]
     systemd_version: int
     made_by: str
+    memory_max_bytes: int
 
     def deployment(self, name: str) -> Deployment:
         """The deployment of that name."""

@@ -101,6 +101,7 @@ class PoolSettings:
     `draft_probabilities`: it keeps those of every drafted token.
     `images_a_prompt` (and videos) at most, None: no limit; `image_pixels` of one image, None: the model's;
     `profiles_images` False: the profiling run leaves them out. `fused_all_reduce` False: no workspace for reductions in one.
+    `computed_type` is that of weights which are not quantized and of a cache of type auto, as `--dtype` spells it.
     """
 
     block_tokens: int | None = None
@@ -142,6 +143,7 @@ class PoolSettings:
     image_pixels: int | None = None
     profiles_images: bool = True
     fused_all_reduce: bool = True
+    computed_type: str = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,6 +295,7 @@ class Wishes:
     """What a plan is asked for; None: the planner chooses. `context_tokens` is one request's limit.
 
     Kinds of KV cache are in order of preference. `parallel_minimum` is the least number of requests in flight worth having.
+    `embeddings`: it makes vectors, and nothing else; `pooling` how, where the model's file does not say.
     """
 
     context_tokens: int | None = None
@@ -305,4 +308,6 @@ class Wishes:
     gpu_layers: int | None = None
     tensor_parallel: int | None = None
     gpu_memory_utilization: float | None = None
+    embeddings: bool = False
+    pooling: str | None = None
     forced: frozenset[str] = field(default_factory=frozenset)

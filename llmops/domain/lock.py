@@ -37,7 +37,10 @@ class LockedDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedDeployment:
-    """One deployment: `argv` holds `{model}` and `{credentials}`, which `render` resolves to the target's places."""
+    """One deployment: `argv` holds `{model}` and `{credentials}`, which `render` resolves to the target's places.
+
+    `starts_after` are deployments on the same cards that have to be up first: it measures what is free when it starts.
+    """
 
     model: ModelRef
     quantization: str | None
@@ -52,6 +55,7 @@ class LockedDeployment:
     fallback: tuple[str, ...]
     slo: Slo = field(default_factory=Slo)
     binding: Binding | None = None
+    starts_after: tuple[str, ...] = ()
 
     def served_name(self) -> str | None:
         """The model's name for clients, as the command line says it; None: the engine's own choice."""

@@ -18,6 +18,7 @@ from llmops.engines.container import container_of
 from llmops.engines.edge import edge_of
 from llmops.engines.launch import LAUNCHES, own_words
 from llmops.engines.ollama import environment_of
+from llmops.engines.together import together_bytes
 
 GATEWAY_METRICS_PORT = 8405
 GATEWAY_CONNECTIONS = 2048
@@ -80,6 +81,7 @@ def site(
         targets=lock.targets,
         systemd_version=systemd_version,
         made_by=lock.made_by,
+        memory_max_bytes=together_bytes(lock, gateway=gateway),
     )
 
 
@@ -156,6 +158,8 @@ def _deployment(
         port=numbers.engine_port.value,
         gateway_port=gateway_port,
         fallbacks=fallbacks,
+        starts_after=tuple(f"llmops-{other}.service" for other in locked.starts_after),
+        embeds=locked.settings.embeddings or locked.features.embeddings,
         health_path=launch.health_path,
         device_kind=kind,
         device_nodes=nodes,

@@ -29,6 +29,7 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
         "llama-server",
         *("-m", "{model}", "--alias", alias),
         *_projector_arguments(settings),
+        *_embedding_arguments(settings),
         *("--host", "127.0.0.1", "--port", str(port), "--api-key-file", "{credentials}/engine-key"),
         *("--cors-origins", "http://localhost"),
         *("--no-ui", "--no-slots", "--metrics", "--offline"),
@@ -57,6 +58,13 @@ def _projector_arguments(settings: EngineSettings) -> tuple[str, ...]:
         *(() if settings.images.offload else ("--no-mmproj-offload",)),
         *(("--image-max-tokens", str(most)) if most is not None else ()),
     )
+
+
+def _embedding_arguments(settings: EngineSettings) -> tuple[str, ...]:
+    """Without a kind of pooling the model's file says it."""
+    if not settings.embeddings:
+        return ()
+    return ("--embeddings", *(("--pooling", settings.pooling) if settings.pooling is not None else ()))
 
 
 def _gpu_arguments(settings: EngineSettings) -> tuple[str, ...]:

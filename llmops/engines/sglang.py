@@ -45,6 +45,7 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
         ("--dcp-size", told.context_parallel if told.context_parallel > 1 else None),
     ):
         words += [name, str(number)] if number is not None else []
+    words += ["--is-embedding"] if settings.embeddings else []
     words += ["--disable-radix-cache"] if not told.prefix_caching else []
     words += ["--disable-hybrid-swa-memory"] if not told.window_groups else []
     words += ["--language-model-only"] if told.text_only else []
@@ -82,6 +83,7 @@ def settings_of(line: Line) -> EngineSettings:
         kv_cache_type_v=kind,
         batch_tokens=max(batch, 1),
         tensor_parallel=_positive(line, "--tp-size") or 1,
+        embeddings=line.is_on("--is-embedding"),
         gpu_memory_utilization=share if share is not None and 0 < share < 1 else None,
         pool=PoolSettings(
             block_tokens=_positive(line, "--page-size"),

@@ -32,6 +32,7 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
         *("--gpu-memory-utilization", f"{settings.gpu_memory_utilization or vllm_memory.DEFAULT_UTILIZATION!r}"),
         *("--tensor-parallel-size", str(settings.tensor_parallel)),
         *("--kv-cache-dtype", settings.kv_cache_type_k),
+        *(("--runner", "pooling", "--convert", "embed") if settings.embeddings else ()),
         *_pool_words(settings.pool or PoolSettings()),
     )
 
@@ -61,6 +62,7 @@ def _pool_words(told: PoolSettings) -> list[str]:
     words += ["--mm-encoder-tp-mode", "data"] if told.replicated_tower else []
     if not told.fused_all_reduce:
         words += ["--compilation-config.pass_config.fuse_allreduce_rms", "false"]
+    words += ["--dtype", told.computed_type] if told.computed_type != "auto" else []
     words += ["--skip-mm-profiling"] if not told.profiles_images else []
     if told.images_a_prompt is not None:
         words += ["--limit-mm-per-prompt.image", str(told.images_a_prompt), "--limit-mm-per-prompt.video", "0"]
@@ -104,6 +106,7 @@ def settings_of(line: Line) -> EngineSettings:
         kv_cache_type_v=kind,
         batch_tokens=max(line.number("--max-num-batched-tokens", SMALL.batch_tokens), 1),
         tensor_parallel=max(line.number("--tensor-parallel-size", 1), 1),
+        embeddings=line.value("--runner") == "pooling" or line.value("--convert") == "embed",
         gpu_memory_utilization=float(line.value("--gpu-memory-utilization", str(vllm_memory.DEFAULT_UTILIZATION))),
         pool=PoolSettings(
             block_tokens=line.number("--block-size") or None,
@@ -134,6 +137,7 @@ def settings_of(line: Line) -> EngineSettings:
             images_a_prompt=_images_a_prompt(line) or None,
             image_pixels=_image_pixels(line),
             fused_all_reduce=_is_fused(line),
+            computed_type=line.value("--dtype", "auto"),
             profiles_images=not line.is_on("--skip-mm-profiling"),
             async_scheduling=line.is_on("--async-scheduling", default=True),
             chunked_prefill=line.is_on("--enable-chunked-prefill", default=True),

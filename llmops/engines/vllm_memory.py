@@ -187,7 +187,7 @@ def _confidence(shape: ModelShape, settings: EngineSettings) -> Confidence:
     told = settings.pool or PoolSettings()
     has_tower = any(is_tower(tensor.name) for tensor in shape.tensors) and not told.text_only
     is_drafted = told.drafted_tokens > 0 and told.drafter not in NO_DRAFT_LAYERS
-    if has_tower or is_drafted or shape.not_sized or shape.tensors_confidence is Confidence.LOW:
+    if settings.embeddings or has_tower or is_drafted or shape.not_sized or shape.tensors_confidence is Confidence.LOW:
         return Confidence.LOW
     return Confidence.CALIBRATED
 

@@ -90,7 +90,7 @@ def taken(
         by_expert=told.expert_parallel,
         tower_on_every_rank=told.replicated_tower,
     )
-    own = rank_weights(as_loaded(shape, device), cut, stage=stage)
+    own = rank_weights(as_loaded(shape, device, told.computed_type), cut, stage=stage)
     is_last = stage == told.pipeline_parallel - 1
     return Taken(
         weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,

@@ -57,9 +57,21 @@ def _check(lock: Lock, wrong: Wrong) -> None:
         if port in ports:
             raise wrong(f"the port {port} is also that of `{ports[port]}`", here)
         ports[port] = name
-        for at, other in enumerate(deployment.fallback):
-            if other not in lock.deployments or other == name:
-                raise wrong(f"no other deployment is called `{other[:40]}`", (*path, "fallback", at))
+        for field, names in (("fallback", deployment.fallback), ("starts_after", deployment.starts_after)):
+            for at, other in enumerate(names):
+                if other not in lock.deployments or other == name:
+                    raise wrong(f"no other deployment is called `{other[:40]}`", (*path, field, at))
+    _check_start_order(lock, wrong)
+
+
+def _check_start_order(lock: Lock, wrong: Wrong) -> None:
+    """Nobody waits for itself over others: systemd would leave one of them out."""
+    waiting = dict(lock.deployments)
+    while free := [name for name, one in waiting.items() if not waiting.keys() & set(one.starts_after)]:
+        for name in free:
+            del waiting[name]
+    for name in waiting:
+        raise wrong("they wait for each other in a circle", ("deployments", name, "starts_after"))
 
 
 def _check_deployment(deployment: LockedDeployment, path: KeyPath, wrong: Wrong) -> None:

@@ -28,8 +28,8 @@ def findings(
     return tuple(found)
 
 
-UNREAD_FEATURES = ("structured_output", "tools", "embeddings", "lora", "chat_template")
-"""All features but `mmproj`, which a plan of llama.cpp follows."""
+UNREAD_FEATURES = ("structured_output", "tools", "lora", "chat_template")
+"""All features but `mmproj` and `embeddings`, which a plan follows."""
 
 
 def unused(intent: Intent, profile: Profile) -> tuple[Finding, ...]:

@@ -17,6 +17,7 @@ from llmops.sizing.wishes import cache_types, divides_batch, possible, refuse_im
 
 DEFAULT_CONTEXT_TOKENS = 16384
 USEFUL_CONTEXT_TOKENS = 8192
+EMBEDDED_TOKENS = (2048, 512)
 DEFAULT_PARALLEL = 4
 FIRM_WISHES = frozenset({"context", "context_tokens", "parallel", "gpu_layers"})
 """Forced, they are answered as they are: a model that does not fit with them is not moved into RAM instead."""
@@ -160,11 +161,15 @@ def choose_whole(question: Question, shapes: Sequence[ModelShape]) -> Choice | N
 
 
 def context_goals(shape: ModelShape, wishes: Wishes) -> tuple[int, ...]:
-    """Contexts of one request to try: the wish alone, else 16384, then 8192, each at most the trained length."""
+    """Contexts of one request to try: the wish alone, else 16384, then 8192 (of a text to embed 2048, then 512).
+
+    Each is at most the trained length.
+    """
     if wishes.context_tokens is not None:
         return (wishes.context_tokens,)
     trained = shape.context_length or DEFAULT_CONTEXT_TOKENS
-    return tuple(dict.fromkeys(min(trained, goal) for goal in (DEFAULT_CONTEXT_TOKENS, USEFUL_CONTEXT_TOKENS)))
+    goals = EMBEDDED_TOKENS if wishes.embeddings else (DEFAULT_CONTEXT_TOKENS, USEFUL_CONTEXT_TOKENS)
+    return tuple(dict.fromkeys(min(trained, goal) for goal in goals))
 
 
 def slot_goals(question: Question) -> tuple[int, ...]:

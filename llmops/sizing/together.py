@@ -289,17 +289,30 @@ def _question(party: Party, parts: Mapping[str, Part]) -> Question:
 
 
 def _as_started(party: Party, parts: Mapping[str, Part]) -> Part:
-    """SGLang and TGI see the memory of those that start after them as free: of more, their share is smaller."""
+    """SGLang and TGI take a share of what is free when they start, not of what is left in the end: it is worked out again."""
     own, question = parts[party.name()], _question(party, parts)
-    found = _weighed(question, own)
-    cards = own.choice.draft.cards
-    while party.takes_share() and any(found.taken_bytes(at) > own.taken_bytes(at) for at in cards):
-        percent = _percent(found) - 1
-        less = _with_share(question, (own.choice.draft.shape,), cards, percent) if percent else None
-        if less is None:
-            return found
-        found = less
-    return found
+    if not party.takes_share() or STARTS[party.question.engine.NAME] != max(STARTS.values()):
+        return own
+    shape, cards, best = own.choice.draft.shape, own.choice.draft.cards, None
+    low, high = 0, 100
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = _with_share(question, (shape,), cards, middle)
+        if found is not None and all(found.taken_bytes(at) <= own.taken_bytes(at) for at in cards):
+            low, best = middle, found
+        elif found is None and best is None and _is_too_small(question, own, middle):
+            low = middle
+        else:
+            high = middle
+    return _weighed(question, own) if best is None else best
+
+
+def _is_too_small(question: Question, own: Part, percent: int) -> bool:
+    """Whether a share that holds no request takes less than what there is for it."""
+    settings = replace(own.choice.candidate.settings, gpu_memory_utilization=percent / 100)
+    candidate = replace(own.choice.candidate, settings=settings)
+    told = _weighed(question, replace(own, choice=replace(own.choice, candidate=candidate)))
+    return all(told.taken_bytes(at) <= own.taken_bytes(at) for at in own.choice.draft.cards)
 
 
 def _weighed(question: Question, part: Part) -> Part:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
 
-from llmops.domain.engine import Device, Engine, EngineSettings, HostDevice, Images, Wishes
+from llmops.domain.engine import Device, Engine, EngineName, EngineSettings, HostDevice, Images, Wishes
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
@@ -188,6 +188,9 @@ def _settings(question: Question, draft: Draft) -> EngineSettings:
     defaults = EngineSettings(engine=question.engine.NAME, context_size=0, parallel=1)
     gpu = bool(draft.cards)
     batch = wishes.batch_tokens or max(defaults.batch_tokens, wishes.ubatch_tokens or 0)
+    ubatch = wishes.ubatch_tokens or defaults.ubatch_tokens
+    if wishes.embeddings:  # a text is one graph: a longer one is refused (tools/server/server-context.cpp)
+        batch = ubatch = wishes.ubatch_tokens or draft.context_tokens
     return replace(
         defaults,
         context_size=draft.context_tokens * draft.parallel,
@@ -196,15 +199,17 @@ def _settings(question: Question, draft: Draft) -> EngineSettings:
         kv_cache_type_k=draft.kv_cache_type,
         kv_cache_type_v=draft.kv_cache_type,
         batch_tokens=batch,
-        ubatch_tokens=wishes.ubatch_tokens or defaults.ubatch_tokens,
+        ubatch_tokens=ubatch,
         flash_attention=wishes.flash_attention or defaults.flash_attention,
         gpu_layers=draft.gpu_layers if gpu else 0,
         tensor_split=draft.tensor_split,
-        cache_ram_bytes=_cache_ram_mib(question.host, draft.shape) * MIB,
+        cache_ram_bytes=0 if wishes.embeddings else _cache_ram_mib(question.host, draft.shape) * MIB,
         use_gpu=gpu,
         cpu_moe_layers=draft.cpu_moe_layers,
         split_mode="layer" if len(draft.cards) > 1 or not gpu else "none",
         images=_images(draft.shape, gpu=gpu),
+        embeddings=wishes.embeddings and question.engine.NAME is EngineName.LLAMA_CPP,
+        pooling=wishes.pooling if question.engine.NAME is EngineName.LLAMA_CPP else None,
     )
 
 
@@ -224,15 +229,17 @@ def _cache_ram_mib(host: HostDevice, shape: ModelShape) -> int:
 def _pool_settings(question: Question, draft: Draft) -> EngineSettings:
     wishes = question.wishes
     cards = [question.devices[at] for at in draft.cards]
+    least = max(draft.parallel, draft.context_tokens if wishes.embeddings else 0)  # a text is one step
     return EngineSettings(
         engine=question.engine.NAME,
         context_size=draft.context_tokens,
         parallel=draft.parallel,
         kv_cache_type_k=draft.kv_cache_type,
         kv_cache_type_v=draft.kv_cache_type,
-        batch_tokens=wishes.batch_tokens or max(shares.batch_tokens(cards), draft.parallel),
+        batch_tokens=wishes.batch_tokens or max(shares.batch_tokens(cards), least),
         tensor_parallel=wishes.tensor_parallel or max(len(cards), 1),
         gpu_memory_utilization=wishes.gpu_memory_utilization or draft.percent / 100,
+        embeddings=wishes.embeddings,
     )
 
 
