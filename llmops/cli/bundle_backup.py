@@ -7,7 +7,7 @@ from pathlib import Path
 from llmops.apply.holding import refused
 from llmops.apply.reading import last_generation
 from llmops.apply.root import Root
-from llmops.domain.bundle import BACKUP, Backup, BackupFile
+from llmops.domain.bundle import BACKUP, BackedUp, BackupFile
 from llmops.domain.changes import Action, GenerationFile
 from llmops.domain.deployment import RenderedFile
 from llmops.domain.errors import WrongInput
@@ -19,7 +19,7 @@ from llmops.domain.records import dataclass
 class Saved:
     """The manifest's part, the files by their path in the bundle, and what was found on the way."""
 
-    backup: Backup
+    backup: BackedUp
     texts: Mapping[str, bytes]
     findings: tuple[Finding, ...]
 
@@ -52,7 +52,7 @@ def saved_generation(place: str, rendered: Sequence[RenderedFile]) -> Saved:
                 path=str(file.path), mode=f"{file.mode:04o}", owner=file.owner, target=file.target, edited=is_edited
             )
         )
-    backup = Backup(
+    backup = BackedUp(
         generation=recorded.number,
         applied_at=recorded.applied_at,
         files=tuple(sorted(rows, key=lambda one: one.path)),
@@ -70,7 +70,7 @@ def _content(root: Root, file: GenerationFile) -> bytes | None:
 
 
 def _findings(
-    backup: Backup, gone: list[str], texts: Mapping[str, bytes], rendered: Sequence[RenderedFile]
+    backup: BackedUp, gone: list[str], texts: Mapping[str, bytes], rendered: Sequence[RenderedFile]
 ) -> list[Finding]:
     found = []
     edited = [one.path for one in backup.files if one.edited]

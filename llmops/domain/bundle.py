@@ -63,7 +63,7 @@ class BackupFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backup:
+class BackedUp:
     """The generation that was active: its files, and the paths of the secrets, which are left out."""
 
     generation: int
@@ -84,7 +84,7 @@ class Bundle:
     has_models: bool
     locks: tuple[BundleLock, ...]
     images: tuple[str, ...]
-    backup: Backup | None
+    backup: BackedUp | None
     files: tuple[BundleFile, ...]
 
     def large(self) -> tuple[BundleFile, ...]:
