@@ -32,6 +32,15 @@ def test_a_recorded_host_gets_exactly_its_codes(name: str, tmp_path: Path, nvml:
     host = host_archives.archive(name)
     facts = host_archives.facts(host, tmp_path / "root", nvml)
     assert load(HostFacts, dump(facts)) == facts
+    if "storage" in host.head:
+        assert isinstance(facts.disks, Known)
+        (disk,) = facts.disks.value
+        assert isinstance(disk.storage, Known)
+        words = [
+            disk.storage.value.kind.value,
+            *(("through", *disk.storage.value.through) if disk.storage.value.through else ()),
+        ]
+        assert " ".join(words) == host.head["storage"]
     findings = judge(facts, hosts.references())
     wrong = {one.code: one.status.value for one in findings if one.status in (Status.WARN, Status.FAIL)}
     messages = {one.code: one.message for one in findings if one.status is not Status.OK}
@@ -85,6 +94,13 @@ def test_ten_hosts_hold_outputs_word_for_word_and_say_which_and_from_where() -> 
             title = next(one for one in host.parts if one.partition(" [exit")[0] == part)
             assert host.parts[title].strip(), (name, part)
             assert host.parts[title] != host_archives.archive("_server").parts.get(title), (name, part)
+
+
+def test_every_kind_of_disk_is_told_on_a_recorded_host() -> None:
+    kinds = {
+        host.head["storage"].split()[0] for name in NAMES if "storage" in (host := host_archives.archive(name)).head
+    }
+    assert {"hdd", "sata_ssd", "nvme", "network", "overlay"} <= kinds
 
 
 def test_a_host_that_is_ready_has_nothing_wrong() -> None:

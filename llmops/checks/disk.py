@@ -5,16 +5,13 @@ from collections.abc import Callable
 from llmops.checks.check import Check, Judgement, ok, together, unknown, warn
 from llmops.domain.host import Disk, HostFacts
 from llmops.domain.reading import Unknown
-from llmops.domain.storage import StorageKind
+from llmops.domain.storage import StorageKind, kind_of_filesystem
 from llmops.domain.units import GIB, size_text
 
 LOW_BYTES = 20 * GIB
 """A 32B model at four bits: files of the models most asked for are 2 to 20 GiB."""
 
 LOW_INODES = 10_000
-
-NETWORK = ("nfs", "nfs4", "cifs", "smb3", "ceph", "glusterfs", "9p", "fuse.sshfs", "lustre", "virtiofs")
-IN_MEMORY = ("tmpfs", "ramfs", "devtmpfs")
 
 
 def disks_have_free_space(host: HostFacts) -> Judgement:
@@ -56,11 +53,15 @@ def disks_are_local(host: HostFacts) -> Judgement:
     """Neither memory nor network."""
 
     def wrong(disk: Disk) -> str | None:
-        if disk.filesystem in IN_MEMORY:
-            return f"{disk.path} is on {disk.filesystem}: its files take up memory"
-        if disk.filesystem in NETWORK:
-            return f"{disk.path} is on {disk.filesystem}: loading depends on the network"
-        return None
+        match kind_of_filesystem(disk.filesystem):
+            case StorageKind.MEMORY:
+                return f"{disk.path} is on {disk.filesystem}: its files take up memory"
+            case StorageKind.NETWORK:
+                return f"{disk.path} is on {disk.filesystem}: loading depends on the network"
+            case StorageKind.VIRTUAL:
+                return f"{disk.path} is on {disk.filesystem}, a directory of the machine behind this one: loading goes through it"
+            case _:
+                return None
 
     if isinstance(host.disks, Unknown):
         return unknown(host.disks, "disks")

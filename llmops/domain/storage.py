@@ -25,6 +25,29 @@ class StorageKind(StrEnum):
         return self in (StorageKind.VIRTUAL, StorageKind.NETWORK, StorageKind.FUSE)
 
 
+MEMORY = ("tmpfs", "ramfs", "devtmpfs", "rootfs", "hugetlbfs")
+NETWORK = (
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "afs", "beegfs", "gpfs", "wekafs", "ocfs2", "gfs2",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse", "fuse.juicefs", "fuse.mount-s3",
+    "fuse.blobfuse2", "fuse.ceph-fuse", "fuse.mfs", "fuse.seaweedfs",
+)  # fmt: skip
+FROM_THE_HOST = ("9p", "virtiofs", "vboxsf", "fuse.vmhgfs-fuse", "prl_fs", "drvfs", "fakeowner", "fuse.grpcfuse")
+"""A directory of the machine that this one is a guest of."""
+
+
+def kind_of_filesystem(filesystem: str) -> StorageKind | None:
+    """Where the name of the filesystem tells it all; None where a device has to be looked at."""
+    if filesystem in MEMORY:
+        return StorageKind.MEMORY
+    if filesystem in NETWORK:
+        return StorageKind.NETWORK
+    if filesystem in FROM_THE_HOST:
+        return StorageKind.VIRTUAL
+    if filesystem == "fuse" or filesystem.startswith("fuse."):
+        return StorageKind.FUSE
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     """The device: `name` as the kernel's ("nvme0n1"; of several, those joined by "+"), `through` mappings above it ("crypt").

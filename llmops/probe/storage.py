@@ -9,18 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.records import dataclass
-from llmops.domain.storage import Storage, StorageKind
+from llmops.domain.storage import Storage, StorageKind, kind_of_filesystem
 from llmops.probe.mounts import Mount, mount_of
 from llmops.probe.text import text_or_none, whole_number
-
-MEMORY = ("tmpfs", "ramfs", "devtmpfs", "rootfs", "hugetlbfs")
-NETWORK = (
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "glusterfs", "lustre", "afs", "beegfs", "gpfs", "wekafs", "ocfs2", "gfs2",
-    "fuse.sshfs", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse", "fuse.juicefs", "fuse.mount-s3",
-    "fuse.blobfuse2", "fuse.ceph-fuse", "fuse.mfs", "fuse.seaweedfs",
-)  # fmt: skip
-FROM_THE_HOST = ("9p", "virtiofs", "vboxsf", "fuse.vmhgfs-fuse", "prl_fs", "drvfs", "fakeowner", "fuse.grpcfuse")
-"""A directory of the machine that this one is a guest of."""
 
 CLOUD_DISKS = ("amazon elastic block store", "nvme_card-pd", "msft nvme accelerator", "google persistentdisk")
 """Disks that are a network away, by their model: AWS EBS, Google PD, Azure managed disks."""
@@ -63,19 +54,6 @@ def ask(root: Path, mount: Mount, mounts: tuple[Mount, ...]) -> Known[Storage] |
     if mount.filesystem == "zfs":
         return Known(Storage(kind=StorageKind.OTHER, name=mount.source, through=("zfs",)))
     return Unknown(f"/sys names no block device for {mount.source or mount.filesystem}")
-
-
-def kind_of_filesystem(filesystem: str) -> StorageKind | None:
-    """Where the name of the filesystem tells it all; None where a device has to be looked at."""
-    if filesystem in MEMORY:
-        return StorageKind.MEMORY
-    if filesystem in NETWORK:
-        return StorageKind.NETWORK
-    if filesystem in FROM_THE_HOST:
-        return StorageKind.VIRTUAL
-    if filesystem == "fuse" or filesystem.startswith("fuse."):
-        return StorageKind.FUSE
-    return None
 
 
 def read(text: BlockText) -> Storage:
