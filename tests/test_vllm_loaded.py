@@ -1,10 +1,11 @@
-"""Weights as vLLM keeps them on a card that has no 8-bit arithmetic."""
+"""Weights as vLLM keeps them: on a card that has no 8-bit arithmetic, and in the type it computes in."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from explaining import document
 
 from llmops.domain.engine import Device, DeviceKind
 from llmops.domain.model import ModelShape
@@ -16,8 +17,8 @@ CONFIG = Path(__file__).parent / "recorded" / "config_json" / "qwen3-8b.json"
 BLOCKS = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}
 
 
-def shape(how: Mapping[str, object] | None) -> ModelShape:
-    config = json.loads(CONFIG.read_bytes())
+def shape(how: Mapping[str, object] | None, **changed: object) -> ModelShape:
+    config = json.loads(CONFIG.read_bytes()) | changed
     return model_shape(
         json.dumps(config | ({"quantization_config": how} if how else {})).encode(), name="m", tensors=None
     )
@@ -48,3 +49,32 @@ def test_what_is_not_in_blocks_is_only_put_in_another_order() -> None:
     plain = shape(None)
     assert as_loaded(plain, card("8.6")) is plain
     assert as_loaded(plain, None) is plain
+
+
+def test_a_checkpoint_of_32_bit_is_computed_in_16_unless_the_line_asks_for_32() -> None:
+    narrow, wide = shape(None), shape(None, torch_dtype="float32")
+    assert wide.weights_bytes() == 2 * narrow.weights_bytes()
+    vectors = sum(one.data_bytes() for one in wide.tensors if len(one.dims) == 1)
+    for computed in ("auto", "half", "bfloat16"):
+        assert as_loaded(wide, None, computed).weights_bytes() == narrow.weights_bytes() + vectors // 2
+    assert as_loaded(wide, None, "float32").weights_bytes() == wide.weights_bytes()
+    assert as_loaded(narrow, None, "float").weights_bytes() == wide.weights_bytes()
+
+
+def test_quantized_weights_and_their_scales_stay_in_any_type() -> None:
+    stored = shape(BLOCKS)
+    wide = as_loaded(stored, card("9.0"), "float32")
+    changed = {one.name for one, other in zip(stored.tensors, wide.tensors, strict=True) if one != other}
+    assert changed
+    assert not any("scale" in name for name in changed)
+    assert not any(one.type.startswith("F8") and one.name in changed for one in stored.tensors)
+
+
+def test_a_line_that_computes_in_32_bit_has_half_the_pool() -> None:
+    both = [
+        document("explain", "--gpu", "80GiB", "--model", "qwen3-8b", "--", "vllm", "serve", "o/m", *words)[1]["result"]
+        for words in ((), ("--dtype", "float32"))
+    ]
+    narrow, wide = (one["ledger"] for one in both)
+    assert wide["pool"]["bytes_per_block"] == 2 * narrow["pool"]["bytes_per_block"]
+    assert wide["devices"][0]["weights_bytes"] > 1.9 * narrow["devices"][0]["weights_bytes"]

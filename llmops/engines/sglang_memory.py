@@ -16,6 +16,7 @@ from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, L
 from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import MIB
 from llmops.engines.card_count import too_few_cards
+from llmops.engines.computed_type import in_computed_type
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.sglang_defaults import graphs_mib, resolved
 from llmops.engines.sglang_pool import Cells, Sized, cells, sized
@@ -121,7 +122,7 @@ def _rank(shape: ModelShape, settings: EngineSettings, device: Device, stage: in
     cut = Cut(
         tensor=settings.tensor_parallel, stages=bounds, replicas=told.data_parallel, by_expert=told.expert_parallel
     )
-    own = rank_weights(shape, cut, stage=stage)
+    own = rank_weights(in_computed_type(shape), cut, stage=stage)
     is_drafted = told.drafted_tokens > 0 and shape.mtp_layers > 0
     weights = own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel)
     tower = 0 if told.text_only else own.tower

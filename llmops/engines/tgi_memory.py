@@ -16,6 +16,7 @@ from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import MIB
 from llmops.engines.cache_width import token_bytes
 from llmops.engines.card_count import too_few_cards
+from llmops.engines.computed_type import in_computed_type
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.step_width import text_token_bytes
 from llmops.engines.vllm_memory import (
@@ -121,7 +122,7 @@ def _outside_bytes(device: Device, settings: EngineSettings) -> int:
 
 
 def _rank(shape: ModelShape, settings: EngineSettings, device: Device) -> Rank:
-    own = rank_weights(shape, Cut(tensor=settings.tensor_parallel))
+    own = rank_weights(in_computed_type(shape), Cut(tensor=settings.tensor_parallel))
     step = settings.batch_tokens * text_token_bytes(shape, settings.tensor_parallel)
     outside = _outside_bytes(device, settings)
     size = cell_bytes(shape, settings) * block_tokens(shape)

@@ -12,18 +12,20 @@ from functools import lru_cache
 
 from llmops.domain.engine import Device
 from llmops.domain.model import ModelShape, Tensor
+from llmops.engines.computed_type import in_computed_type
 from llmops.engines.rank_weights import Same
 
 NATIVE_FP8, LEAST_MARLIN = 8.9, 7.5
 SCALES = (".weight_scale_inv", ".weight_scale")
 
 
-def as_loaded(shape: ModelShape, device: Device | None) -> ModelShape:
-    """The same model with its tensors as they are kept on this card."""
+def as_loaded(shape: ModelShape, device: Device | None, computed: str = "auto") -> ModelShape:
+    """The same model with its tensors as they are kept on this card; `computed` as `--dtype` spells it."""
+    kept = in_computed_type(shape, computed)
     block = shape.scheme.block if shape.scheme is not None else None
     if block is None or not _runs_marlin(device):
-        return shape
-    return _spread(Same(shape), block[0])
+        return kept
+    return _spread(Same(kept), block[0])
 
 
 def _runs_marlin(device: Device | None) -> bool:

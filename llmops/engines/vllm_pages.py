@@ -17,6 +17,7 @@ from llmops.engines.cache_width import (
     token_bytes,
     type_bytes,
 )
+from llmops.engines.computed_type import WIDE_NAMES
 from llmops.engines.pool_groups import LayerPage, Page, PageKind
 
 BLOCK_TOKENS = 16
@@ -107,7 +108,7 @@ class LayerPages:
 
     def _state_bytes(self, state: RecurrentState) -> int:
         kind = state_kind(state, self.shape.architecture)
-        conv = type_bytes(self.told.conv_state_type, 2)
+        conv = type_bytes(self.told.conv_state_type, 4 if _is_wide(self.told) else 2)
         wanted = self.told.state_type if self.told.state_type != "auto" else self.shape.recurrent_dtype or "auto"
         if wanted == "auto" and (kind == "kda" or self.shape.architecture in WIDE_STATES):
             wanted = "float32"
@@ -160,10 +161,16 @@ class LayerPages:
 
 
 def cache_type(shape: ModelShape, settings: EngineSettings) -> str:
-    """`auto` is what the checkpoint says of its own cache, else 16 bit."""
+    """`auto` is what the checkpoint says of its own cache, else the type that is computed in."""
     kind = settings.kv_cache_type_k
+    if kind != "auto":
+        return kind
     said = shape.scheme.kv_cache if shape.scheme is not None else None
-    return said if kind == "auto" and said else kind
+    return said or ("float32" if _is_wide(settings.pool or PoolSettings()) else kind)
+
+
+def _is_wide(told: PoolSettings) -> bool:
+    return told.computed_type in WIDE_NAMES
 
 
 def draft_model(shape: ModelShape) -> ModelShape | None:
