@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -346,3 +347,15 @@ def test_a_line_that_would_not_start_is_not_said_to_fit(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "It would not start; of memory there is enough" in done.stdout
     assert "It fits" not in done.stdout
+
+
+def test_the_pull_it_names_next_finds_a_local_file_wherever_it_lies(tmp_path: Path, tiny: Path) -> None:
+    elsewhere = tmp_path / "a folder"
+    elsewhere.mkdir()
+    for model, cwd in ((tiny, tmp_path), (tiny, elsewhere), (Path("../tiny.gguf"), elsewhere)):
+        told = llmops("plan", str(model), "--gpu", "24GiB", "--out", "llmops.lock", cwd=cwd).stdout
+        command = shlex.split(told.rpartition("next: `")[2].partition("`")[0])
+        assert command[:4] == ["llmops", "pull", "--lock", "llmops.lock"]
+        assert ("--from" in command) is (cwd is elsewhere)
+        pulled = llmops(*command[1:], "--store", str(tmp_path / "store"), cwd=cwd)
+        assert pulled.returncode == 0, pulled.stderr

@@ -50,7 +50,7 @@ class Opened:
 
     `pin` gives the files of a quantization with their digests (local files are hashed then, not before). `projectors` are
     mmproj files of the same repository, which `read_projector` reads. `row`: the catalogue's shape was sized, no file.
-    `own`: what a model of an Ollama store says of its loading.
+    `own`: what a model of an Ollama store says of its loading. `folder`: where the files lie on this machine, as typed.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Opened:
     projectors: tuple[ModelFile, ...] = ()
     read_projector: Callable[[ModelFile], Projector] | None = None
     own: OwnParameters = OwnParameters()
+    folder: Path | None = None
 
 
 def model_rows() -> "tuple[ModelRow, ...]":
@@ -198,7 +199,14 @@ def _local_gguf(path: Path, engine: EngineName, changes: Sequence[KeyChange] = (
         total = sum(reader.bytes for _, reader in readers)
     note = f"sized from the header of {parts[0].name} ({size_text(total)} in {len(parts)} file{'s'[: len(parts) > 1]})"
     said = (note, *notes)
-    return Opened(name=parts[0].name, engine=engine, shapes=(shape,), notes=said, pin=partial(_described, parts[0]))
+    return Opened(
+        name=parts[0].name,
+        engine=engine,
+        shapes=(shape,),
+        notes=said,
+        pin=partial(_described, parts[0]),
+        folder=path.parent,
+    )
 
 
 def _described(path: Path, _quantization: str | None) -> ModelRef:
@@ -294,4 +302,5 @@ def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
         notes=(note,),
         has_header=False,
         pin=partial(_described, path),
+        folder=path,
     )

@@ -1,5 +1,6 @@
 """`llmops plan`."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -95,13 +96,22 @@ def _show(to: Screen, planned: Sequence[Planned], findings: Sequence[Finding], *
     if impossible is not None:
         to.line("nothing was written: this engine cannot run it here", tone=Tone.WARN)
     elif out is not None and fits:
-        to.line(f"wrote {out}; next: `llmops pull --lock {out}`", tone=Tone.GOOD)
+        to.line(f"wrote {out}; next: `{_next(planned, Path(out))}`", tone=Tone.GOOD)
     elif locks:
         to.line(f"wrote {out}, of a plan that does not fit", tone=Tone.WARN)
     elif out is not None:
         to.line(f"{out} was not written: {NOT_LOCKED}", tone=Tone.WARN)
     else:
         to.line("nothing was written; `--out llmops.lock` pins this plan" if fits else "nothing was written")
+
+
+def _next(planned: Sequence[Planned], out: Path) -> str:
+    """The pull that will find the files: a local model's folder is not in the lock, so it is typed where it is elsewhere."""
+    beside = out.absolute().parent.resolve()
+    local = [(one.opened.folder, one.opened.name) for one in planned if one.opened.folder is not None]
+    elsewhere = [folder for folder, name in local if folder.resolve() not in (beside, beside / name)]
+    origin = ("--from", str(elsewhere[0])) if elsewhere else ()
+    return shlex.join(("llmops", "pull", "--lock", str(out), *origin))
 
 
 def command(
