@@ -7,6 +7,8 @@ from pathlib import Path
 import consumers
 import pytest
 
+pytest_plugins = ["fault_disk"]
+
 
 def in_ci() -> bool:
     """Whether everything must be here: `CI=true` in the environment."""
