@@ -1,5 +1,6 @@
 """Bundles for tests: a store with a small model, its lock, and `llmops bundle` on them."""
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -106,18 +107,21 @@ def another_lock(made: Site, name: str, **more: object) -> str:
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Mode, time stamp and content (links: where to) of everything below; a record's time of pull is left out."""
+    """Mode, time stamp and content (links: where to) of everything below; not a record's times."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.name.startswith((".new-", ".current-")):  # what a killed run was about to name, as after a killed pull
-            continue
         status = path.lstat()
         data = b""
         if path.is_symlink():
             data = os.fsencode(path.readlink())
         elif path.is_file():
-            data = b"\n".join(line for line in path.read_bytes().split(b"\n") if b'"pulled_at"' not in line)
-        stamp = status.st_mtime_ns if path.is_file() and "records" not in path.parts else 0
+            data = path.read_bytes()
+            if "records" in path.parts:
+                record = json.loads(data)
+                del record["pulled_at"], record["lock"], record["measured"]
+                data = json.dumps(record).encode()
+        is_stamped = path.is_file() and "records" not in path.parts and path.name != "landing"
+        stamp = status.st_mtime_ns if is_stamped else 0
         found[str(path.relative_to(folder))] = (status.st_mode, stamp, data)
     return found
 

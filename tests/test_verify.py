@@ -3,19 +3,23 @@
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hub_models import content
+from hub_models import content, sha256
 from pulling import document, environment, run, write_lock
 
 from llmops.cli import verify
 from llmops.cli.answer import Answer
+from llmops.domain.errors import WrongInput
+from llmops.domain.model import ModelFile, ModelRef, SourceKind
 from llmops.domain.transfer import FileStatus
 from llmops.hub.adopt import adopt
 from llmops.hub.audit import audit
+from llmops.hub.linking import STAMP_NS
 from llmops.hub.local import describe
-from llmops.hub.store import STAMP_NS, Store
+from llmops.hub.store import Store
 
 PARTS = [f"m-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
 
@@ -241,3 +245,15 @@ def test_without_a_store_every_file_is_missing(tmp_path: Path, stored: Path) -> 
     answer = verify.run(verify.Options(lock=str(tmp_path / "llmops.lock"), store=str(tmp_path / "nowhere")))
     assert not answer.ok
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_repair_brings_pickles_only_where_that_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "weights.bin").write_bytes(content(2_000))
+    file = ModelFile(name="weights.bin", bytes=2_000, digest=sha256(content(2_000)))
+    ref = ModelRef(source="x", kind=SourceKind.LOCAL, repository=None, commit=None, licence=None, files=(file,))
+    write_lock(tmp_path / "llmops.lock", ref)
+    wish = verify.Options(lock=str(tmp_path / "llmops.lock"), store=str(tmp_path / "store"), repair=True)
+    with pytest.raises(WrongInput, match="run code"):
+        verify.run(wish)
+    assert verify.run(replace(wish, allow_pickle=True)).ok
+    assert verify.run(replace(wish, repair=False)).ok

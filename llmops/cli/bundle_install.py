@@ -11,6 +11,7 @@ from llmops.bundle.unpacking import digest_of, unpacked
 from llmops.cli.answer import Answer
 from llmops.cli.bundle_open import Open, damaged, opened
 from llmops.cli.bundle_options import Action, Options
+from llmops.cli.noting import by_lock, note
 from llmops.domain.bundle import LOCKS, BundleFile, ReadAt, Rto
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
@@ -96,6 +97,9 @@ def install(options: Options, *, watch: Watch = unwatched) -> Answer:
                         models, opened=_blobs(found), origin=found.carrier.name, store=store, progress=progress,
                         jobs=options.jobs,
                     )  # fmt: skip
+        for row in found.bundle.locks:
+            for name in row.deployments if fetched else ():
+                note(store, name, models[name], lock=by_lock(out / row.path, found.texts[row.path].decode()))
     seconds = time.monotonic() - began
     missing = () if found.bundle.has_models else absent
     rto = _rto(options, found, seconds)

@@ -124,7 +124,7 @@ def _answer(options: Options, store: Store, freed: Freed | None, said: str) -> A
         "models": [version_row(one) for one in found],
         "disk_bytes": taken,
         "store": str(store.root),
-        "freed": {"files": list[Json](freed.blobs), "bytes": freed.bytes, "dry_run": freed.dry_run} if freed else None,
+        "freed": _freed(freed) if freed else None,
     }
 
     def show(to: Screen) -> None:
@@ -138,6 +138,15 @@ def _answer(options: Options, store: Store, freed: Freed | None, said: str) -> A
             show_versions(to, found, disk_bytes=taken, root=str(store.root))
 
     return Answer(result=result, show=show)
+
+
+def _freed(freed: Freed) -> Json:
+    return {
+        "files": list[Json](freed.blobs),
+        "bytes": freed.bytes,
+        "dry_run": freed.dry_run,
+        "kept": list[Json](freed.kept),
+    }
 
 
 def command(

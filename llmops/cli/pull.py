@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -11,17 +12,19 @@ from typing import Annotated
 import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.noting import by_lock, measured, note, transfer_figures
 from llmops.cli.pull_model import Hub, ask
 from llmops.domain.errors import OutsideWorld, WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
 from llmops.domain.model import Digest, DigestAlgorithm, ModelRef, SourceKind
 from llmops.domain.records import dataclass
+from llmops.domain.stored import Measured, MeasuredBy
 from llmops.domain.transfer import Fetched, Progress, silent
 from llmops.formats.lock import dump_lock, parse_lock
 from llmops.hub import account
-from llmops.hub.adopt import adopt, has_all
-from llmops.hub.fetch import JOBS, fetch, missing_files
+from llmops.hub.adopt import adopt, adopt_stored, has_all
+from llmops.hub.fetch import JOBS, fetch
 from llmops.hub.local import local_folder
 from llmops.hub.ollama_registry import registry_address
 from llmops.hub.store import Store, store_root
@@ -109,20 +112,17 @@ def _pull_lock(path: str, options: Options, store: Store, hub: Hub, watch: Watch
     )
     lock = parse_lock(text, file=path)
     refs = {name: one.model for name, one in lock.deployments.items()}
+    pulled, seconds = [], []
     with watch(tuple(refs.values())) as progress:
-        pulled = [
-            _pull(
-                ref,
-                name,
-                _folders(ref, Path(path).parent, options),
-                options,
-                store,
-                hub,
-                _told_apart(progress, name, refs),
-            )
-            for name, ref in refs.items()
-        ]
+        for name, ref in refs.items():
+            folders = _folders(ref, Path(path).parent, options)
+            began = time.monotonic()
+            pulled.append(_pull(ref, name, folders, options, store, hub, _told_apart(progress, name, refs)))
+            seconds.append(time.monotonic() - began)
     gained, findings = _add_digests(Path(path), text, lock, pulled)
+    source = by_lock(Path(path), files.read_text(Path(path)) if gained else text)
+    for one, ref, took in zip(pulled, refs.values(), seconds, strict=True):
+        note(store, one.name, ref, lock=source, result=_rate(one, took))
     return _answer(pulled, lock=path, gained=gained, findings=findings)
 
 
@@ -137,8 +137,17 @@ def _pull_model(text: str, options: Options, store: Store, hub: Hub, watch: Watc
     asked = ask(text, hub, jobs=options.jobs, sha256=options.sha256, allow_pickle=options.allow_pickle)
     folders = _folders(asked.ref, None, options) if asked.folder is None else (asked.folder,)
     with watch((asked.ref,)) as progress:
+        began = time.monotonic()
         pulled = _pull(asked.ref, asked.name, folders, options, store, hub, progress)
+        seconds = time.monotonic() - began
+    note(store, asked.name, asked.ref, result=_rate(pulled, seconds))
     return _answer([pulled], lock=None, gained=(), findings=())
+
+
+def _rate(pulled: Fetched, seconds: float) -> Measured | None:
+    """How fast it came over the network, verified and synced; None where nothing came."""
+    figures = transfer_figures(pulled.transferred_bytes, seconds)
+    return measured(MeasuredBy.PULL, ok=True, figures=figures) if pulled.transferred_bytes else None
 
 
 def _pull(
@@ -147,10 +156,11 @@ def _pull(
     """From a folder of this machine that has all files, else from where it comes from."""
     refuse_pickles(ref.files, allow_pickle=options.allow_pickle)
     folder = next((one for one in folders if has_all(ref, one)), None)
-    if folder is None and not missing_files(ref, store=store):
-        folder = store.root  # nothing will be read from it, and no hub asked
     if folder is not None:
         return adopt(ref, folder=folder, store=store, name=name, progress=progress, jobs=options.jobs)
+    there = adopt_stored(ref, store=store, name=name, progress=progress, jobs=options.jobs)
+    if there is not None:
+        return there
     if ref.repository is None and ref.kind is not SourceKind.URL:
         looked = ", ".join(f"`{one}`" for one in folders)
         raise WrongInput(

@@ -222,7 +222,12 @@ def _serve(story: Story, scratch: Path, root: Path, engine: str | None, runner: 
             return False
         outcome = f"`{Path(argv[0]).name}` with the unit's {len(argv)} words, ready after {ready.value:.2f} s"
         story.steps.append(Step(command="start", outcome=outcome, seconds=time.monotonic() - started, ok=True))
-        ask = smoke.Options(url=f"http://127.0.0.1:{port}", lock=scratch / "llmops.lock", key_file=key_file)
+        ask = smoke.Options(
+            url=f"http://127.0.0.1:{port}",
+            lock=scratch / "llmops.lock",
+            key_file=key_file,
+            store=str(root / STORE.relative_to("/")),
+        )
         story.tell("smoke", lambda: smoke.run(ask, environment={}), _told_by_smoke)
     return True
 

@@ -3,22 +3,31 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.domain.errors import WrongInput, WrongUsage
-from llmops.domain.finding import Where
+from llmops.domain.finding import Status, Where
 from llmops.domain.places import CONFIGURATION
 from llmops.domain.records import dataclass
+
+if TYPE_CHECKING:
+    from llmops.domain.lock import LockedDeployment
+    from llmops.domain.measurement import Measurement
+    from llmops.domain.stored import Measured
 
 KEY_VARIABLE = "LLMOPS_API_KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`model` is the served name expected; `lock` names the file it is taken from (with `deployment`, where it has several)."""
+    """`model` is the served name expected; `lock` names the file it is taken from (with `deployment`, where it has several).
+
+    `store`: where the lock's model lies, and its result is kept, when the server is this machine's; None: the user's.
+    """
 
     url: str
     model: str | None = None
@@ -27,10 +36,14 @@ class Options:
     key_file: Path | None = None
     ca: Path | None = None
     timeout_seconds: float = 60.0
+    store: str | None = None
 
 
 def run(options: Options, *, environment: Mapping[str, str]) -> Answer:
     """Ask the server, and judge what it answered."""
+    from llmops.cli.noting import note
+    from llmops.hub.store import Store, store_root
+    from llmops.hub.transport import is_loopback
     from llmops.serve.smoke import smoke
     from llmops.views.smoke import show_smoke, smoke_result
 
@@ -40,7 +53,8 @@ def run(options: Options, *, environment: Mapping[str, str]) -> Answer:
         raise WrongUsage("--deployment names one of a lock", hint="--lock FILE")
     if not 0 < options.timeout_seconds <= 86_400:
         raise WrongUsage("--timeout is more than 0 and at most 86400 seconds")
-    expected = options.model if options.lock is None else _locked_model(options.lock, options.deployment)
+    locked = None if options.lock is None else _locked(options.lock, options.deployment)
+    expected = options.model if locked is None else locked[1].served_name() or locked[0]
     measurement = smoke(
         options.url,
         model=expected,
@@ -48,6 +62,9 @@ def run(options: Options, *, environment: Mapping[str, str]) -> Answer:
         ca=options.ca,
         timeout_seconds=options.timeout_seconds,
     )
+    if locked is not None and is_loopback(urlsplit(options.url).hostname or ""):
+        store = Store(store_root(options.store, environment=environment))
+        note(store, locked[0], locked[1].model, result=_result(measurement))
     return Answer(
         result=smoke_result(measurement),
         show=lambda to: show_smoke(measurement, to),
@@ -78,6 +95,12 @@ def command(
     timeout: Annotated[
         float, typer.Option("--timeout", help="Seconds for each request, all of it.", envvar="LLMOPS_TIMEOUT")
     ] = 60.0,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store", help="With --lock: where this machine keeps the model, and the result.", envvar="LLMOPS_STORE"
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -95,6 +118,7 @@ def command(
         key_file=key_file,
         ca=ca,
         timeout_seconds=timeout,
+        store=store,
     )
     answer = run(options, environment=os.environ)
     return give("smoke", answer, Style(json=as_json, quiet=quiet, verbose=verbose, strict=strict))
@@ -121,8 +145,22 @@ def _key(file: Path | None, environment: Mapping[str, str]) -> str | None:
     return lines[0]
 
 
-def _locked_model(file: Path, deployment: str | None) -> str:
-    """The name a deployment of the lock is served under."""
+def _result(measurement: "Measurement") -> "Measured":
+    """For the registry: whether every check was a yes, and the times."""
+    from llmops.cli.noting import measured
+    from llmops.domain.stored import MeasuredBy
+
+    figures = {
+        "time_to_first_token_seconds": measurement.time_to_first_token_seconds,
+        "total_seconds": measurement.total_seconds,
+    }
+    ok = all(one.status is not Status.FAIL for one in measurement.findings)
+    told = {name: value for name, value in figures.items() if value is not None}
+    return measured(MeasuredBy.SMOKE, ok=ok, figures=told)
+
+
+def _locked(file: Path, deployment: str | None) -> "tuple[str, LockedDeployment]":
+    """A deployment of the lock by its name, or the only one."""
     from llmops.formats.lock import parse_lock
     from llmops.library.files import read_text
 
@@ -133,4 +171,4 @@ def _locked_model(file: Path, deployment: str | None) -> str:
     name = deployment or next(iter(lock.deployments))
     if name not in lock.deployments:
         raise WrongUsage(f"no deployment `{name}` in the lock", hint=f"there is {names}")
-    return lock.deployments[name].served_name() or name
+    return name, lock.deployments[name]

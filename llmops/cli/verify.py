@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,10 +12,12 @@ import typer
 
 from llmops.cli import pull
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.noting import measured, note, transfer_figures
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.model import ModelRef
 from llmops.domain.places import model_version
 from llmops.domain.records import dataclass
+from llmops.domain.stored import Measured, MeasuredBy
 from llmops.domain.transfer import FileCheck, FileStatus, Progress, silent
 from llmops.formats.lock import parse_lock
 from llmops.hub.audit import audit
@@ -31,7 +34,7 @@ LOCK = "llmops.lock"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`store` None: the user's. `origin`, `mirrors`, `token_file` and `authority` are for what `repair` pulls."""
+    """`store` None: the user's. `origin`, `mirrors`, `token_file`, `authority`, `allow_pickle`: for what `repair` pulls."""
 
     lock: str = LOCK
     store: str | None = None
@@ -42,6 +45,7 @@ class Options:
     mirrors: tuple[str, ...] = ()
     token_file: str | None = None
     authority: str | None = None
+    allow_pickle: bool = False
 
 
 Watch = Callable[[Sequence[ModelRef]], AbstractContextManager[Progress]]
@@ -61,16 +65,20 @@ def run(options: Options, *, endpoint: str | None = None, watch: Watch = unwatch
     lock = parse_lock(text, file=options.lock)
     store = Store(store_root(options.store, environment=os.environ))
     refs = {name: one.model for name, one in lock.deployments.items()}
+    seconds: dict[str, float] = {}
     with watch(tuple(refs.values())) as progress:
-        checks = _checks(refs, store, progress, jobs=options.jobs, quick=options.quick)
+        checks = _checks(refs, store, progress, jobs=options.jobs, quick=options.quick, seconds=seconds)
     repaired: tuple[str, ...] = ()
     wrong = _wrong(checks)
     if options.repair and wrong:
         pull.run(_what_to_pull(options), endpoint=endpoint, watch=watch, notice=notice)
         # What was right was read, what came was verified on the way: a second reading would find nothing else.
-        checks = _checks(refs, store, silent, jobs=options.jobs, quick=True)
+        checks = _checks(refs, store, silent, jobs=options.jobs, quick=True, seconds={})
         left = _wrong(checks)
         repaired = tuple(one for one in wrong if one not in left)
+    if not options.quick:
+        for name, ref in refs.items():
+            note(store, name, ref, result=_result(ref, checks[name], seconds[name]))
     findings = tuple(_findings(refs, checks, store))
     every = [one for each in checks.values() for one in each]
 
@@ -85,12 +93,28 @@ def run(options: Options, *, endpoint: str | None = None, watch: Watch = unwatch
 
 
 def _checks(
-    refs: Mapping[str, ModelRef], store: Store, progress: Progress, *, jobs: int, quick: bool
+    refs: Mapping[str, ModelRef],
+    store: Store,
+    progress: Progress,
+    *,
+    jobs: int,
+    quick: bool,
+    seconds: dict[str, float],
 ) -> dict[str, tuple[FileCheck, ...]]:
-    return {
-        name: audit(ref, store=store, name=name, progress=progress, jobs=jobs, quick=quick)
-        for name, ref in refs.items()
-    }
+    """By deployment; how long each took goes into `seconds`."""
+    checks = {}
+    for name, ref in refs.items():
+        began = time.monotonic()
+        checks[name] = audit(ref, store=store, name=name, progress=progress, jobs=jobs, quick=quick)
+        seconds[name] = time.monotonic() - began
+    return checks
+
+
+def _result(ref: ModelRef, checks: Sequence[FileCheck], seconds: float) -> Measured:
+    """For the registry: whether all is what the lock says, and how fast it was read where it was all there."""
+    ok = all(one.status is FileStatus.OK for one in checks)
+    figures = transfer_figures(sum(one.bytes for one in ref.files), seconds) if ok else {}
+    return measured(MeasuredBy.VERIFY, ok=ok, figures={"files": len(ref.files), **figures})
 
 
 def _wrong(checks: Mapping[str, Sequence[FileCheck]]) -> tuple[str, ...]:
@@ -109,6 +133,7 @@ def _what_to_pull(options: Options) -> pull.Options:
         mirrors=options.mirrors,
         token_file=options.token_file,
         authority=options.authority,
+        allow_pickle=options.allow_pickle,
     )
 
 
@@ -160,6 +185,9 @@ def command(
     ca: Annotated[
         str | None, typer.Option(help="For `--repair`: certificates to trust (PEM).", envvar="LLMOPS_CA")
     ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="For `--repair`: bring .bin and .pt, too: they run code when loaded.")
+    ] = False,
     progress: Annotated[
         ProgressStyle, typer.Option(help="On stderr: bar or lines, JSON lines, nothing.", envvar="LLMOPS_PROGRESS")
     ] = ProgressStyle.AUTO,
@@ -177,7 +205,7 @@ def command(
 
     options = Options(
         lock=lock, store=store, jobs=jobs, quick=quick, repair=repair, origin=origin, mirrors=tuple(mirror or ()),
-        token_file=token_file, authority=ca,
+        token_file=token_file, authority=ca, allow_pickle=allow_pickle,
     )  # fmt: skip
     with saying(style, sys.stderr) as notice:
         answer = run(options, watch=watch, notice=notice)

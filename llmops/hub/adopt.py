@@ -42,6 +42,22 @@ def adopt(
     return land(ref, store=store, name=name, bring=bring, needed_bytes=needed, progress=progress, jobs=jobs)
 
 
+def adopt_stored(
+    ref: ModelRef, *, store: Store, name: str, progress: Progress = silent, jobs: int = JOBS
+) -> Fetched | None:
+    """The files of `ref` where the store has all of them already, whatever they are called there; None where it has not.
+
+    Nothing is read from elsewhere, and no hub asked; `models gc` is held off from this look to the last name.
+    """
+    if missing_files(ref, store=store):
+        return None
+    store.prepare()
+    with store.landing():
+        if missing_files(ref, store=store):
+            return None
+        return adopt(ref, folder=store.root, store=store, name=name, progress=progress, jobs=jobs)
+
+
 def has_all(ref: ModelRef, folder: Path) -> bool:
     """Whether a folder has files of all these names."""
     return all((folder / one.name).is_file() for one in ref.files)

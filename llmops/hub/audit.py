@@ -14,7 +14,8 @@ from llmops.domain.units import size_text
 from llmops.hub.crew import Halt, together
 from llmops.hub.disk import disk_errors
 from llmops.hub.hashing import file_digests
-from llmops.hub.store import STAMP_NS, Store, files_below
+from llmops.hub.linking import STAMP_NS
+from llmops.hub.store import Store, files_below
 
 
 def audit(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,6 +13,7 @@ from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef
 from llmops.domain.places import model_version
 from llmops.domain.records import dataclass
+from llmops.domain.stored import VersionRecord
 from llmops.domain.transfer import Fetched, Moved, Progress, StoredFile, silent
 from llmops.domain.units import size_text
 from llmops.hub.crew import Halt, together
@@ -121,15 +123,22 @@ def land(
     check_lengths(store.root, ref.files)
     check_space(store.root, needed_bytes=needed_bytes, new_files=FILES_PER_NAME * len(ref.files))
     work = [partial(_arrive, one, directory, store, bring, progress) for one in ref.files]
-    arrived = together(work, workers=jobs)
-    return publish(ref, store=store, name=name, arrived=arrived)
+    with store.landing():  # from the first look at what is there to its last name
+        arrived = together(work, workers=jobs)
+        return publish(ref, store=store, name=name, arrived=arrived)
 
 
 def publish(ref: ModelRef, *, store: Store, name: str, arrived: Sequence[Arrived]) -> Fetched:
     """Files that are in the store get their names, in the order of `ref`, and `current` points at them."""
     version = model_version(ref)
     directory = store.directory(name, version)
-    gone = store.publish(name, version, {file.name: one.sha256 for file, one in zip(ref.files, arrived, strict=True)})
+    about = VersionRecord(
+        repository=ref.repository,
+        licence=ref.licence,
+        gated=ref.gated,
+        files={file.name: one.sha256 for file, one in zip(ref.files, arrived, strict=True)},
+    )
+    gone = store.publish(name, version, about)
     store.activate(name, version)
     return Fetched(
         name=name,
@@ -204,12 +213,13 @@ def _sha256_there(file: ModelFile, digest: Digest, directory: Path, store: Store
     """The sha256 of a file whose verified bytes the store has; None when it has not, or they are no longer right."""
     if digest.algorithm is DigestAlgorithm.SHA256:
         return digest.value if store.still_holds(digest.value, size_bytes=file.bytes, halt=halt) else None
-    path = directory / file.name
-    try:
-        if path.stat().st_size != file.bytes:
-            return None
-        sha1, sha256 = file_digests(path.resolve(), (digest.algorithm, DigestAlgorithm.SHA256))
-    except OSError:
-        return None
-    is_right = sha1 == digest.value and store.has(sha256, size_bytes=file.bytes)
-    return sha256 if is_right else None
+    # The store goes by sha256: this version's own file, else one of the same length, which another pull may just have brought.
+    for path in (directory / file.name, *store.of_length(file.bytes)):
+        halt.check()
+        with suppress(OSError):
+            if path.stat().st_size != file.bytes:
+                continue
+            sha1, sha256 = file_digests(path.resolve(), (digest.algorithm, DigestAlgorithm.SHA256))
+            if sha1 == digest.value and store.has(sha256, size_bytes=file.bytes):
+                return sha256
+    return None

@@ -1,4 +1,4 @@
-"""One run at a time on one thing: a lock file with the holder's process id, given back by the kernel when it dies."""
+"""One run at a time on one thing, or many that only one may not disturb: locks that the kernel gives back when a run dies."""
 
 import errno
 import fcntl
@@ -41,36 +41,66 @@ def held(
         os.close(descriptor)
 
 
-def is_held(path: Path) -> bool:
-    """Whether a run holds this lock now; a file that a killed run left is not held."""
+@contextmanager
+def shared(
+    path: Path, *, what: str, wait_seconds: float = WAIT_SECONDS, wait: Callable[[float], object] = time.sleep
+) -> Iterator[None]:
+    """Hold `path` together with any number of others, so that nobody gets it `alone`. The file stays.
+
+    Raises `OutsideWorld` when `what`, which has it alone, goes on for longer than `wait_seconds`.
+    """
+    deadline = time.monotonic() + wait_seconds
+    descriptor = _opened(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        while not _flocked(descriptor, fcntl.LOCK_SH, path):
+            if time.monotonic() >= deadline:
+                raise OutsideWorld(f"{what} runs", hint="wait for it, then run it again", where=Where(file=str(path)))
+            wait(POLL_SECONDS / 10)  # whoever is alone is so for a moment
+        yield
     finally:
         os.close(descriptor)
-    return False
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Hold `path` while nobody else does; False, and nothing is held, when somebody does."""
+    descriptor = _opened(path)
+    try:
+        yield _flocked(descriptor, fcntl.LOCK_EX, path)
+    finally:
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def _flocked(descriptor: int, how: int, path: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        raise disk_error(error, path) from error
+    return True
 
 
 def _try(path: Path) -> int | None:
+    descriptor = _opened(path)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise disk_error(error, path) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_same(descriptor, path):
+        if _flocked(descriptor, fcntl.LOCK_EX, path) and _is_same(descriptor, path):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             return descriptor
     except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            os.close(descriptor)
-            raise disk_error(error, path) from error
+        os.close(descriptor)
+        raise disk_error(error, path) from error
+    except OutsideWorld:
+        os.close(descriptor)
+        raise
     os.close(descriptor)
     return None
 

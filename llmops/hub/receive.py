@@ -46,6 +46,7 @@ def receive(
     store.prepare()
     check_lengths(store.root, tuple(files.values()))
     with ExitStack() as keys:
+        keys.enter_context(store.landing())
         for sha256, file in sorted(files.items()):  # sorted: two runs never wait for each other
             keys.enter_context(store.hold(partial_key(_digest(sha256)), what=f"`{file.name}`"))
         halt = Halt()
@@ -62,7 +63,6 @@ def receive(
         for came in together(work, workers=jobs):
             store.admit(came.path, came.sha256_now())
             came.leave()
-        # With the keys still held: `models gc` leaves alone what has no name yet.
         return tuple(
             publish(ref, store=store, name=name, arrived=[_arrived(one) for one in ref.files])
             for name, ref in models.items()

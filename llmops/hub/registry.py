@@ -5,18 +5,16 @@ What a folder holds is told by the folder itself, so nothing can disagree with i
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from llmops.domain.errors import OutsideWorld, WrongUsage
 from llmops.domain.finding import Where
-from llmops.domain.model import Digest, DigestAlgorithm
-from llmops.domain.stored import Freed, Version, VersionFile
+from llmops.domain.stored import Freed, Version, VersionFile, VersionRecord
 from llmops.hub.disk import disk_errors, sync_directory
-from llmops.hub.holding import is_held
-from llmops.hub.partial import partial_key
-from llmops.hub.store import Store, files_below
+from llmops.hub.store import NEW, Store, files_below
 
 GOING = ".going-"
 """A version that is being removed has this before its name: no command shows it, `gc` takes what a broken run left."""
@@ -25,7 +23,7 @@ GOING = ".going-"
 def versions(store: Store) -> tuple[Version, ...]:
     """Every version of every model, by name, then the newest first."""
     blobs = _blobs(store)
-    by_inode = {(status.st_dev, status.st_ino): sha256 for sha256, status in blobs.items()}
+    by_inode = {_pair(status): sha256 for sha256, status in blobs.items()}
     found = []
     with disk_errors(store.root):
         for name in _folders(store.root / "models"):
@@ -36,14 +34,14 @@ def versions(store: Store) -> tuple[Version, ...]:
                     Version(
                         name=name,
                         version=version,
-                        pulled_at=_text(record.get("pulled_at")),
                         is_current=version == current,
                         is_previous=version == previous,
                         files=tuple(_files(store.directory(name, version), by_inode, record)),
                         directory=str(store.directory(name, version)),
+                        record=record,
                     )
                 )
-    found.sort(key=lambda one: one.pulled_at or "", reverse=True)
+    found.sort(key=lambda one: one.record.pulled_at or "", reverse=True)
     return tuple(sorted(found, key=lambda one: one.name))
 
 
@@ -58,7 +56,7 @@ def remove(store: Store, name: str, version: str) -> None:
     Raises `WrongUsage` where there is none, `OutsideWorld` where it is current or a process has a file of it open.
     """
     folder = store.directory(name, version)
-    with store.hold(f"model-{name}", what=f"model `{name}`"), disk_errors(folder):
+    with store.landing(), store.hold(f"model-{name}", what=f"model `{name}`"), disk_errors(folder):
         if not folder.is_dir() or folder.is_symlink():
             raise WrongUsage(f"model `{name}` has no version `{version}`", hint="`llmops models list` shows them")
         if store.current_version(name) == version:
@@ -81,43 +79,45 @@ def remove(store: Store, name: str, version: str) -> None:
 
 
 def collect(store: Store, *, dry_run: bool = False) -> Freed:
-    """Remove verified bytes that no version names, and what a broken removal left.
+    """Remove verified bytes that no version names, and what a broken removal left, while no other run brings or names files.
 
-    Raises `OutsideWorld` while a pull holds a lock: what it has brought is not named yet.
+    Bytes with a name outside the store stay: their space would not be freed. Raises `OutsideWorld` while a pull runs.
     """
-    with disk_errors(store.root):
-        _refuse_while_pulling(store)
-        left = [one for name in _folders(store.root / "models") for one in _going(store.root / "models" / name)]
-        for one in () if dry_run else left:
-            shutil.rmtree(one)
-        unnamed = _unnamed(store)
-        gone = []
-        for sha256, status in sorted(unnamed.items()):
-            if not dry_run and not _drop(store, sha256):
-                continue
-            gone.append((sha256, status.st_blocks * 512))
-        if gone and not dry_run:
-            sync_directory(store.root / "blobs" / "sha256")
-    return Freed(blobs=tuple(sha256 for sha256, _ in gone), bytes=sum(size for _, size in gone), dry_run=dry_run)
-
-
-def _drop(store: Store, sha256: str) -> bool:
-    """Remove one blob while no pull can be at it, if nothing has named it meanwhile."""
-    digest = Digest(algorithm=DigestAlgorithm.SHA256, value=sha256)
-    with store.hold(partial_key(digest), what=f"`{sha256}`"):
-        _refuse_while_pulling(store, but=f"{partial_key(digest)}.lock")
-        blob = store.blob(sha256)
-        if blob.lstat().st_nlink > 1 or sha256 not in _unnamed(store):
-            return False
-        blob.unlink()
-    return True
-
-
-def _refuse_while_pulling(store: Store, *, but: str = "") -> None:
-    for lock in sorted(store.incoming.glob("*.lock")):
-        if lock.name != but and is_held(lock):
+    if not store.incoming.is_dir():  # nothing was ever pulled here
+        return Freed(blobs=(), bytes=0, dry_run=dry_run)
+    with disk_errors(store.root), store.clearing() as is_alone:
+        if not is_alone:
             text = "a pull runs: what it has brought is not named by a version yet"
-            raise OutsideWorld(text, hint="wait for it, then run `llmops models gc` again", where=Where(file=str(lock)))
+            hint = "wait for it, then run `llmops models gc` again"
+            raise OutsideWorld(text, hint=hint, where=Where(file=str(store.root)))
+        left = _left(store)
+        unnamed = _unnamed(store)
+        ours = Counter(_identity(path) for path in left if not path.is_symlink())
+        kept = {sha256 for sha256, status in unnamed.items() if status.st_nlink > 1 + ours[_pair(status)]}
+        gone = {sha256: status for sha256, status in sorted(unnamed.items()) if sha256 not in kept}
+        if not dry_run:
+            _remove(store, left, gone)
+    size = sum(status.st_blocks * 512 for status in gone.values())
+    return Freed(blobs=tuple(gone), bytes=size, dry_run=dry_run, kept=tuple(sorted(kept)))
+
+
+def _left(store: Store) -> tuple[Path, ...]:
+    """What runs that were killed left: files of versions that were being removed, and a file or link before its name."""
+    models = [store.root / "models" / name for name in _folders(store.root / "models")]
+    going = [one for model in models for one in _going(model)]
+    new = [folder / NEW for folder in (*models, *(store.root / "records" / model.name for model in models))]
+    return (*(one / name for one in going for name in files_below(one)), *(one for one in new if os.path.lexists(one)))
+
+
+def _remove(store: Store, left: Sequence[Path], gone: Iterable[str]) -> None:
+    for one in left:
+        one.unlink()
+    for model in _folders(store.root / "models"):
+        for one in _going(store.root / "models" / model):
+            shutil.rmtree(one)
+    for sha256 in gone:
+        store.blob(sha256).unlink()
+    sync_directory(store.root / "blobs" / "sha256")
 
 
 def _unnamed(store: Store) -> dict[str, os.stat_result]:
@@ -129,13 +129,8 @@ def _unnamed(store: Store) -> dict[str, os.stat_result]:
         for version in _folders(store.root / "models" / name):
             folder = store.directory(name, version)
             named |= {_identity(folder / one) for one in files_below(folder)}
-            files = store.record(name, version).get("files")
-            recorded |= {str(one) for one in files.values()} if isinstance(files, dict) else set()
-    return {
-        sha256: status
-        for sha256, status in blobs.items()
-        if (status.st_dev, status.st_ino) not in named and sha256 not in recorded
-    }
+            recorded |= set(store.record(name, version).files.values())
+    return {sha256: status for sha256, status in blobs.items() if _pair(status) not in named and sha256 not in recorded}
 
 
 def _blobs(store: Store) -> dict[str, os.stat_result]:
@@ -165,21 +160,22 @@ def _going(folder: Path) -> Sequence[Path]:
     return [one for one in folder.glob(f"{GOING}*") if one.is_dir() and not one.is_symlink()]
 
 
-def _files(folder: Path, by_inode: dict[tuple[int, int], str], record: dict[str, object]) -> Iterator[VersionFile]:
-    recorded = record.get("files")
-    digests = recorded if isinstance(recorded, dict) else {}
+def _files(folder: Path, by_inode: dict[tuple[int, int], str], record: VersionRecord) -> Iterator[VersionFile]:
     for name in files_below(folder):
         with suppress(OSError):
             status = (folder / name).stat()
-            sha256 = by_inode.get((status.st_dev, status.st_ino)) or _text(digests.get(name))
+            sha256 = by_inode.get(_pair(status)) or record.files.get(name)
             yield VersionFile(name=name, bytes=status.st_size, sha256=sha256)
 
 
 def _identity(path: Path) -> tuple[int, int]:
     try:
-        status = path.stat()
+        return _pair(path.stat())
     except OSError:
         return (0, 0)
+
+
+def _pair(status: os.stat_result) -> tuple[int, int]:
     return (status.st_dev, status.st_ino)
 
 
@@ -202,7 +198,3 @@ def _mapped(line: str) -> tuple[int, int]:
     words = line.split(None, 5)
     major, _, minor = words[3].partition(":")
     return (os.makedev(int(major, 16), int(minor, 16)), int(words[4]))
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -6,12 +6,12 @@ folder alone.
 `incoming` holds what is on its way. Every step is a rename that is synced, so that at any moment what is visible is whole.
 """
 
-import json
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
@@ -20,17 +20,17 @@ from llmops.domain.file_names import unsafe_file_name
 from llmops.domain.finding import Where
 from llmops.domain.model import DigestAlgorithm
 from llmops.domain.places import STORE, blob_file, current_directory, incoming_directory, model_directory
-from llmops.domain.units import MIB
+from llmops.domain.stored import ByLock, Measured, VersionRecord
 from llmops.hub.crew import Halt
-from llmops.hub.disk import clone, disk_errors, sync_directory
+from llmops.hub.disk import disk_errors, sync_directory
 from llmops.hub.hashing import file_digests
-from llmops.hub.holding import WAIT_SECONDS, held
+from llmops.hub.holding import WAIT_SECONDS, alone, held, shared
+from llmops.hub.linking import FILE_MODE, STAMP_NS, is_same_file, link
+from llmops.hub.version_record import read_record, with_measured, write_record
 
-FILE_MODE = 0o444
 FOLDER_MODE = 0o755
-RECORD_LIMIT = 8 * MIB
-STAMP_NS = 1_000_000_000
-"""The time stamp of verified bytes (1970-01-01T00:00:01, as Nix does): whoever writes to them leaves another one."""
+NEW = ".new"
+"""What a file or link is called before it gets its name, in the folder of its model: one at a time, so it is known whose."""
 
 USER_STORE = Path(".local/share/llmops")
 
@@ -56,6 +56,7 @@ class Store:
         self.root = root.resolve()
         self._pure = PurePosixPath(self.root)
         self.incoming = Path(incoming_directory(self._pure))
+        self._landing = self.incoming / "landing"
 
     def prepare(self) -> None:
         """Make the store's folders. Raises `OutsideWorld` when that is not possible."""
@@ -72,6 +73,14 @@ class Store:
         """Whether the verified bytes are here and untouched since, told by their length and time stamp."""
         status = self._blob_status(sha256)
         return status is not None and status.st_size == size_bytes and status.st_mtime_ns == STAMP_NS
+
+    def of_length(self, size_bytes: int) -> tuple[Path, ...]:
+        """The verified, untouched bytes of this length."""
+        with disk_errors(self.root):
+            found = self._blob_stats()
+        return tuple(
+            path for path, one in sorted(found.items()) if one.st_size == size_bytes and one.st_mtime_ns == STAMP_NS
+        )
 
     def still_holds(self, sha256: str, *, size_bytes: int, halt: Halt) -> bool:
         """As `has`; bytes whose time stamp is not ours (written to, or copied here) are hashed again first."""
@@ -120,20 +129,23 @@ class Store:
         """What is known of a version beside its files: `models` holds verified files alone."""
         return self.root / "records" / _plain(name) / f"{_plain(version)}.json"
 
-    def record(self, name: str, version: str) -> dict[str, object]:
-        """`pulled_at` and `files` (name → sha256) of a version; nothing where there is no readable record."""
-        try:
-            with self.record_path(name, version).open("rb") as file:
-                found = json.loads(file.read(RECORD_LIMIT))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return found if isinstance(found, dict) else {}
+    def record(self, name: str, version: str) -> VersionRecord:
+        """What is known of a version; an empty record where there is no readable one."""
+        return read_record(self.record_path(name, version))
 
     def hold(
         self, key: str, *, what: str, wait: Callable[[float], object] = time.sleep
     ) -> AbstractContextManager[None]:
         """Be the only run that works on `key` (a digest, or a model's name)."""
         return held(self.incoming / f"{_plain(key)}.lock", what=what, wait_seconds=self.wait_seconds, wait=wait)
+
+    def landing(self, *, wait: Callable[[float], object] = time.sleep) -> AbstractContextManager[None]:
+        """Bring bytes and give them names, with any number of other runs, while no `models gc` takes what has no name yet."""
+        return shared(self._landing, what="`models gc`", wait_seconds=self.wait_seconds, wait=wait)
+
+    def clearing(self) -> AbstractContextManager[bool]:
+        """Be the only run in the store; False where another one brings or names files."""
+        return alone(self._landing)
 
     def admit(self, partial: Path, sha256: str) -> Path:
         """Give verified bytes their name: synced, read-only, renamed, the folder synced."""
@@ -151,48 +163,58 @@ class Store:
             sync_directory(blob.parent)
         return blob
 
-    def publish(self, name: str, version: str, files: Mapping[str, str]) -> tuple[str, ...]:
-        """Make the version's folder hold exactly `files` (name → sha256), all of whose bytes are in the store.
+    @contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        """Be the only run that changes a model's names, and clear away what one that was killed was about to name."""
+        with self.landing(), self.hold(f"model-{name}", what=f"model `{name}`"):
+            for folder in (self.current(name).parent, self.root / "records" / name):
+                with disk_errors(folder), suppress(FileNotFoundError, NotADirectoryError):
+                    if folder.resolve() == folder:  # no link leads elsewhere
+                        (folder / NEW).unlink()
+            yield
+
+    def publish(self, name: str, version: str, about: VersionRecord) -> tuple[str, ...]:
+        """Make the version's folder hold exactly the files of `about`, all of whose bytes are in the store.
 
         Links of an earlier pull that are not among them go (their names are returned); files that are not ours stay.
         """
-        folder = self.directory(name, version)
-        with self.hold(f"model-{name}", what=f"model `{name}`"):
+        folder, files = self.directory(name, version), about.files
+        with self._naming(name):
             self._make_folder(folder)
             for file, sha256 in files.items():
-                self._link(self.blob(sha256), folder, file)
+                self._link(self.blob(sha256), folder, file, new=self.current(name).with_name(NEW))
             gone = self._drop_others(folder, set(files))
             with disk_errors(folder):
                 for inside in {folder, *((folder / file).parent for file in files)}:
                     sync_directory(inside)
-            self._write_record(name, version, files)
+            before = self.record(name, version)
+            if before.files == files:  # when it was pulled, and what is known besides, stays
+                about = replace(about, pulled_at=before.pulled_at, lock=before.lock, measured=before.measured)
+            self._write_record(name, version, before, replace(about, pulled_at=about.pulled_at or now_text()))
         return gone
 
-    def _write_record(self, name: str, version: str, files: Mapping[str, str]) -> None:
-        """Remember when this version was pulled; a later pull of the same files does not change it."""
-        before = self.record(name, version)
-        if before.get("files") == dict(files):
+    def note(self, name: str, version: str, *, lock: ByLock | None = None, measured: Measured | None = None) -> None:
+        """Remember by which lock a version was pulled, or what a command measured. Only of a version that is recorded."""
+        with self._naming(name):
+            before = self.record(name, version)
+            if not before.files:
+                return
+            after = before if lock is None else replace(before, lock=lock)
+            after = after if measured is None else with_measured(after, measured)
+            self._write_record(name, version, before, after)
+
+    def _write_record(self, name: str, version: str, before: VersionRecord, after: VersionRecord) -> None:
+        if after == before:
             return
         path = self.record_path(name, version)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        text = json.dumps({"schema": "llmops.version/1", "pulled_at": now, "files": dict(files)}, indent=1)
         self._make_folder(path.parent)
-        new = path.with_name(f".new-{os.getpid()}")
         with disk_errors(path):
-            with suppress(FileNotFoundError):
-                new.unlink()
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text + "\n")
-                file.flush()
-                os.fsync(descriptor)
-            new.replace(path)
-            sync_directory(path.parent)
+            write_record(path, after, new=path.with_name(NEW))
 
     def activate(self, name: str, version: str) -> None:
         """Point `current` at a version, in one step."""
         current = self.current(name)
-        with self.hold(f"model-{name}", what=f"model `{name}`"), disk_errors(current):
+        with self._naming(name), disk_errors(current):
             if not self.directory(name, version).is_dir():
                 raise OutsideWorld(f"model `{name}` has no version `{version}`", where=Where(file=str(current)))
             if os.path.lexists(current):
@@ -208,9 +230,7 @@ class Store:
         """A link that leads to a version, in one step."""
         if os.path.lexists(link):
             self._refuse_unless_link(link)
-        new = link.with_name(f".{link.name}-{os.getpid()}")
-        with suppress(FileNotFoundError):
-            new.unlink()
+        new = link.with_name(NEW)
         new.symlink_to(version)
         new.replace(link)
         sync_directory(link.parent)
@@ -220,34 +240,26 @@ class Store:
             text = "this is not a link: something else than a pull put it here"
             raise OutsideWorld(text, hint=f"move `{current}` away", where=Where(file=str(current)))
 
-    def _link(self, blob: Path, folder: Path, file: str) -> None:
-        """`file` in `folder` becomes the blob, in one step; nothing is done when it is already."""
+    def _link(self, blob: Path, folder: Path, file: str, *, new: Path) -> None:
+        """`file` in `folder` becomes the blob, in one step by way of `new`; nothing is done when it is already."""
         reason = unsafe_file_name(file)
         if reason is not None:
             raise WrongInput(f"the file name {file[:200]!r} {reason}: refused")
         target = folder / file
         self._make_folder(target.parent)
         with disk_errors(target):
-            if os.path.lexists(target) and _is_same_file(target, blob):
+            if os.path.lexists(target) and is_same_file(target, blob):
                 return
             if target.is_dir() and not target.is_symlink():
                 raise OutsideWorld("a directory is in the way of a file", where=Where(file=str(target)))
-            new = target.with_name(f".new-{os.getpid()}")
-            with suppress(FileNotFoundError):
-                new.unlink()
-            try:
-                new.hardlink_to(blob)
-            except OSError:  # no hard links here, too many, or not ours (fs.protected_hardlinks)
-                if not _reflink(blob, new):
-                    new.symlink_to(os.path.relpath(blob, target.parent))
-            new.replace(target)
+            link(blob, target, new=new)
 
     def _drop_others(self, folder: Path, keep: set[str]) -> tuple[str, ...]:
         """Remove links to blobs that are not in `keep`; what is not a link of ours is left for `verify` to name."""
         gone = []
         with disk_errors(folder):
             others = [name for name in files_below(folder) if name not in keep]
-            ours = {(row.st_dev, row.st_ino) for row in self._blob_stats()} if others else set()
+            ours = {(row.st_dev, row.st_ino) for row in self._blob_stats().values()} if others else set()
             for name in others:
                 with suppress(FileNotFoundError):
                     status = (folder / name).stat()
@@ -256,9 +268,9 @@ class Store:
                         gone.append(name)
         return tuple(gone)
 
-    def _blob_stats(self) -> list[os.stat_result]:
+    def _blob_stats(self) -> dict[Path, os.stat_result]:
         with os.scandir(self.root / "blobs" / "sha256") as entries:
-            return [entry.stat(follow_symlinks=False) for entry in entries]
+            return {Path(entry.path): entry.stat(follow_symlinks=False) for entry in entries}
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder below the root, part by part; a link on the way is refused."""
@@ -282,6 +294,11 @@ class Store:
             raise OutsideWorld("a file is in the way of a directory", where=Where(file=str(path)))
 
 
+def now_text() -> str:
+    """The time, as records say it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def _pointed_at(link: Path) -> str | None:
     try:
         target = str(link.readlink())
@@ -298,31 +315,6 @@ def files_below(folder: Path) -> tuple[str, ...]:
         prefix = Path(inside).relative_to(folder)
         found += [(prefix / one).as_posix() for one in (*files, *links)]
     return tuple(sorted(found))
-
-
-def _reflink(blob: Path, new: Path) -> bool:
-    """A file of its own that shares the blob's blocks; False where the file system has no such thing."""
-    descriptor = os.open(blob, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    target = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-    try:
-        is_shared = clone(descriptor, target)
-        if is_shared:
-            os.fchmod(target, FILE_MODE)
-            os.utime(target, ns=(STAMP_NS, STAMP_NS))
-            os.fsync(target)
-    finally:
-        os.close(target)
-        os.close(descriptor)
-    if not is_shared:
-        new.unlink()
-    return is_shared
-
-
-def _is_same_file(path: Path, blob: Path) -> bool:
-    try:
-        return path.samefile(blob)
-    except FileNotFoundError:
-        return False
 
 
 def _plain(part: str) -> str:
