@@ -26,6 +26,7 @@ GIVEN_BY = {
     "EXP": "explain",
     "PULL": "pull",
     "VERIFY": "verify",
+    "LOCK": "lock",
     "RND": "render",
     "QST": "quickstart",
     "BND": "bundle",

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Examine this host: facts, findings, and whether it is fit to serve.",
     "plan": "Size a model for this host: what fits, with which settings, byte by byte.",
     "explain": "Say what an engine's command line means: its memory, its mistakes, full load.",
+    "lock": "Say whether the lock still follows from the profile and the catalogue (for CI).",
     "pull": "Fetch a model's files, resumable and verified, into the store.",
     "verify": "Hash the files on disk again and compare them with the lock.",
     "bundle": "Carry models, lock and files to a machine without network: create, verify, install.",

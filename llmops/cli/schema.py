@@ -24,9 +24,11 @@ from llmops.domain.forms import Json
 from llmops.domain.host import HostFacts
 from llmops.domain.ledger import Ledger
 from llmops.domain.lock import Lock
+from llmops.domain.lock_difference import LockDifference
 from llmops.domain.model import Digest
 from llmops.domain.profile import Profile
 from llmops.domain.records import dataclass
+from llmops.domain.stored import ByLock, Measured
 from llmops.domain.wide import GpuFor, ModelFor
 from llmops.formats.profile import nearest
 
@@ -78,6 +80,14 @@ RESULTS: Mapping[str, dict[str, Part]] = {
         "not_counted": ["string"],
         "notes": ["string"],
     },
+    "lock": {
+        "lock": "string",
+        "written": "string",
+        "newest": "string",
+        "profile": "string?",
+        "planned_again": "boolean",
+        "differences": [LockDifference],
+    },
     "pull": {
         "commit": "string?",
         "files": [{"name": "string", "bytes": "integer", "digest": Digest, "path": "string"}],
@@ -95,7 +105,12 @@ RESULTS: Mapping[str, dict[str, Part]] = {
                 "version": "string",
                 "current": "boolean",
                 "previous": "boolean",
+                "repository": "string?",
+                "licence": "string?",
+                "gated": "string?",
                 "pulled_at": "string?",
+                "lock": ByLock | None,
+                "measured": [Measured],
                 "bytes": "integer",
                 "directory": "string",
                 "files": [{"name": "string", "bytes": "integer", "sha256": "string?"}],
