@@ -18,6 +18,7 @@ from llmops.render import render
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 EVERY_TARGET = ("systemd", "env", "compose", "nginx", "haproxy", "prometheus", "host-tuning")
 
+
 def three_models() -> dict[str, LockedDeployment]:
     """Chat and embeddings on one card, and a small one on the processor that stands in for the first."""
     embed = locks.vllm_gpu(alias="embed", port=8081)

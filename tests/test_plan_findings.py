@@ -69,7 +69,7 @@ def test_only_a_file_s_own_header_can_lack_a_chat_template(is_header: bool) -> N
 def test_keys_of_a_profile_that_nothing_reads_are_named_where_they_are_set() -> None:
     blank = Profile(deployments={})
     assert unused(Intent(model="m"), blank) == ()
-    intent = Intent(model="m", workload=Workload(arrival_rps=0.5), features=Features(embeddings=True))
-    assert unused_keys(intent, blank) == ("features.embeddings", "workload.arrival_rps")
+    intent = Intent(model="m", workload=Workload(arrival_rps=0.5), features=Features(lora=("a",)))
+    assert unused_keys(intent, blank) == ("features.lora", "workload.arrival_rps")
     (one,) = unused(intent, blank)
     assert (one.code, one.status) == ("PLN004", Status.WARN)

@@ -220,7 +220,7 @@ def _embeds(plan: Plan) -> tuple[str, ...]:
     if not plan.settings.embeddings:
         return ()
     how = f", pooling `{plan.settings.pooling}`" if plan.settings.pooling else ""
-    return (f"it makes one vector of each text and serves nothing else{how}; a longer text is refused",)
+    return (f"it makes one vector of each text{how}; a longer text is refused, and the edge passes no chat to it",)
 
 
 def _speed(shape: ModelShape, settings: EngineSettings, place: Hardware) -> Speed:

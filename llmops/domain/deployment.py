@@ -82,7 +82,7 @@ class Deployment:
     numbering of cards). `model_files` are what is opened first: the model, and a projector.
     `gateway_port` is where its queue listens, None without a gateway; `fallbacks` are the deployments that answer for it when
     it is full or down, in order. `health_path` answers 200 without a key when the engine can serve.
-    `starts_after` are units that have to be up first. `embeds`: it makes vectors of texts, and nothing else.
+    `starts_after` are units that have to be up first. `embeds`: it is asked for vectors of texts alone.
     `route` is what stands before `/v1` at the edge, empty for the first deployment. `key_file` is the engine's key;
     `edge_key_file` the nginx line that sends it; `metrics_key_file` is Prometheus' copy.
     """
