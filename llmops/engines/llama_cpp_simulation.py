@@ -75,7 +75,7 @@ def refuses_flash(case: Case, placement: Placement) -> bool:
     if not placement.cards or placement.metal or case.is_quantized(case.settings.kv_cache_type_v):
         return False  # a quantized V switches it on
     stays = placement.kv_offload and all(".ffn_" in name for name in placement.moves)
-    taken_over = placement.op_offload and placement.is_mixed() and case.context.slots >= OFFLOAD_ROWS
+    taken_over = placement.op_offload and placement.is_mixed() and _most_rows(case) >= OFFLOAD_ROWS
     if has_flash_heads(case.shape) and stays and not taken_over:
         return False
     homes = [home for home, layer in zip(placement.layers, case.shape.layers, strict=True) if layer.kv_heads]
@@ -90,6 +90,12 @@ def refuses_flash(case: Case, placement: Placement) -> bool:
     return any(
         device != (placement.cards if home == HOST else home) for device, home in zip(there, homes, strict=False)
     )
+
+
+def _most_rows(case: Case) -> int:
+    """The most rows an operation before attention has, one token a sequence; a layer that writes its own cache is bound to it."""
+    shared = [one.heads for one in case.shape.layers if one.kv_heads and not one.owns_kv_cache]
+    return case.context.slots * max(shared, default=1)
 
 
 def _has_kernel(key: int, value: int, group: int) -> bool:
