@@ -116,7 +116,8 @@ def _why_context(question: Question, choice: Choice) -> str:
     tokens, trained = choice.draft.context_tokens, choice.draft.shape.context_length
     if question.wishes.context_tokens is not None:
         if trained and tokens > trained:
-            return f"{tokens} tokens a request as asked; the model was trained for {trained}: the server stops a request there"
+            server = "" if question.engine.NAME.takes_pool() else ": the server stops a request there"
+            return f"{tokens} tokens a request as asked; the model was trained for {trained}{server}"
         return f"{tokens} tokens a request as asked"
     if tokens == trained:
         return f"{tokens} tokens a request: all the model was trained for"
