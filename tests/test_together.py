@@ -17,7 +17,7 @@ from llmops.domain.engine import EngineName, HostDevice
 from llmops.domain.errors import WrongUsage
 from llmops.domain.host import HostFacts, Listener
 from llmops.domain.plan import Plan
-from llmops.domain.profile import EngineChoice, Intent, Profile, Workload
+from llmops.domain.profile import EngineChoice, Features, Intent, Profile, Workload
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.units import GIB
 from llmops.engines import ENGINES
@@ -33,10 +33,11 @@ LLAMA, VLLM, SGLANG = EngineChoice.LLAMA_CPP, EngineChoice.VLLM, EngineChoice.SG
 
 def three(chat: EngineChoice = LLAMA, embed: EngineChoice = LLAMA, small: EngineChoice = LLAMA) -> Profile:
     """Chat, embeddings of short texts, and a small model that stands in for the first."""
+    embeds = Features(embeddings=embed is not EngineChoice.TGI)
     return Profile(
         deployments={
             "chat": Intent(model=CHAT, engine=chat, fallback=("small",)),
-            "embed": Intent(model=EMBED, engine=embed, workload=Workload(context_tokens=2048)),
+            "embed": Intent(model=EMBED, engine=embed, workload=Workload(context_tokens=2048), features=embeds),
             "small": Intent(model=SMALL, engine=small),
         }
     )

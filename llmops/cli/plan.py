@@ -23,7 +23,7 @@ from llmops.cli.planning import (
     said_by_profile,
 )
 from llmops.cli.possible import IMPOSSIBLE, of_plan
-from llmops.domain.engine import FlashAttention
+from llmops.domain.engine import Device, FlashAttention
 from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json
 from llmops.domain.profile import EngineChoice
@@ -32,6 +32,7 @@ from llmops.library import files
 from llmops.sizing.fallbacks import Server, fallback_findings
 from llmops.sizing.findings import DOES_NOT_FIT
 from llmops.views.plan import plan_result, show_plan
+from llmops.views.plan_together import show_together, together_result
 from llmops.views.screen import Screen, Tone, show_findings
 
 NOT_LOCKED = "the plan does not fit; a setting that is typed (`--context 8192`) is locked also when it does not"
@@ -57,8 +58,8 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
 
         files.write_atomically(Path(options.out), dump_lock(lock_of(profile, planned, place)))
     return Answer(
-        result=result_of(planned),
-        show=lambda to: _show(to, planned, findings, out=options.out, locks=locks),
+        result=result_of(planned, place.cards),
+        show=lambda to: _show(to, planned, findings, place.cards, out=options.out, locks=locks),
         findings=tuple(findings),
         ok=fits and possible,
         elsewhere=said_by_profile(options, profile),
@@ -73,19 +74,34 @@ def _of_fallbacks(planned: Sequence[Planned], *, cards: int) -> tuple[Finding, .
     return fallback_findings(servers, cards=cards)
 
 
-def result_of(planned: Sequence[Planned]) -> Json:
-    """`result`: the plan and its ledger at the top when there is one deployment, else under their names."""
+def result_of(planned: Sequence[Planned], cards: Sequence[Device]) -> Json:
+    """`result`: the plan and its ledger at the top when there is one deployment, else under their names, and their sum."""
     each: dict[str, Json] = {one.name: plan_result(one.plan) for one in planned}
     deployments: dict[str, Json] = {"deployments": each}
     only = next(iter(each.values())) if len(each) == 1 else None
-    return deployments | only if isinstance(only, dict) else deployments
+    if isinstance(only, dict):
+        return deployments | only
+    after = {one.name: one.starts_after for one in planned}
+    return deployments | {"together": together_result({one.name: one.plan for one in planned}, cards, after)}
 
 
-def _show(to: Screen, planned: Sequence[Planned], findings: Sequence[Finding], *, out: str | None, locks: bool) -> None:
+def _show(
+    to: Screen,
+    planned: Sequence[Planned],
+    findings: Sequence[Finding],
+    cards: Sequence[Device],
+    *,
+    out: str | None,
+    locks: bool,
+) -> None:
     for one in planned:
         if len(planned) > 1:
             to.line(one.name, tone=Tone.TITLE)
         show_plan(one.plan, to)
+        if len(planned) > 1:
+            to.line()
+    if len(planned) > 1:
+        show_together({one.name: one.plan for one in planned}, cards, to)
     beside = [finding for finding in findings if finding.code != DOES_NOT_FIT]  # that is said under each plan
     if beside:
         to.line()
