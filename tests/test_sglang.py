@@ -363,3 +363,57 @@ def test_a_driver_too_old_for_the_wheel_is_named_by_facts(tmp_path: Path) -> Non
     assert "upgrade the driver to 580.65.06" in one["fix"]
     code, made = document("plan", "qwen3-8b:Q4_K_M", "--facts", str(file), "--context", "4096")
     assert "PLN006" not in codes(made)  # llama.cpp can be built there
+
+
+@pytest.mark.parametrize("words", [("--enable-dp-attention", "--dp", "8"), ("--attn-dp-size", "8")])
+def test_groups_of_attention_are_on_the_tensor_ranks_and_hold_all_of_it_each(words: tuple[str, ...]) -> None:
+    """`--dp-size 8 --enable-dp-attention` needs 8 cards: the old spelling of `--attn-dp-size 8`."""
+    line = (
+        "explain",
+        "--gpu",
+        "H200:8",
+        "--model",
+        "deepseek-r1",
+        "--",
+        "sglang",
+        "serve",
+        "--model-path",
+        "o/m",
+        "--tp",
+        "8",
+    )
+    plain_code, plain = document(*line, "--context-length", "8192")
+    code, grouped = document(*line, "--context-length", "8192", *words)
+    assert (plain_code, code) == (0, 0)
+    assert "EXP050" not in codes(grouped)
+    attention = 61 * 187_107_328  # of a layer of DeepSeek-V3, in 8 bits, norms aside
+    replicated = 61 * (7168 * 1536 + 7168 * 576)  # on every rank either way: the projections to the latents
+    embedding = 129_280 * 7168 * 2
+    more = [
+        one["weights_bytes"]
+        for one in (grouped["result"]["ledger"]["devices"][0], plain["result"]["ledger"]["devices"][0])
+    ]
+    absorbed = 61 * 2 * 128 * 256 * 512  # the unpacked latent's matrix, in 16 bits
+    assert more[0] - more[1] == pytest.approx((attention - replicated + embedding + absorbed) * 7 / 8, rel=0.01)
+    token = [one["result"]["ledger"]["pool"]["bytes_per_block"] for one in (plain, grouped)]
+    assert token[0] == token[1]  # a latent is on every rank anyway
+
+
+def test_groups_that_do_not_divide_the_tensor_ranks_end_the_start() -> None:
+    line = (
+        "explain",
+        "--gpu",
+        "H100:4",
+        "--model",
+        "llama-3.3-70b-instruct",
+        "--",
+        "sglang",
+        "serve",
+        "--model-path",
+        "o/m",
+    )
+    code, made = document(*line, "--tp", "4", "--attn-dp-size", "3", "--context-length", "8192")
+    assert code == 1
+    assert any("does not divide by 3 groups" in one for one in made["result"]["ledger"].get("notes", [])) or any(
+        "does not divide by 3 groups" in one["message"] for one in made["findings"]
+    )

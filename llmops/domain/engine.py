@@ -101,6 +101,7 @@ class PoolSettings:
     `draft_probabilities`: it keeps those of every drafted token.
     `images_a_prompt` (and videos) at most, None: no limit; `image_pixels` of one image, None: the model's;
     `profiles_images` False: the profiling run leaves them out. `fused_all_reduce` False: no workspace for reductions in one.
+    `attention_replicas`: groups of tensor ranks that each have all of attention and a cache of their own (SGLang).
     `computed_type` is that of weights which are not quantized and of a cache of type auto, as `--dtype` spells it.
     """
 
@@ -144,6 +145,7 @@ class PoolSettings:
     profiles_images: bool = True
     fused_all_reduce: bool = True
     computed_type: str = "auto"
+    attention_replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

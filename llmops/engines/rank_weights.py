@@ -21,6 +21,7 @@ _EMBEDDING = re.compile(r"(?:^|\.)(?:embed_tokens|token_embd|wte)\.")
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|output)\.")
 _KEY_VALUE = re.compile(r"\.(?:[kv]_proj|attn_[kv])\.")
 _FUSED = re.compile(r"\.(?:qkv_proj|attn_qkv|query_key_value)\.")
+_ATTENTION = re.compile(r"attn|attention|linear_attn|mamba|ssm_|mixer")
 _EXPERT = re.compile(r"\.experts\.|_exps\.")
 _REPLICATED = re.compile(
     r"norm|\.mlp\.gate\.|\.block_sparse_moe\.gate\.|\.router\.|gate_inp|shared_expert_gate|e_score|exp_probs|inv_freq|g_idx"
@@ -32,12 +33,20 @@ _ROW_MATRIX = re.compile(r"(?:o_proj|down_proj|attn_output|ffn_down|out_proj|ssm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """How a model is cut: tensor ranks, pipeline stages, replicas, and whether experts go whole to ranks."""
+    """How a model is cut: tensor ranks, pipeline stages, replicas, and whether experts go whole to ranks.
+
+    `attention`: ranks that share attention and the embedding, where they are fewer than the tensor ranks (0: as many).
+    """
+
+    def of_attention(self) -> int:
+        """Ranks that attention is cut for."""
+        return self.attention or self.tensor
 
     tensor: int = 1
     stages: tuple[tuple[int, int], ...] = ()
     replicas: int = 1
     by_expert: bool = False
+    attention: int = 0
     tower_on_every_rank: bool = False
 
 
@@ -89,9 +98,9 @@ def _counted(same: Same, cut: Cut, stage: int) -> RankWeights:
         elif at is not None:
             text += _rank_bytes(tensor, at, cut, shape) if first <= at < last else 0
         elif _EMBEDDING.search(name):
-            text += _vocabulary_bytes(tensor, cut) if is_first or tied else 0
+            text += _vocabulary_bytes(tensor, cut.of_attention()) if is_first or tied else 0
         elif _HEAD.search(name):
-            text += _vocabulary_bytes(tensor, cut) if is_last else 0
+            text += _vocabulary_bytes(tensor, cut.tensor) if is_last else 0
         elif is_first or is_last:
             text += _rank_bytes(tensor, at, cut, shape)
     return RankWeights(text=text, draft=draft, tower=tower)
@@ -99,8 +108,7 @@ def _counted(same: Same, cut: Cut, stage: int) -> RankWeights:
 
 def embedding_bytes(shape: ModelShape, ranks: int) -> int:
     """The token embedding on one rank."""
-    cut = Cut(tensor=ranks)
-    return sum(_vocabulary_bytes(one, cut) for one in shape.tensors if _EMBEDDING.search(one.name))
+    return sum(_vocabulary_bytes(one, ranks) for one in shape.tensors if _EMBEDDING.search(one.name))
 
 
 def vocabulary_rows(shape: ModelShape) -> int:
@@ -125,13 +133,13 @@ def _tower_bytes(tensor: Tensor, cut: Cut) -> int:
     return _part(tensor.data_bytes(), cut.tensor if is_cut else 1)
 
 
-def _vocabulary_bytes(tensor: Tensor, cut: Cut) -> int:
+def _vocabulary_bytes(tensor: Tensor, ranks: int) -> int:
     """Rows padded to 64, then cut; a GGUF's or quantized matrix as it is stored."""
     size = tensor.data_bytes()
     rows = tensor.dims[-1]
     if len(tensor.dims) == 2 and rows:
         size = size // rows * padded(rows, VOCABULARY_GRANULE)
-    return _part(size, cut.tensor)
+    return _part(size, ranks)
 
 
 def _rank_bytes(tensor: Tensor, at: int | None, cut: Cut, shape: ModelShape) -> int:
@@ -144,12 +152,13 @@ def _rank_bytes(tensor: Tensor, at: int | None, cut: Cut, shape: ModelShape) -> 
         return size
     layer = shape.layers[min(at or 0, len(shape.layers) - 1)]
     if _KEY_VALUE.search(name):
-        return _part(size, min(cut.tensor, max(layer.kv_heads, 1)))
+        return _part(size, min(cut.of_attention(), max(layer.kv_heads, 1)))
     if _FUSED.search(name) and layer.kv_heads:
         heads, kept = layer.heads, layer.kv_heads
-        share = -(-heads // cut.tensor) + 2 * max(1, kept // cut.tensor)
+        ranks = cut.of_attention()
+        share = -(-heads // ranks) + 2 * max(1, kept // ranks)
         return size * share // (heads + 2 * kept)
-    return _part(size, cut.tensor)
+    return _part(size, cut.of_attention() if _ATTENTION.search(name) else cut.tensor)
 
 
 def _stored_bytes(tensor: Tensor) -> int:

@@ -42,6 +42,7 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
         ("--cuda-graph-max-bs-decode", told.graph_requests),
         ("--pp-size", told.pipeline_parallel if told.pipeline_parallel > 1 else None),
         ("--dp-size", told.data_parallel if told.data_parallel > 1 else None),
+        ("--attn-dp-size", told.attention_replicas if told.attention_replicas > 1 else None),
         ("--dcp-size", told.context_parallel if told.context_parallel > 1 else None),
     ):
         words += [name, str(number)] if number is not None else []
@@ -74,6 +75,10 @@ def settings_of(line: Line) -> EngineSettings:
     share = line.share("--mem-fraction-static")
     is_off = line.is_on("--disable-cuda-graph")
     drafted = line.number("--speculative-num-draft-tokens") or int(line.has("--speculative-algorithm"))
+    own_groups = _positive(line, "--attn-dp-size") or 1
+    replicas = _positive(line, "--dp-size") or 1
+    if line.is_on("--enable-dp-attention") and own_groups == 1:
+        own_groups, replicas = replicas, 1  # the old spelling: parallel_hook.py, handle_deprecated_dp_attention
     return EngineSettings(
         engine=EngineName.SGLANG,
         context_size=_positive(line, "--context-length") or 0,
@@ -95,7 +100,8 @@ def settings_of(line: Line) -> EngineSettings:
             parallel_given=line.has("--max-running-requests"),
             batch_given=step is not None,
             pipeline_parallel=_positive(line, "--pp-size") or 1,
-            data_parallel=_positive(line, "--dp-size") or 1,
+            data_parallel=replicas,
+            attention_replicas=own_groups,
             expert_parallel=(_positive(line, "--ep-size") or 1) > 1,
             context_parallel=_positive(line, "--dcp-size") or 1,
             drafter=line.value("--speculative-algorithm").lower(),

@@ -22,7 +22,6 @@ UNCOUNTED = {
     "--lora-paths": "LoRA adapters",
     "--cpu-offload-gb": "weights that are offloaded to RAM",
     "--enable-hierarchical-cache": "a KV cache in RAM",
-    "--enable-dp-attention": "attention that is not cut by tensor",
     "--speculative-draft-model-path": "the draft model's weights",
     "--enable-unified-memory": "one pool for all kinds of layers",
     "--json-model-override-args": "changes of the model's config.json",

@@ -19,7 +19,7 @@ from llmops.engines.card_count import too_few_cards
 from llmops.engines.computed_type import in_computed_type
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.sglang_defaults import graphs_mib, resolved
-from llmops.engines.sglang_pool import Cells, Sized, cells, sized
+from llmops.engines.sglang_pool import Cells, Sized, attention_ranks, cells, sized
 from llmops.engines.step_width import text_token_bytes
 from llmops.engines.vllm_blocks import stage_bounds
 from llmops.engines.vllm_memory import (
@@ -80,6 +80,8 @@ def ledger(
     notes = []
     if told.data_parallel > 1:
         notes.append(f"each of {told.data_parallel} replicas has a pool of this size")
+    if told.attention_replicas > 1:
+        notes.append(f"each of {told.attention_replicas} groups of attention has a pool of this size")
     if told.drafted_tokens:
         notes.append("the drafter's weights are not counted, and its cache is not")
     notes += [f"not sized: {one}" for one in shape.not_sized]
@@ -120,11 +122,15 @@ def _rank(shape: ModelShape, settings: EngineSettings, device: Device, stage: in
     told = settings.pool or PoolSettings()
     bounds = stage_bounds(len(shape.layers), told.pipeline_parallel)
     cut = Cut(
-        tensor=settings.tensor_parallel, stages=bounds, replicas=told.data_parallel, by_expert=told.expert_parallel
+        tensor=settings.tensor_parallel,
+        stages=bounds,
+        replicas=told.data_parallel,
+        by_expert=told.expert_parallel,
+        attention=attention_ranks(settings),
     )
     own = rank_weights(in_computed_type(shape), cut, stage=stage)
     is_drafted = told.drafted_tokens > 0 and shape.mtp_layers > 0
-    weights = own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel)
+    weights = own.text + unpacked_bytes(shape, bounds[stage], attention_ranks(settings))
     tower = 0 if told.text_only else own.tower
     draft = own.draft if is_drafted else 0
     share = settings.gpu_memory_utilization or 0.0
@@ -212,9 +218,11 @@ def _card(device: Device, one: Rank, reserve_bytes: int) -> DeviceLedger:
 
 def _refusals(shape: ModelShape, settings: EngineSettings, ranks: Sequence[Rank]) -> list[str]:
     """What ends the start."""
-    count = settings.tensor_parallel
+    count, groups = attention_ranks(settings), (settings.pool or PoolSettings()).attention_replicas
     heads = {one.heads for one in shape.layers if one.attention is not Attention.NONE and one.heads}
     found = [f"{one} heads do not divide by tensor parallel {count}" for one in sorted(heads) if one % count]
+    if settings.tensor_parallel % groups:
+        found.append(f"tensor parallel {settings.tensor_parallel} does not divide by {groups} groups of attention")
     if any(one.expected.tokens <= 0 for one in ranks):
         found.append(f"the weights leave nothing of `--mem-fraction-static {settings.gpu_memory_utilization:g}`")
     elif any(one.recurrent is not None for one in shape.layers) and any(one.expected.requests <= 0 for one in ranks):

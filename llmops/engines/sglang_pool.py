@@ -73,9 +73,15 @@ def cells(shape: ModelShape, settings: EngineSettings, layers: tuple[int, int]) 
     )
 
 
+def attention_ranks(settings: EngineSettings) -> int:
+    """Tensor ranks that share attention and one cache."""
+    told = settings.pool or PoolSettings()
+    return max(settings.tensor_parallel // told.attention_replicas, 1)
+
+
 def _token_bytes(layer: Layer, settings: EngineSettings) -> int:
     kind = {"bf16": "bfloat16", "mxfp8": "fp8"}.get(settings.kv_cache_type_k, settings.kv_cache_type_k)
-    size = token_bytes(layer, ranks=settings.tensor_parallel, kind=kind) + index_bytes(layer)
+    size = token_bytes(layer, ranks=attention_ranks(settings), kind=kind) + index_bytes(layer)
     return size + size // 32 if settings.kv_cache_type_k == "mxfp8" else size
 
 
@@ -88,7 +94,7 @@ def _state_bytes(layer: Layer, shape: ModelShape, settings: EngineSettings) -> i
     return state_bytes(
         layer.recurrent,
         kind=state_kind(layer.recurrent, shape.architecture),
-        ranks=settings.tensor_parallel,
+        ranks=attention_ranks(settings),
         conv_bytes=2,
         element_width=type_bytes(wanted, 4),
     )
