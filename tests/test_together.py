@@ -15,6 +15,7 @@ from llmops.cli.placing import Placed, plan_all
 from llmops.cli.planning import Options, Planned
 from llmops.domain.engine import EngineName, HostDevice
 from llmops.domain.errors import WrongUsage
+from llmops.domain.finding import Status
 from llmops.domain.host import HostFacts, Listener
 from llmops.domain.plan import Plan
 from llmops.domain.profile import EngineChoice, Features, Intent, Profile, Workload
@@ -276,6 +277,17 @@ def test_a_fallback_that_cannot_stand_in_is_a_finding() -> None:
     assert codes(circle) == [("PLN011", "deployments.c.fallback"), ("PLN011", "deployments.c.fallback")]
     same = {"a": _server(plan, "b", cards=(0,)), "b": _server(plan, cards=(0,))}
     assert (codes(same), codes(same, cards=2)) == ([], [("PLN014", "deployments.a.fallback[0]")])
+
+
+def test_a_fallback_that_cannot_answer_is_not_locked(tmp_path: Path) -> None:
+    profile = tmp_path / "llmops.yaml"
+    profile.write_text(
+        "schema: llmops.profile/1\ndeployments:\n"
+        f"  a: {{model: {SMALL}, fallback: [e]}}\n  e: {{model: {EMBED}, features: {{embeddings: true}}}}\n"
+    )
+    answer = run(Options(profile=str(profile), gpus=("24GiB",)), sources=Sources())
+    assert not answer.ok
+    assert [one.code for one in answer.findings if one.status is Status.FAIL] == ["PLN012"]
 
 
 def test_the_shipped_profile_of_three_models_is_read() -> None:

@@ -29,13 +29,16 @@ from llmops.domain.forms import Json
 from llmops.domain.profile import EngineChoice
 from llmops.domain.programs import Runner
 from llmops.library import files
-from llmops.sizing.fallbacks import Server, fallback_findings
+from llmops.sizing.fallbacks import OTHER_KIND, Server, fallback_findings
 from llmops.sizing.findings import DOES_NOT_FIT
 from llmops.views.plan import plan_result, show_plan
 from llmops.views.plan_together import show_together, together_result
 from llmops.views.screen import Screen, Tone, show_findings
 
 NOT_LOCKED = "the plan does not fit; a setting that is typed (`--context 8192`) is locked also when it does not"
+
+
+OBSTACLES = {IMPOSSIBLE: "this engine cannot run it here", OTHER_KIND: "a fallback cannot answer"}
 
 
 def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> Answer:
@@ -50,7 +53,7 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
     for one in planned:
         findings += of_plan(one.shape, one.plan.settings, place, one.plan.cards)
     fits = all(one.plan.ledger.fits() for one in planned)
-    possible = not any(one.code == IMPOSSIBLE and one.status is Status.FAIL for one in findings)
+    possible = _obstacle(findings) is None
     locks = options.out is not None and possible and (fits or options.forces_a_setting())
     if options.out is not None and locks:
         from llmops.cli.locking import lock_of
@@ -64,6 +67,11 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
         ok=fits and possible,
         elsewhere=said_by_profile(options, profile),
     )
+
+
+def _obstacle(findings: Sequence[Finding]) -> Finding | None:
+    """What no other size of the plan would mend."""
+    return next((one for one in findings if one.code in OBSTACLES and one.status is Status.FAIL), None)
 
 
 def _of_fallbacks(planned: Sequence[Planned], *, cards: int) -> tuple[Finding, ...]:
@@ -108,9 +116,9 @@ def _show(
         show_findings(to, beside)
     to.line()
     fits = all(one.plan.ledger.fits() for one in planned)
-    impossible = next((one for one in findings if one.code == IMPOSSIBLE and one.status is Status.FAIL), None)
-    if impossible is not None:
-        to.line("nothing was written: this engine cannot run it here", tone=Tone.WARN)
+    obstacle = _obstacle(findings)
+    if obstacle is not None:
+        to.line(f"nothing was written: {OBSTACLES[obstacle.code]}", tone=Tone.WARN)
     elif out is not None and fits:
         to.line(f"wrote {out}; next: `{_next(planned, Path(out))}`", tone=Tone.GOOD)
     elif locks:
