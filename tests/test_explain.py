@@ -67,6 +67,10 @@ def test_a_sound_line_has_no_finding() -> None:
         ("--no-mmap", "EXP002", "fail", "no longer has", "--load-mode none"),
         ("--draft-max 4", "EXP002", "fail", "no longer has", "--spec-draft-n-max"),
         ("--sliding-window 512", "EXP002", "fail", "no longer has", "leave it out"),
+        ("--memory-f32", "EXP002", "fail", "no longer has", "-ctk f32 -ctv f32"),
+        ("--log-format json", "EXP002", "fail", "no longer has", "--log-jsonl"),
+        ("--system-prompt-file x", "EXP002", "fail", "no longer has", "leave it out"),
+        ("--lora-scaled b.gguf 0.5", "EXP002", "fail", "as one word", "`--lora-scaled b.gguf:0.5`"),
         ("--ctx-sise 4096", "EXP001", "fail", "does not know", "`--ctx-size`"),
         ("--ctx-size=4096", "EXP001", "fail", "no `--ctx-size=…` form", "`--ctx-size 4096`"),
         ("stray", "EXP001", "fail", "does not know `stray`", "leave it out"),
@@ -323,12 +327,32 @@ def test_a_broken_unit_is_a_wrong_input(content: str, tmp_path: Path) -> None:
         ("/usr/lib/with-key NAME FILE /usr/bin/llama-server -c 1", "-c 1", {"NAME": HIDDEN}),
         ("/usr/lib/some-wrapper x /usr/bin/llama-server -c 1", "-c 1", {}),
         ("docker run --rm -e A=1 -v /m:/m ghcr.io/ggml-org/llama.cpp:server-cuda -c 1", "-c 1", {"A": "1"}),
+        ("docker run --gpus all ghcr.io/ggml-org/llama.cpp:full-cuda --server -c 1", "-c 1", {}),
+        ("/opt/llama.cpp/build/bin/server -c 1", "-c 1", {}),
     ],
 )
 def test_wrappers_are_looked_through(argv: str, words: str, variables: dict[str, str]) -> None:
     found = engine_process(Started(name="x", argv=tuple(argv.split())))
     assert found is not None
     assert (" ".join(found.argv), found.environment, found.engine) == (words, variables, EngineName.LLAMA_CPP)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "docker run ghcr.io/ggml-org/llama.cpp:full --run -c 1",
+        "docker run ghcr.io/ggml-org/llama.cpp:full",
+        "/opt/x/server -c 1",
+    ],
+)
+def test_what_starts_no_server_is_none(argv: str) -> None:
+    assert engine_process(Started(name="x", argv=tuple(argv.split()))) is None
+
+
+def test_what_another_user_starts_is_read() -> None:
+    found = engine_process(Started(name="x", argv=("su", "-", "llama", "-s", "/bin/sh", "-c", "llama-server -c 1")))
+    assert found is not None
+    assert found.argv == ("-c", "1")
 
 
 @pytest.mark.parametrize(

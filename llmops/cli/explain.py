@@ -127,10 +127,11 @@ def _process(options: Options, environment: Mapping[str, str]) -> tuple[EnginePr
     if options.service is not None:
         raise WrongUsage("`--service` is for a compose file", hint="`llmops explain compose.yaml --service NAME`")
     here = not options.gpus and options.facts is None
-    found = engine_process(typed(options.words, environment, here=here))
+    started = typed(options.words, environment, here=here)
+    found = engine_process(started)
     if found is None:
         hint = "understood are llama-server, vLLM, SGLang, TGI and `ollama serve`, and wrappers, behind `--`; or a file"
-        raise WrongUsage(f"`{options.words[0][:60]}` starts no engine that is understood", hint=hint)
+        raise WrongUsage(f"`{started.name[:60]}` starts no engine that is understood", hint=hint)
     return found, _local_configuration(found)
 
 

@@ -170,6 +170,11 @@ class _Reader:
             message = f"what `{shown}` holds is not known here: no option is read from it"
             self.findings.append(unknown_value(shown, message))
             return
+        last = self.given[-1] if self.given else None
+        if last is not None and last.name == "--lora-scaled" and re.fullmatch(r"[0-9.]+", word):
+            message = "`--lora-scaled` takes file and scale as one word today: the server would not start"
+            self.findings.append(refused("EXP002", last.written, message, f"`--lora-scaled {last.value}:{word}`"))
+            return
         behind = f" (after `{self.given[-1].written}`)" if self.given else ""
         message = f"llama-server does not know `{shown}`{behind} and would not start"
         fix = "leave it out, or put it in quotes with the word before"

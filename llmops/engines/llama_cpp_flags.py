@@ -285,7 +285,30 @@ _GONE = """
 - -dkvc --dump-kv-cache >
 - --verbose-prompt >
 + --sliding-window >
+- -nommq --no-mul-mat-q --mul-mat-q >
+- --memory-f32 > -ctk f32 -ctv f32
+- --memory-f16 > -ctk f16 -ctv f16
+- --low-vram > --no-kv-offload
++ -gqa --gqa >
++ -eps --rms-norm-eps >
++ --lora-base >
++ -spf --system-prompt-file >
++ -gan --grp-attn-n >
++ -gaw --grp-attn-w >
++ --tfs >
+- --penalize-nl >
+- --slots-endpoint-disable > --no-slots
++ --log-format > --log-jsonl
+- --log-enable >
+- --log-new >
+- --log-append >
++ --logdir > --log-file FILE
+- --tts-oute-default >
+- --embd-bge-small-en-default > -hf ggml-org/bge-small-en-v1.5-Q8_0-GGUF --embeddings
+- --embd-e5-small-en-default > -hf ggml-org/e5-small-v2-Q8_0-GGUF --embeddings
+- --embd-gte-small-default > -hf ggml-org/gte-small-Q8_0-GGUF --embeddings
 """
+"""What older servers took and b11669 ends the start at (asked one by one), `>` what says the same today, if anything does."""
 
 
 def _row(line: str) -> FlagRow:

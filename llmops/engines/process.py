@@ -13,6 +13,8 @@ from llmops.domain.errors import WrongInput
 from llmops.domain.explained import HIDDEN, EngineProcess, Started
 from llmops.engines import llama_cpp_flags, sglang_flags, tgi_flags, vllm_flags
 
+_OLD_LLAMA = re.compile(r".*llama.*/server", re.ASCII)
+"""What the server was called until June 2024, in a folder of llama.cpp."""
 _LLAMA = re.compile(r"llama-server(?:[-_.][A-Za-z0-9_.-]*)?(?:\.exe)?", re.ASCII)
 _PYTHON = re.compile(r"python(?:3(?:\.[0-9]+)?)?", re.ASCII)
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII | re.DOTALL)
@@ -29,6 +31,9 @@ SERVED = {"vllm": EngineName.VLLM, "ollama": EngineName.OLLAMA, "sglang": Engine
 
 LAUNCHERS = ("text-generation-launcher",)
 """Programs that are TGI."""
+
+FULL_IMAGE = re.compile(r"(?:^|/)llama\.cpp:full", re.ASCII)
+"""llama.cpp's image of all tools: the first word says which (`.devops/tools.sh`)."""
 
 SHELLS = ("sh", "bash", "dash", "ash", "zsh", "ksh")
 CONTAINERS = ("docker", "podman", "nerdctl")
@@ -82,6 +87,10 @@ def _in_image(started: Started) -> EngineProcess | None:
         note = "the image is not known: read as the engine whose options all of them are"
     if engine is None:
         return None
+    if FULL_IMAGE.search(started.image or ""):
+        if argv[:1] not in (("--server",), ("-s",)):
+            return None
+        argv = argv[1:]
     takes_command = engine in (EngineName.VLLM, EngineName.OLLAMA)
     words = argv[1:] if takes_command and argv[:1] == ("serve",) else argv
     if engine is EngineName.SGLANG and not argv:
@@ -115,8 +124,9 @@ def _find(
     if not words or not depth:
         return None
     name = words[0].rsplit("/", 1)[-1]
-    if _LLAMA.fullmatch(name):
-        return _made(EngineName.LLAMA_CPP, words[1:], environment, notes, started)
+    if _LLAMA.fullmatch(name) or _OLD_LLAMA.fullmatch(words[0]):
+        renamed = () if _LLAMA.fullmatch(name) else ("`server` is called `llama-server` since 2024: read as that",)
+        return _made(EngineName.LLAMA_CPP, words[1:], environment, (*notes, *renamed), started)
     if name in SERVED and words[1:2] == ["serve"]:
         return _made(SERVED[name], words[2:], environment, notes, started)
     if name in LAUNCHERS:
@@ -125,7 +135,7 @@ def _find(
         return _python(words, environment, notes, started)
     if _PYTHON.fullmatch(name) and any("sglang" in word for word in words[1:4]):
         return _python_sglang(words, environment, notes, started)
-    if name in SHELLS:
+    if name in SHELLS or name == "su":
         return _shell(words, environment, notes, started, depth)
     if name in CONTAINERS and "run" in words[1:3]:
         return _container(words, environment, notes, started)
