@@ -1,8 +1,10 @@
 """Several deployments on one host: cards, shares, memory, ports and start order are worked out together."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import workstation
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from llmops.cli.hardware import Hardware, hardware
 from llmops.cli.opening import Sources
 from llmops.cli.placing import Placed, plan_all
+from llmops.cli.plan import result_of, run
 from llmops.cli.planning import Options, Planned
 from llmops.domain.engine import EngineName, HostDevice
 from llmops.domain.errors import WrongUsage
@@ -26,6 +29,8 @@ from llmops.formats.profile import parse_profile
 from llmops.sizing.fallbacks import Server, fallback_findings
 from llmops.sizing.numbers import gateway_port
 from llmops.sizing.ports import engine_ports
+from llmops.views.plan_together import show_together
+from llmops.views.screen import PlainScreen
 
 ROOT = Path(__file__).parents[1]
 CHAT, EMBED, SMALL = "qwen3-8b", "qwen3-0.6b", "qwen3-1.7b"
@@ -248,6 +253,22 @@ def test_ports_of_other_programs_the_edge_and_the_metrics_are_left_alone() -> No
         8082,
         8083,
     ]
+
+
+def test_the_sum_of_all_is_shown_by_card() -> None:
+    place = box("RTX 3060", "RTX 4090")
+    found = placed(three(VLLM, LLAMA, LLAMA), place)
+    result: Any = result_of(found.planned, place.cards)
+    assert list(result) == ["deployments", "together"]
+    explained = {name: dict(zip(plan.cards, plan.ledger.devices, strict=True)) for name, plan in plans(found).items()}
+    for at, row in enumerate(result["together"]["cards"]):
+        each = {name: cards[at].total_bytes() for name, cards in explained.items() if at in cards}
+        assert row["deployments"] == each
+        assert row["total_bytes"] == sum(each.values()) <= row["free_bytes"] - row["reserve_bytes"]
+    to = io.StringIO()
+    show_together(plans(found), place.cards, PlainScreen(to))
+    assert to.getvalue().splitlines()[0] == "All together"
+    assert all(name in to.getvalue() for name in ("RTX 3060: ", "RTX 4090: ", "chat ", "embed ", "small ", "RAM: "))
 
 
 def _server(
