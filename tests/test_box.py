@@ -105,6 +105,7 @@ def test_a_deployment_answers_with_its_key_and_is_back_after_a_kill_a_reboot_and
 def test_a_change_is_taken_back_and_an_uninstall_leaves_nothing(box: Box) -> None:
     before = box.snapshot(*PLACES)
     started(box)
+    an_edit_is_seen_in_memory_and_merged(box)
     assert "-np 2" in box.shell("systemctl cat llmops-chat")
     box.shell(f"{SITE} sed -i 's/parallel: 2/parallel: 3/' llmops.yaml; llmops plan --out llmops.lock")
     assert box.run("sh", "-c", f"{SITE} llmops render --check", check=False).returncode == 1
@@ -119,6 +120,32 @@ def test_a_change_is_taken_back_and_an_uninstall_leaves_nothing(box: Box) -> Non
     assert status(box, "/health", key=False) == 0
     assert {line for line in box.snapshot(*PLACES) ^ before if not is_list_of_accounts(line)} == set()
     assert "llmops" not in box.shell("getent passwd; getent group")
+
+
+EDITED = {"nginx.service": "/etc/nginx/conf.d/llmops.conf", "llmops-gateway.service": "/etc/llmops/haproxy.cfg"}
+
+
+def an_edit_is_seen_in_memory_and_merged(box: Box) -> None:
+    """Servers that run with an older configuration are named until they are reloaded; a comment of ours stays."""
+    assert box.run("sh", "-c", f"{SITE} llmops status", check=False).returncode == 0
+    assert older(box) == set()
+    time.sleep(3)  # an edit in the two seconds after a reload is not told from it
+    for path in EDITED.values():
+        box.shell(f"sed -i '1i # mine' {path}")
+    assert older(box) == set(EDITED)
+    box.shell(f"nginx -t -q && systemctl reload {' '.join(EDITED)}")
+    assert older(box) == set()
+    assert box.run("sh", "-c", f"{SITE} llmops render --apply", check=False).returncode == 5
+    box.shell(f"{SITE} llmops render --apply --merge; llmops status; llmops render --check")
+    assert box.shell(f"head -qn 1 {' '.join(EDITED.values())}") == "# mine\n# mine\n"
+    box.shell(f"{SITE} llmops render --apply --overwrite; llmops status")
+
+
+def older(box: Box) -> set[str]:
+    """Services whose memory is behind the disk."""
+    said = box.run("sh", "-c", f"{SITE} llmops status --json", check=False).stdout
+    units = json.loads(said)["result"]["units"]
+    return {one["name"] for one in units if one["config_older"] or one["runs_older"]}
 
 
 FORBIDDEN = {

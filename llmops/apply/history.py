@@ -54,6 +54,7 @@ def forget(root: Root) -> None:
     The newest record goes first: with the older ones a run that ends in between can be repeated.
     """
     if not root.has_directory(GENERATIONS):
+        _remove_directories(root, {*GENERATIONS.parents})  # an earlier run ended among these
         return
     with locked(root):
         records = every_generation(root)

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from llmops.domain.errors import OutsideWorld
@@ -135,6 +136,15 @@ class Root:
             group_id=status.st_gid,
             label=label,
         )
+
+    def changed_at(self, path: PurePosixPath) -> datetime | None:
+        """When the content of a file was last written; None when it is not there."""
+        try:
+            with self._naming(path), self.directory(path.parent) as parent:
+                seconds = os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mtime
+        except FileNotFoundError:
+            return None
+        return datetime.fromtimestamp(seconds, UTC)
 
     def stage(
         self, path: PurePosixPath, content: bytes, *, mode: int, owner: tuple[int, int] | None, label: str = ""

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from llmops.cli import render
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.past import MAY_CHANGE, read_past
 from llmops.cli.rollback import RootOption
+from llmops.cli.unit_files import changed_by_unit
 from llmops.domain.changes import Action, Generation
 from llmops.domain.drift import UnitState
 from llmops.domain.errors import WrongInput
@@ -66,9 +66,8 @@ def run(options: Options, *, runner: Runner) -> Answer:
         text = "an apply was interrupted, or one is running: what is shown is not settled"
         fix = "`llmops render --apply` takes it back first"
         findings.append(Finding(code="RND007", status=Status.WARN, message=text, fix=fix))
-    names = [file.path.name for file in newest.files if file.path.parent == UNITS and file.is_ours()]
-    changed = {name: _last_change(past.records, UNITS / name) for name in names}
-    units = unit_states(names, changed, runner=runner) if past.root.is_host else ()
+    changed = changed_by_unit(past)
+    units = unit_states(list(changed), changed, runner=runner) if past.root.is_host else ()
     findings += _unit_findings(units)
     findings += _map_findings(past.root)
     ok = all(row.state.is_fine() for row in rows)
@@ -135,11 +134,6 @@ def _outdated(options: Options, runner: Runner) -> tuple[frozenset[PurePosixPath
     return frozenset(differs), []
 
 
-def _last_change(records: tuple[Generation, ...], path: PurePosixPath) -> datetime | None:
-    times = [one.applied_at for one in records for file in one.files if file.path == path and file.action.writes()]
-    return datetime.fromisoformat(times[-1]) if times else None
-
-
 def _unit_findings(units: tuple[UnitState, ...]) -> list[Finding]:
     found: list[Finding] = []
     for unit in units:
@@ -147,9 +141,8 @@ def _unit_findings(units: tuple[UnitState, ...]) -> list[Finding]:
             fix = f"journalctl -u {unit.name} -n 50"
             found.append(Finding(code="RND013", status=Status.FAIL, message=f"{unit.name} has failed", fix=fix))
         elif unit.words():
-            fix = "systemctl daemon-reload" if unit.needs_reload else f"systemctl restart {unit.name}"
             text = f"{unit.name}: {unit.words()}"
-            found.append(Finding(code="RND013", status=Status.WARN, message=text, fix=fix))
+            found.append(Finding(code="RND013", status=Status.WARN, message=text, fix=unit.mended_by()))
     return found
 
 

@@ -119,7 +119,9 @@ def _cleared(applied: Applied, changes: ChangeSet, root: Root, runner: Runner) -
 def _finish(options: Options) -> bool:
     """Whether an earlier uninstall ended when all but its last empty directories was gone: they go now."""
     root = Root(Path(options.root))
-    if options.dry_run or not root.has_directory(GENERATIONS) or has_pending(root.path) or every_generation(root):
+    is_empty = root.has_directory(GENERATIONS.parent) and not root.names(GENERATIONS.parent)
+    has_records = root.has_directory(GENERATIONS) and (has_pending(root.path) or bool(every_generation(root)))
+    if options.dry_run or has_records or not (is_empty or root.has_directory(GENERATIONS)):
         return False
     forget(root)
     return True
