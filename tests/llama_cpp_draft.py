@@ -43,6 +43,10 @@ class Draft:
     def vector(self, name: str, *dims: int, tail: str = ".weight") -> None:
         self._add(name + tail, dims, "F32")
 
+    def table(self, name: str, *dims: int) -> None:
+        """Whole numbers."""
+        self._add(f"{name}.weight", dims, "I32")
+
     def norm(self, name: str, width: int, *, bias: bool = False) -> None:
         self.vector(name, width)
         if bias:

@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 import llama_cpp_plain_families as plain
-from families import delta, dense, experts, gemma, kimi, latent, recurrent, routing, rwkv, shared, windows
+from families import delta, dense, experts, gemma, kimi, latent, recurrent, routing, rwkv, shared, sparse, windows
 from llama_cpp_draft import Draft, Numbers, dense_numbers, expert_numbers, mixed, square_expert_numbers, square_numbers
 
 from llmops.domain.model import Tensor
@@ -116,14 +116,29 @@ for _name in plain.PLAIN:
     FAMILIES[_name] = (_name, partial(plain.build, _name), partial(plain.draw, _name))
 
 
+BOUNDED: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
+    "bailingmoe3": ("bailingmoe3", kimi.bailingmoe3, kimi.bailingmoe3_numbers),
+    "kimi-k3": ("kimi-k3", kimi.kimi_k3, kimi.kimi_k3_numbers),
+    "minimax-m3": ("minimax-m3", sparse.minimax_m3, sparse.minimax_m3_numbers),
+    "minimax-01": ("minimax-01", sparse.minimax_01, sparse.minimax_01_numbers),
+    "dots3note": ("dots3note", sparse.dots3note, sparse.dots3note_numbers),
+    "glm5-next": ("glm5-next", sparse.glm5_next, sparse.glm5_next_numbers),
+    "qwen4exp": ("qwen4exp", sparse.qwen4exp, sparse.qwen4exp_numbers),
+    "qwen4exp-ngrams": ("qwen4exp", sparse.qwen4exp_ngrams, sparse.qwen4exp_numbers),
+    "hy_v4": ("hy_v4", sparse.hy_v4, sparse.hy_v4_numbers),
+    "deepseek4": ("deepseek4", sparse.deepseek4, sparse.deepseek4_numbers),
+}
+"""Families whose weights and caches are known to the byte, and whose compute buffers are bounded."""
+
+
 def draw(family: str, rng: Random) -> Numbers:
     """The numbers of one model of the family."""
-    return FAMILIES[family][2](rng)
+    return (FAMILIES | BOUNDED)[family][2](rng)
 
 
 def build(family: str, numbers: Numbers) -> tuple[dict[str, Writable], tuple[Tensor, ...]]:
     """Keys and tensors of the model with these numbers; `mix` draws a type for each matrix."""
-    architecture, write, _ = FAMILIES[family]
+    architecture, write, _ = (FAMILIES | BOUNDED)[family]
     draft = Draft(architecture, numbers)
     write(draft)
     tensors = mixed(draft.tensors, int(numbers["mix"])) if "mix" in numbers else tuple(draft.tensors)

@@ -28,10 +28,12 @@ class RecurrentState:
 
     `kind` is mamba, mamba2, gated-delta, kda, short-conv, lightning or rwkv where the reader knows it. The window is
     `kept_tokens` long; B and C are `groups` of `group_width` (0: not said). An engine that shards the state needs these.
+    `history_elements` are what the convolution over a table of n-grams remembers, in the layer that adds its rows.
     """
 
     conv_elements: int
     state_elements: int
+    history_elements: int = 0
     kind: str = ""
     kept_tokens: int = field(default=0, compare=False)
     groups: int = field(default=0, compare=False)
@@ -40,11 +42,28 @@ class RecurrentState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexer:
-    """Sparse attention's own small keys, one head of `key_length`, which choose `top` cells for each token."""
+    """Sparse attention's own small keys, one head of `key_length`, which choose `top` cells for each token.
+
+    A cell keeps `kept_length` elements where that is more than the key, and `value_length` that nothing reads.
+    """
 
     key_length: int
     heads: int
     top: int
+    kept_length: int = 0
+    value_length: int = 0
+
+    def cell_width(self) -> int:
+        """Elements of one cell of the indexer's cache of keys."""
+        return self.kept_length or self.key_length
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """One key for `ratio` tokens (0: none), beside the keys of a window; an indexer of `indexer_length` chooses among them."""
+
+    ratio: int
+    indexer_length: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +86,7 @@ class Layer:
     owns_kv_cache: bool = True
     recurrent: RecurrentState | None = None
     indexer: Indexer | None = None
+    compression: Compression | None = None
 
     def key_width(self) -> int:
         """Elements of K for one token."""
@@ -149,7 +169,8 @@ class GenerationDefaults:
 class GraphKeys:
     """What a file says of how its graph is computed, beyond widths. None: not known, as its family does.
 
-    `expert_gating` is GGUF's number: 1 softmax, 2 sigmoid, 3 softmax of the chosen ones' weights.
+    `expert_gating` is GGUF's number: 1 softmax, 2 sigmoid, 3 softmax of the chosen ones' weights. `residual_bank`: every
+    so many layers the stream is kept for all later ones.
     """
 
     expert_gating: int | None = None
@@ -170,6 +191,7 @@ class GraphKeys:
     swin_norm: bool | None = None
     rescale_every: int = 0
     norm_before_residual: bool | None = None
+    residual_bank: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

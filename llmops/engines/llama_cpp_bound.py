@@ -13,6 +13,7 @@ from llmops.domain.model import Attention, Layer, ModelShape
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES
 from llmops.engines.llama_cpp_card_context import card_context_bytes
+from llmops.engines.llama_cpp_compressed import compressed_bytes
 from llmops.engines.llama_cpp_compute import Case, device_inputs_bytes, upper_bound_bytes
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_placement import cache_bytes, state_bytes
@@ -81,6 +82,8 @@ class Bound:
 
 def _kept_bytes(case: Case, layer: Layer, parallel: int) -> int:
     one = state_bytes(layer, slots=parallel)
+    if layer.compression is not None:
+        return one + compressed_bytes(case, layer, on_card=True)
     if layer.attention is Attention.NONE:
         return one
     kind = case.settings.kv_cache_type_k.upper()

@@ -19,7 +19,7 @@ from llmops.engines.llama_cpp_compute import (
 from llmops.engines.llama_cpp_known import simulated
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, HOST, TIED_IN_RAM, Placement, cache_bytes
 from llmops.engines.llama_cpp_simulation import is_simulated, simulated_confidence
-from llmops.engines.llama_cpp_unknown import card_bytes, host_bytes, only_host_bytes, runs_in_ram
+from llmops.engines.llama_cpp_unknown import card_bytes, crossing_bytes, host_bytes, only_host_bytes, runs_in_ram
 from llmops.engines.llama_cpp_weights import Weights
 
 UNLIKE_ITS_FAMILY = "compute buffers are an upper bound: the file lacks tensors that other files of `{}` have"
@@ -123,9 +123,10 @@ def _cache_sizes(case: Case) -> tuple[int, ...]:
 
 def _output_in_ram_bytes(case: Case, placement: Placement) -> int:
     """The output's matrix where it stays in RAM: a card takes a copy of it for a prompt."""
-    if placement.output != HOST and case.shape.architecture not in TIED_IN_RAM:
-        return 0
     names = ("output.weight", "token_embd.weight")
+    is_moved = any(placement.moves.get(name) == HOST for name in names)
+    if placement.output != HOST and not is_moved and case.shape.architecture not in TIED_IN_RAM:
+        return 0
     return max((one.data_bytes() for one in case.shape.tensors if one.name in names), default=0)
 
 
@@ -164,7 +165,7 @@ def _bounded(case: Case, placement: Placement, placed: Weights, notes: tuple[str
         sizes = _cache_sizes(case)
         host += copies * sum(sizes) if copies > 1 else 2 * max(sizes, default=0)
     if is_pipelined(placement):
-        bound += 3 * device_inputs_bytes(case) + 64 * case.rows() * case.shape.embedding_length
+        bound += 3 * device_inputs_bytes(case) + 64 * case.rows() * case.shape.embedding_length + crossing_bytes(case)
         host += PIPELINE_COPIES * host_inputs_bytes(case) + 40 * case.rows() * case.shape.embedding_length
     return Compute(
         cards=(bound,) * placement.cards,

@@ -2,6 +2,7 @@
 
 from llmops.domain.model import Attention
 from llmops.domain.records import dataclass
+from llmops.engines.llama_cpp_compressed import compressed_bytes
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_placement import HOST, Placement, cache_bytes, state_bytes
 
@@ -31,7 +32,9 @@ def caches_of(case: Case, placement: Placement) -> Caches:
     widest = max((layer.value_width() for layer in case.shape.layers), default=0)
     for at, layer in enumerate(case.shape.layers):
         where = placement.cache(at)
-        if layer.attention is not Attention.NONE:
+        if layer.compression is not None:
+            kv[where] += compressed_bytes(case, layer, on_card=where != HOST)
+        elif layer.attention is not Attention.NONE:
             kv[where] += cache_bytes(
                 layer,
                 cells=case.cells(layer),

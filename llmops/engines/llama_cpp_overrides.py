@@ -24,7 +24,7 @@ EVERY_BLOCK = 1 << 16
 
 _BLOCK = re.compile(r"blk\.([0-9]{1,5})\.", re.ASCII)
 EXPERTS = re.compile(r"ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
-DENSE = re.compile(r"ffn_(?:up|down|gate|gate_up)\.")
+DENSE = re.compile(r"\.ffn_(?:up|down|gate|gate_up)\.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

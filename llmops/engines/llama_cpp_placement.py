@@ -203,12 +203,14 @@ def weight_place(name: str, placement: Placement, *, at: int | None, output: boo
 def cache_bytes(
     layer: Layer, *, cells: int, streams: int, kind_k: str, kind_v: str, value_width: int, on_card: bool
 ) -> int:
-    """K, V and indexer keys of one layer; a recurrent or cacheless one has none. A tail only on a card, as for weights."""
+    """K, V and what an indexer keeps of one layer; a recurrent or cacheless one has none. A tail only on a card."""
     if not layer.owns_kv_cache or layer.kv_heads == 0 or layer.key_length == 0:
         return 0
     total = 0
-    indexed = layer.indexer.key_length if layer.indexer is not None else 0
-    for kind, width in ((kind_k, layer.key_width()), (kind_v, value_width), (kind_k, indexed)):
+    parts = [(kind_k, layer.key_width()), (kind_v, value_width)]
+    if layer.indexer is not None:
+        parts += [(kind_k, layer.indexer.cell_width()), (kind_v, layer.indexer.value_length)]
+    for kind, width in parts:
         if width == 0:
             continue
         tail = row_tail_bytes(kind, width) if on_card else 0
@@ -220,5 +222,6 @@ def state_bytes(layer: Layer, *, slots: int) -> int:
     """Recurrent state of one layer, f32 whatever the cache types; source: src/llama-memory-recurrent.cpp."""
     if layer.recurrent is None:
         return 0
-    parts = (layer.recurrent.conv_elements, layer.recurrent.state_elements)
+    one = layer.recurrent
+    parts = (one.conv_elements, one.state_elements, one.history_elements)
     return sum(padded(4 * part * slots, CUDA_ALIGNMENT) for part in parts if part)

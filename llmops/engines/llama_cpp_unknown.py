@@ -5,6 +5,7 @@ cards that only count bytes). What else counts was seen where the graphs of know
 takes there what a card would, and states and their rows come on top.
 """
 
+from llmops.domain.model import Layer, ModelShape
 from llmops.domain.units import padded
 from llmops.engines.llama_cpp_compute import Case, converted_cache_bytes, one_card_host_bytes, upper_bound_bytes
 from llmops.engines.llama_cpp_placement import Placement, state_bytes
@@ -25,10 +26,21 @@ IN_RAM = frozenset({"cogvlm"})
 INDEXED = frozenset({"hy_v4", "dots3note", "glm5-next", "minimax-m3", "qwen4exp", "deepseek4"})
 """Sparse attention that scores every cell for every row, and sorts the scores."""
 
+NGRAMS = "per_layer_token_embd.weight"
+"""A table whose rows are gathered in RAM."""
+
 _SCORES = 24
 """Rows of scores over the context: of the indexer's heads, sorted, as masks, and of attention."""
 _LEAST = 1 << 20
 """What is small beside everything else but for one row a batch."""
+_GATHERED = 4
+"""Keys of all cells with their gates: gathered, turned, weighed, and that times the keys."""
+LEAST_POOL = 4
+"""The fewest cells that are one pooled key, in published files."""
+_POOL_TABLES = 4
+_BANKS = 3
+"""Kept streams: as they are, with one more, and normed."""
+_MIXERS = ("blk.0.hc_attn_fn.weight", "blk.0.hc_attn_norm.weight")
 _WIDE_ROWS = 10
 """Rows as wide as a recurrent layer's widest matrix that are alive at once; rwkv's six mixes and what they are made of."""
 
@@ -36,15 +48,17 @@ _WIDE_ROWS = 10
 def card_bytes(case: Case) -> int:
     """Of one card, without what partial offload copies."""
     bound = upper_bound_bytes(case)
-    share = 1 if case.shape.architecture in IN_RAM else _SHARE
-    more = _quadratic_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case)
+    share = 1 if case.shape.architecture in IN_RAM else 2 if case.shape.architecture in INDEXED else _SHARE
+    more = _quadratic_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case) + _streams_bytes(case)
     return bound + bound // share + converted_cache_bytes(case) + more + _LEAST
 
 
 def host_bytes(case: Case, placement: Placement, *, copies: int) -> int:
     """Beside cards; `copies` of the inputs with pipelining."""
     host = one_card_host_bytes(case)
-    host += host // _SHARE + copies * _mask_bytes(case) + _LEAST
+    if any(one.name == NGRAMS for one in case.shape.tensors):
+        host += 8 * case.rows() * case.shape.embedding_length
+    host += host // _SHARE + copies * (_mask_bytes(case) + _pools_bytes(case)) + _LEAST
     if runs_in_ram(case):
         return max(host, card_bytes(case) * (2 if copies > 1 else 1))
     return host + card_bytes(case) if _may_run_in_ram(placement) else host
@@ -63,7 +77,7 @@ def _may_run_in_ram(placement: Placement) -> bool:
 def only_host_bytes(case: Case) -> int:
     """Without a card."""
     more = _quadratic_bytes(case) + _mask_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case)
-    return 2 * upper_bound_bytes(case) + more
+    return 2 * upper_bound_bytes(case) + more + _streams_bytes(case) + _pools_bytes(case)
 
 
 def _mask_bytes(case: Case) -> int:
@@ -101,5 +115,55 @@ def _widest_projection(case: Case) -> int:
 
 
 def _indexed_bytes(case: Case) -> int:
+    """Scores; where keys are pooled, all of all slots are gathered for it, with their gates."""
     is_indexed = case.shape.architecture in INDEXED or any(one.indexer for one in case.shape.layers)
-    return _SCORES * 4 * case.rows() * case.context.sequence_tokens if is_indexed else 0
+    if not is_indexed:
+        return 0
+    cells = max(case.context.sequence_tokens, _pools(case))
+    gathered = max((_pooled_width(one) for one in case.shape.layers), default=0)
+    return 4 * cells * _SCORES * case.rows() + 4 * _GATHERED * gathered * _all_cells(case)
+
+
+def _pooled_width(layer: Layer) -> int:
+    """Elements an indexer keeps of a cell that it pools with others; 0 where it does not."""
+    one = layer.indexer
+    return one.cell_width() if one is not None and one.cell_width() > one.key_length else 0
+
+
+def _all_cells(case: Case) -> int:
+    return case.context.sequence_tokens * case.context.slots
+
+
+def _pools(case: Case) -> int:
+    """Pooled keys of all slots; none where no layer pools any."""
+    return _all_cells(case) // LEAST_POOL if any(_pooled_width(one) for one in case.shape.layers) else 0
+
+
+def _pools_bytes(case: Case) -> int:
+    """What is filled in RAM: who sees which pool, and which cells are in it."""
+    return _pools(case) * (6 * case.rows() + 4 * _POOL_TABLES * LEAST_POOL)
+
+
+def streams(shape: ModelShape) -> int:
+    """Residual streams side by side (hyper-connections), from the matrices that mix them; 1: one."""
+    wide = (one.dims[0] for one in shape.tensors if one.name in _MIXERS)
+    return max(1, max(wide, default=0) // shape.embedding_length)
+
+
+def banked(shape: ModelShape) -> int:
+    """Earlier layers' streams that a layer reads as well."""
+    every = shape.graph.residual_bank
+    return -(-len(shape.layers) // every) if every else 0
+
+
+def _streams_bytes(case: Case) -> int:
+    """Streams are seen one by one, and where another device reads them each view is copied with all it spans."""
+    count, kept = streams(case.shape), banked(case.shape)
+    if count == 1 and not kept:
+        return 0
+    return 4 * case.rows() * case.shape.embedding_length * (count * (count + 1) + _BANKS * kept)
+
+
+def crossing_bytes(case: Case) -> int:
+    """The same between cards of a pipelined start, beyond one stream: four copies of each."""
+    return 4 * _streams_bytes(case)

@@ -45,6 +45,7 @@ class Window(NamedTuple):
 WINDOWS: dict[str, Window] = {
     "afmoe": Window(4),
     "cohere2": Window(4),
+    "dots3note": Window(0),
     "cohere2moe": Window(4, first_is_full=True),
     "exaone-moe": Window(4, default=128),
     "gemma-embedding": Window(6),
@@ -72,7 +73,7 @@ WINDOWS: dict[str, Window] = {
 EXAONE4_WINDOW_LAYERS = 64
 """exaone4 slides only in its 32B size (64 layers), whose window is 4096 where the file names none."""
 EXAONE4_WINDOW = Window(4, default=4096)
-EVERY_ATTENTION_SLIDES = frozenset({"lfm2", "lfm2moe"})
+EVERY_ATTENTION_SLIDES = frozenset({"lfm2", "lfm2moe", "deepseek4"})
 """With a window in the file, all their attention layers slide."""
 
 GEMMA3N_OWN_CACHES = 20
@@ -109,6 +110,7 @@ RECURRENT: dict[str, Recurrence] = {
     "kimi-k3": Recurrence("kda", "no kv heads"),
     "bailingmoe3": Recurrence("kda", "no kv heads"),
     "glm5-next": Recurrence("kda", "no kv heads"),
+    "minimax-01": Recurrence("linear", "interval"),
 }
 
 NO_CACHE = frozenset(
@@ -131,20 +133,18 @@ DRAFTERS = frozenset({"eagle3", "dflash"})
 """Draft models that only another model's rows are the input of."""
 
 INDEXER = "the cache of its attention indexer, which comes on top of the keys and values"
-_LINEAR = "the state of its linear attention layers"
-INDEXED = frozenset({"deepseek32", "glm-dsa"})
-"""Latent attention with an indexer: each layer that has one keeps its keys in a cache of their own."""
+INDEXED = frozenset({"deepseek32", "glm-dsa", "hy_v4", "dots3note", "glm5-next", "minimax-m3", "qwen4exp"})
+"""Attention with an indexer: each layer that has one keeps its keys in a cache of their own (b11669, seen of each)."""
+INDEXER_KEYS = ("indexer.attn_k", "indexer.k_proj")
+"""What the tensor of an indexer's keys is called."""
+COMPRESSED = frozenset({"deepseek4"})
+"""Beside a window, one key for many tokens."""
+INDEXED_RATIO = 4
+"""Of the layers that keep one for so many, an indexer chooses."""
+POOLED_PARTS = 3
+"""glm5-next keeps the key, its gate and the pooled key of a cell."""
 
 NOT_SIZED: dict[str, str] = {
-    "hy_v4": INDEXER,
-    "dots3note": INDEXER,
-    "glm5-next": INDEXER,
-    "minimax-m3": INDEXER,
-    "qwen4exp": INDEXER,
-    "deepseek4": "its compressed caches; its layers are taken as latent or full attention",
-    "minimax-01": _LINEAR,
-    "kimi-k3": "which of its layers keep a state instead of keys and values",
-    "bailingmoe3": "which of its layers keep a state instead of keys and values",
     "t5": "the keys and values of its encoder (cross attention)",
 }
 """What sizing does not cover, in words that follow `not sized: `."""
@@ -152,7 +152,7 @@ NOT_SIZED: dict[str, str] = {
 PLAIN = frozenset(
     """
     apertus arcee arctic baichuan bailingmoe bailingmoe2 bitnet bloom chatglm codeshell command-r dbrx deci deepseek deepseek2
-    deepseek32 glm-dsa
+    deepseek32 glm-dsa hy_v4 minimax-m3
     dots1 ernie4_5 ernie4_5-moe exaone exaone4 falcon gemma glm4 glm4moe gpt2 gptneox granite granitemoe grok grovemoe
     hunyuan-dense hunyuan-moe hy_v3 internlm2 jais llama minicpm minicpm3 minimax-m2 mistral3 mistral4 mpt nemotron olmo olmoe
     openelm orion pangu-embedded phi2 phi3 phimoe plamo plm qwen qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe

@@ -12,7 +12,17 @@ from difflib import get_close_matches
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import Indexer, Layer, ModelShape, Tensor
 from llmops.domain.tensor_types import FILE_TYPES
-from llmops.formats.architectures import DRAFTERS, INDEXED, INDEXER, KNOWN, NOT_SERVABLE, NOT_SIZED, is_covered
+from llmops.formats.architectures import (
+    DRAFTERS,
+    INDEXED,
+    INDEXER,
+    INDEXER_KEYS,
+    KNOWN,
+    NOT_SERVABLE,
+    NOT_SIZED,
+    POOLED_PARTS,
+    is_covered,
+)
 from llmops.formats.gguf import GgufHeader, split_parts
 from llmops.formats.gguf_values import GgufValue, Skipped
 from llmops.formats.graph_keys import graph_keys
@@ -176,16 +186,27 @@ def _with_indexers(
     """The layers with the indexers of sparse attention, where the file has their tensors."""
     if architecture not in INDEXED or not keys.has("attention.indexer.key_length"):
         return tuple(layers)
+    length = keys.integer("attention.indexer.key_length")
     indexer = Indexer(
-        key_length=keys.integer("attention.indexer.key_length"),
+        key_length=length,
         heads=keys.integer("attention.indexer.head_count"),
         top=keys.integer("attention.indexer.top_k"),
+        kept_length=_kept_parts(architecture, keys, len(layers)) * length,
     )
     names = {tensor.name for tensor in tensors}
     return tuple(
-        replace(layer, indexer=indexer) if not names or f"blk.{at}.indexer.attn_k.weight" in names else layer
+        replace(layer, indexer=replace(indexer, value_length=layer.value_length if architecture == "minimax-m3" else 0))
+        if not names or any(f"blk.{at}.{name}.weight" in names for name in INDEXER_KEYS)
+        else layer
         for at, layer in enumerate(layers)
     )
+
+
+def _kept_parts(architecture: str, keys: ModelKeys, layers: int) -> int:
+    """How many keys of an indexer a cell keeps, 0: its own; qwen4exp a pooled one more where anything is compressed."""
+    if architecture == "qwen4exp" and any(keys.per_layer("attention.compress_ratios", layers, 0)):
+        return 2
+    return POOLED_PARTS if architecture == "glm5-next" else 0
 
 
 def _title(metadata: Mapping[str, GgufValue], name: str) -> str:
@@ -217,7 +238,8 @@ def _quantization(metadata: Mapping[str, GgufValue], tensors: Sequence[Tensor]) 
 
 def _not_sized(architecture: str, keys: ModelKeys, tensors: Sequence[Tensor]) -> tuple[str, ...]:
     words: list[str] = []
-    if architecture in INDEXED and not keys.has("attention.indexer.key_length"):
+    may_lack = architecture == "hy_v4" and not any(".indexer." in tensor.name for tensor in tensors)
+    if architecture in INDEXED and not may_lack and not keys.has("attention.indexer.key_length"):
         words.append(INDEXER)
     if architecture in NOT_SIZED:
         words.append(NOT_SIZED[architecture])

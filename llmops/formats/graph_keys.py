@@ -27,5 +27,6 @@ def graph_keys(keys: ModelKeys) -> GraphKeys:
         swin_norm=keys.flag("swin_norm", default=None),
         rescale_every=keys.integer("rescale_every_n_layers", 0),
         norm_before_residual=keys.flag("norm_before_residual", default=False),
+        residual_bank=keys.integer("attn_res.block_size", 0),
         rms_norm=keys.has("attention.layer_norm_rms_epsilon"),
     )

@@ -4,21 +4,24 @@ Source of every rule: llama.cpp b11434, src/llama-model.cpp and src/models/*.cpp
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from llmops.domain.model import Attention, LatentAttention, Layer, RecurrentState
+from llmops.domain.model import Attention, Compression, LatentAttention, Layer, RecurrentState
 from llmops.domain.records import dataclass
 from llmops.formats.architectures import (
+    COMPRESSED,
     EVERY_ATTENTION_SLIDES,
     EXAONE4_WINDOW,
     EXAONE4_WINDOW_LAYERS,
     GEMMA3N_OWN_CACHES,
+    INDEXED_RATIO,
     NO_CACHE,
     RECURRENT,
     WINDOWS,
     Window,
 )
 from llmops.formats.model_keys import ModelKeys
-from llmops.formats.recurrence import recurrent_state, recurrent_state_layers
+from llmops.formats.recurrence import ngram_history, recurrent_state, recurrent_state_layers
 
 LAYERS_LIMIT = 512
 EXPERTS_LIMIT = 1024
@@ -54,13 +57,14 @@ def stack(
         feed_forwards = _feed_forwards(keys, layers)
     states = _states(architecture, keys, heads, feed_forwards)
     used = keys.per_layer("expert_used_count", layers, 0)
+    compressed = _compressions(architecture, keys, layers)
     built: list[Layer] = []
     for at in range(layers):
         attention = _attention(architecture, heads[at], states[at], latent=latent is not None, slides=slides[at])
         has_heads = attention is not Attention.NONE or architecture in NO_CACHE
         one = heads[at] if has_heads else _AWAY
         forward = feed_forwards[at]
-        is_latent = attention is Attention.LATENT
+        is_latent = latent is not None and attention in (Attention.LATENT, Attention.SLIDING)
         value_length = one.value_length_swa if slides[at] else one.value
         built.append(
             Layer(
@@ -68,13 +72,14 @@ def stack(
                 heads=one.heads,
                 kv_heads=1 if is_latent else one.kv_heads,
                 key_length=one.key_length_swa if slides[at] else one.key,
-                value_length=0 if is_latent else value_length,
+                value_length=0 if is_latent or compressed[at] is not None else value_length,
                 feed_forward=forward.dense,
                 experts=forward.experts,
                 experts_used=used[at] if forward.experts else 0,
                 expert_feed_forward=forward.expert_width,
                 owns_kv_cache=attention is not Attention.NONE and at < own_caches,
                 recurrent=states[at],
+                compression=compressed[at],
             )
         )
     return Stack(layers=tuple(built), window_tokens=window, latent=latent)
@@ -134,7 +139,7 @@ def _attention(
     is_beside = architecture in RECURRENT and RECURRENT[architecture].layers == "beside attention"
     if architecture in NO_CACHE or not heads.heads or not heads.kv_heads or (state is not None and not is_beside):
         return Attention.NONE
-    if latent:
+    if latent and not slides:
         return Attention.LATENT
     if not slides:
         return Attention.FULL
@@ -202,6 +207,15 @@ def _feed_forwards(keys: ModelKeys, layers: int) -> tuple[FeedForward, ...]:
     return tuple(built)
 
 
+def _compressions(architecture: str, keys: ModelKeys, layers: int) -> tuple[Compression | None, ...]:
+    """How many tokens each layer keeps one key for."""
+    if architecture not in COMPRESSED:
+        return (None,) * layers
+    indexed = keys.integer("attention.indexer.key_length", 0)
+    ratios = keys.per_layer("attention.compress_ratios", layers, 0)
+    return tuple(Compression(ratio=ratio, indexer_length=indexed if ratio == INDEXED_RATIO else 0) for ratio in ratios)
+
+
 def _states(
     architecture: str, keys: ModelKeys, heads: Sequence[_Heads], feed_forwards: Sequence[FeedForward]
 ) -> tuple[RecurrentState | None, ...]:
@@ -214,7 +228,10 @@ def _states(
         kv_heads=[one.kv_heads for one in heads],
         has_feed_forward=[bool(one.dense or one.experts) for one in feed_forwards],
     )
+    history = ngram_history(keys)
     return tuple(
-        recurrent_state(architecture, keys, heads=one.heads) if has else None
-        for has, one in zip(has_state, heads, strict=True)
+        replace(recurrent_state(architecture, keys, heads=one.heads), history_elements=history.get(at, 0))
+        if has
+        else None
+        for at, (has, one) in enumerate(zip(has_state, heads, strict=True))
     )

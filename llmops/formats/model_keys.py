@@ -43,6 +43,13 @@ class ModelKeys:
             raise self._wrong(key, f"has {value.count} elements for {layers} layers")
         return (self.integer(key, default if isinstance(default, int) else None),) * layers
 
+    def listed(self, key: str) -> tuple[int, ...]:
+        """Whole numbers, as many as there are; none where the file has no array of that name."""
+        value = self._values.get(key)
+        if not isinstance(value, tuple):
+            return ()
+        return tuple(self._bounded(key, item, least=0, most=WIDTH_LIMIT) for item in value)
+
     def flags(self, key: str, layers: int) -> tuple[bool, ...] | None:
         """One yes or no a layer; None where the file has no array of that name."""
         value = self._values.get(key)

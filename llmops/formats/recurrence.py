@@ -9,7 +9,8 @@ from llmops.domain.model import RecurrentState
 from llmops.formats.architectures import RECURRENT
 from llmops.formats.model_keys import ModelKeys
 
-FULL_ATTENTION_INTERVAL = 4
+FULL_ATTENTION_INTERVAL = {"minimax-01": 8}
+"""Of the families that do not have attention in every fourth layer."""
 TOKEN_SHIFTS = 2
 
 
@@ -23,7 +24,7 @@ def recurrent_state_layers(
         return said
     match RECURRENT[architecture].layers:
         case "interval":
-            interval = keys.integer("full_attention_interval", FULL_ATTENTION_INTERVAL, least=1)
+            interval = keys.integer("full_attention_interval", FULL_ATTENTION_INTERVAL.get(architecture, 4), least=1)
             return tuple((at + 1) % interval != 0 for at in range(count))
         case "no kv heads":
             return tuple(not one for one in kv_heads)
@@ -46,6 +47,9 @@ def recurrent_state(architecture: str, keys: ModelKeys, *, heads: int) -> Recurr
             embedding = keys.integer("embedding_length", least=1)
             kept = max(keys.integer("shortconv.l_cache") - 1, 0)
             return RecurrentState(conv_elements=embedding * kept, state_elements=0, kept_tokens=kept)
+        case "linear":
+            length = keys.integer("attention.key_length", keys.integer("embedding_length", least=1) // max(heads, 1))
+            return RecurrentState(conv_elements=0, state_elements=length * length * heads)
         case "kda":
             length = keys.integer("kda.head_dim")
             kept = max(keys.integer("ssm.conv_kernel") - 1, 0)
@@ -53,6 +57,15 @@ def recurrent_state(architecture: str, keys: ModelKeys, *, heads: int) -> Recurr
             return RecurrentState(conv_elements=conv, state_elements=state, kept_tokens=kept)
         case _:
             return _ssm_state(keys)
+
+
+def ngram_history(keys: ModelKeys) -> dict[int, int]:
+    """Elements that the convolution over a table of n-grams keeps, by layer: all streams, its kernel spread over n-grams."""
+    if not keys.has("ple.layers"):
+        return {}
+    kept = max(keys.integer("ple.conv_kernel") - 1, 0) * keys.integer("ple.ngram_size")
+    wide = keys.integer("embedding_length", least=1) * keys.integer("hyper_connection.count", 1)
+    return dict.fromkeys(keys.listed("ple.layers"), kept * wide)
 
 
 def _ssm_state(keys: ModelKeys) -> RecurrentState:

@@ -7,7 +7,7 @@ from llama_cpp_draft import Draft, Numbers
 from families.recurrent import ssm_keys
 
 
-def _delta_net(d: Draft, *, joined: bool) -> None:
+def delta_net(d: Draft, *, joined: bool) -> None:
     """A gated delta net block of Qwen; `joined` as in qwen3next, where beta and alpha are one matrix."""
     keys, values = d["N"] * d["groups"], d["I"]
     d.matrix("attn_qkv", d["E"], 2 * keys + values)
@@ -44,7 +44,7 @@ def _qwen_hybrid(d: Draft, *, experts: bool, joined: bool) -> None:
         d.norm("attn_norm", d["E"])
         d.norm("post_attention_norm", d["E"])
         if (at + 1) % 4:
-            _delta_net(d, joined=joined)
+            delta_net(d, joined=joined)
         else:
             d.matrix("attn_q", d["E"], 2 * d["H"] * d["D"])
             d.matrix("attn_k", d["E"], d["G"] * d["D"])

@@ -1,0 +1,51 @@
+"""The caches of DeepSeek 4: a window in every layer, one key for many tokens in most, and what both are made from.
+
+Source: what a start of llama.cpp b11669 says of each (`llama_kv_cache_dsv4`, `llama_dsv4_comp_state`), held to its ledger.
+"""
+
+from llmops.domain.model import Attention, Layer
+from llmops.domain.units import padded
+from llmops.engines.llama_cpp_compute import Case
+from llmops.engines.llama_cpp_context import CELL_GRANULE
+from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, cache_bytes
+
+OVERLAPPING = 4
+"""At this ratio a key is made from its own group of tokens and from the one before."""
+
+
+def compressed_bytes(case: Case, layer: Layer, *, on_card: bool) -> int:
+    """Window, compressed keys, the indexer's, and the state of each; a slot has its own, also where the pool is one."""
+    how = layer.compression
+    if how is None:
+        raise ValueError("a layer that compresses nothing")
+    context = case.context
+    window = context.sequence_tokens
+    if not context.swa_full:
+        window = min(window, (case.shape.window_tokens or 0) + context.ubatch_tokens)
+    total = _keys_bytes(case, layer.key_length, window, on_card=on_card)
+    if not how.ratio:
+        return total
+    cells = -(-context.sequence_tokens // how.ratio)
+    for length in (layer.key_length, how.indexer_length):
+        if length:
+            total += _keys_bytes(case, length, cells, on_card=on_card) + _state_bytes(case, length, how.ratio)
+    return total
+
+
+def _keys_bytes(case: Case, length: int, cells: int, *, on_card: bool) -> int:
+    one = Layer(attention=Attention.SLIDING, heads=1, kv_heads=1, key_length=length, value_length=0, feed_forward=0)
+    return cache_bytes(
+        one,
+        cells=padded(cells, CELL_GRANULE),
+        streams=case.context.slots,
+        kind_k=case.settings.kv_cache_type_k.upper(),
+        kind_v=case.settings.kv_cache_type_v.upper(),
+        value_width=0,
+        on_card=on_card,
+    )
+
+
+def _state_bytes(case: Case, length: int, ratio: int) -> int:
+    """Keys and scores of the tokens of a group that is not full yet, f32."""
+    groups = 2 if ratio == OVERLAPPING else 1
+    return 2 * padded(4 * (groups * ratio) * (groups * length) * case.context.slots, CUDA_ALIGNMENT)
