@@ -12,6 +12,7 @@ from llmops.domain.ledger import HostLedger
 from llmops.domain.lock import LockedDeployment
 from llmops.domain.units import GIB
 from llmops.formats.lock import dump_lock, parse_lock
+from llmops.render.findings import findings
 
 UNITS = "/etc/systemd/system"
 
@@ -81,6 +82,17 @@ def test_a_lock_whose_deployments_could_not_all_start_is_refused(
     text = dump_lock(locks.lock(models))
     with pytest.raises(WrongInput, match=message):
         parse_lock(text, file="llmops.lock")
+
+
+def test_containers_that_would_have_to_wait_are_a_finding() -> None:
+    lock = CASES["three_models"]
+
+    def codes(*targets: str) -> dict[str, str]:
+        found = findings(lock, site_of(lock), targets=targets, file="l", missing_models=(), store="/var/lib/llmops")
+        return {one.code: one.message for one in found}
+
+    assert "RND023" not in codes("systemd")
+    assert codes("compose")["RND023"].startswith("`embed`: ")
 
 
 def test_the_start_order_is_in_the_lock() -> None:

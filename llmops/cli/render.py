@@ -211,9 +211,9 @@ def _next_commands(wanted: Rendered, current: ChangeSet, applied: Applied | None
 
 def _call(options: Options, site: Site) -> Call:
     root = Root(Path(options.root))
-    first = site.deployments[0]
+    first = next((one for one in site.deployments if not one.embeds), site.deployments[0])  # the call is a chat
     return Call(
-        endpoint=f"{site.edge.url()}/v1",
+        endpoint=f"{site.edge.url()}{first.route}/v1",
         model=first.served_name,
         key_file=root.shown(API_KEY_FILE),
         ca_file=root.shown(CA_CERTIFICATE) if site.edge.self_signed else None,

@@ -47,7 +47,20 @@ def findings(
         fix = f"llmops pull --lock {file} --store {store}"
         place = site.deployment(name).model_directory
         add("RND005", f"the model of {name} is not at {place}, where its unit looks for it", fix)
-    return (*found, *_gateway_findings(lock, site, file))
+    order = _start_order(site) if "compose" in targets else ()
+    return (*found, *order, *_gateway_findings(lock, site, file))
+
+
+def _start_order(site: Site) -> tuple[Finding, ...]:
+    """Of containers, which do not wait for those of another project."""
+    found = []
+    for one in site.deployments:
+        if one.starts_after:
+            before = ", ".join(other.removesuffix(".service") for other in one.starts_after)
+            text = f"`{one.name}`: containers do not wait for each other, and it measures the card when it starts"
+            fix = f"start {before} first, until healthy: `docker compose up --wait`"
+            found.append(Finding(code="RND023", status=Status.WARN, message=text, fix=fix))
+    return tuple(found)
 
 
 def _gateway_findings(lock: Lock, site: Site, file: str) -> list[Finding]:
