@@ -1,6 +1,7 @@
 """A ledger: the memory by device and cause, whether it fits, and what is missing where it does not."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from llmops.domain.engine import EngineName
 from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
@@ -28,30 +29,35 @@ HOST_OVERHEAD = {
 
 
 def show_ledger(ledger: Ledger, to: Screen) -> None:
-    """One column a device, the host last; causes that are zero everywhere are left out."""
-    columns = [dict(_figures(device.causes)) for device in ledger.devices]
-    columns.append(dict(_figures(ledger.host.causes)))
-    head = ["", *_titles(ledger), ""]
+    """One column a device (or a run of equal ones), the host last; causes that are zero everywhere are left out."""
+    shown = tuple(_shown(ledger))
+    devices = [device for _, device in shown]
+    columns = [*(dict(_figures(one.causes)) for one in devices), dict(_figures(ledger.host.causes))]
+    head = ["", *(title for title, _ in shown), "RAM", ""]
     rows = [
         [_cause(name, ledger), *[_size(column[name]) for column in columns], _trust(name, ledger)]
         for name in CAUSES
         if any(column[name] for column in columns)
     ]
     rows.append(["total", *[size_text(sum(column.values())) for column in columns], ""])
-    if any(device.reserve_bytes for device in ledger.devices):
-        rows.append(["reserve", *[_size(device.reserve_bytes) for device in ledger.devices], "-", ""])
-    free = [size_text(device.free_bytes) for device in ledger.devices]
+    if any(device.reserve_bytes for device in devices):
+        rows.append(["reserve", *[_size(device.reserve_bytes) for device in devices], "-", ""])
+    free = [size_text(device.free_bytes) for device in devices]
     rows.append(["free", *free, _limit(ledger.host), ""])
-    spare = [_spare(device.spare_bytes()) for device in ledger.devices]
+    spare = [_spare(device.spare_bytes()) for device in devices]
     rows.append(["to spare", *spare, _spare(ledger.host.spare_bytes()), ""])
     to.table(head, rows, right=tuple(range(1, len(columns) + 1)))
     _show_pool(ledger, to)
 
 
-def _titles(ledger: Ledger) -> Iterator[str]:
-    for at, device in enumerate(ledger.devices):
-        yield f"{at}: {device.name}" if len(ledger.devices) > 1 else device.name
-    yield "RAM"
+def _shown(ledger: Ledger) -> Iterator[tuple[str, DeviceLedger]]:
+    """A title and a column for each run of cards that hold the same: eight columns of one figure are read by nobody."""
+    if len(ledger.devices) == 1:
+        yield ledger.devices[0].name, ledger.devices[0]
+        return  # its number says nothing
+    for _, run in groupby(enumerate(ledger.devices), key=lambda one: one[1]):
+        (first, device), *others = run
+        yield (f"{first} to {others[-1][0]}, each: {device.name}" if others else f"{first}: {device.name}"), device
 
 
 def _figures(causes: Causes) -> Iterator[tuple[str, int]]:
