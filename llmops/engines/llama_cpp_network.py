@@ -40,6 +40,8 @@ IMAGE_TOKENS = 8192
 
 GATINGS = {1: "softmax", 2: "sigmoid", 3: "weights"}
 """`expert_gating_func` of a file."""
+ROWS_ALONE = frozenset({"lfm2", "lfm2moe"})
+"""Families that make no logits where embeddings are asked for (src/models/lfm2.cpp)."""
 ALL_KEYS = frozenset({"gating", "norm", "scale"})
 """What a loader may read of the routing of experts."""
 
@@ -198,6 +200,9 @@ class Network:
         node = self.norm(values, name, kind=kind, output=True) if name else same(kind, values)
         if self.case.pooling() is not None:
             return self.resulting(node)
+        if self.case.settings.embeddings and self.shape.architecture in ROWS_ALONE:
+            self.graph.expand(node)
+            return self.graph
         if scaled_before:
             node.is_output = True  # the rows as embeddings: what follows does not take their place
             node = same("scale", node)
