@@ -296,6 +296,42 @@ def test_a_service_of_a_compose_file(tmp_path: Path, tiny: str) -> None:
         assert document("explain", *CARD, str(path), *more)[0] == expected
 
 
+def test_merged_tables_of_a_compose_file(tmp_path: Path, tiny: str) -> None:
+    path = tmp_path / "compose.yaml"
+    path.write_text(f"""
+x-image: &image
+  image: ghcr.io/ggml-org/llama.cpp:server-cuda
+  command: -m nowhere.gguf
+  environment: &values {{LLAMA_ARG_CTX_SIZE: "2048", LLAMA_ARG_N_PARALLEL: "2"}}
+x-more: &more {{image: busybox, command: -m {tiny}}}
+services:
+  one:
+    command: -m {tiny}
+    <<: *image
+    environment:
+      <<: *values
+      LLAMA_ARG_N_PARALLEL: "1"
+  two:
+    <<: [*image, *more]
+""")
+    code, made = document("explain", "--gpu", "24GiB", str(path), "--service", "one")
+    assert code == 0
+    assert made["result"]["settings"]["context_size"] == 2048
+    assert made["result"]["settings"]["parallel"] == 1
+    assert document("explain", "--gpu", "24GiB", str(path), "--service", "two")[0] == 3
+    path.write_text("services: {a: {<<: 5}}")
+    assert "takes tables" in document("explain", "--gpu", "24GiB", str(path))[1]["error"]["message"]
+
+
+def test_of_several_commands_of_a_unit_the_engine_is_read(tmp_path: Path, tiny: str) -> None:
+    path = tmp_path / "x.service"
+    lines = ("ExecStart=/bin/true", f"ExecStart=/usr/bin/llama-server -m {tiny} -c 512", "ExecStart=/bin/echo done")
+    path.write_text("[Service]\nType=oneshot\n" + "\n".join(lines) + "\n")
+    code, made = document("explain", "--gpu", "24GiB", str(path))
+    assert code == 0
+    assert made["result"]["settings"]["context_size"] == 512
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "services: []", "services: {a: 1}", "services:\n  a: [1\n", "a: 1", "services: {a: {command: '\"'}}"],

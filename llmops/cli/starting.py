@@ -47,7 +47,11 @@ def from_file(path: str, *, service: str | None, environment: Mapping[str, str])
         return _of_compose(path, text, service, environment)
     if service is not None:
         raise WrongUsage("`--service` is for a compose file", hint="a unit has one process")
-    started = started_by_unit([(path, text), *_drop_ins(path)], read=lambda name: _target_file(path, name))
+    started = started_by_unit(
+        [(path, text), *_drop_ins(path)],
+        read=lambda name: _target_file(path, name),
+        wanted=lambda one: engine_process(one) is not None,
+    )
     process = engine_process(started)
     if process is None:
         program = started.argv[0] if started.argv else ""

@@ -27,7 +27,7 @@ Read = Callable[[str], str | None]
 
 def services(text: str, *, file: str, variables: Mapping[str, str], read: Read) -> dict[str, Started]:
     """Every service by name. Raises `WrongInput` with line and key for what is no compose file."""
-    document = read_yaml(text, file=file)
+    document = read_yaml(text, file=file, merges=True)
     table = document.data.get("services") if isinstance(document.data, dict) else None
     if not isinstance(table, dict) or not table:
         hint = "a compose file has `services:`, a unit file `[Service]`"

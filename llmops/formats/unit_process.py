@@ -24,9 +24,12 @@ Read = Callable[[str], str | None]
 """The text of a file on the target host, None where it is not here."""
 
 
-def started_by_unit(texts: Sequence[tuple[str, str]], *, read: Read) -> Started:
+def started_by_unit(
+    texts: Sequence[tuple[str, str]], *, read: Read, wanted: Callable[[Started], bool] = lambda _process: True
+) -> Started:
     """The main process of a unit; `texts` are the unit and its drop-ins, each with its name, in the order systemd reads them.
 
+    Of several commands (`Type=oneshot`) the last that is `wanted`, else the last.
     Raises `WrongInput` for what is no unit of a service, or names no command.
     """
     file = texts[0][0]
@@ -40,7 +43,11 @@ def started_by_unit(texts: Sequence[tuple[str, str]], *, read: Read) -> Started:
     commands = _commands(rows)
     if not commands:
         raise WrongInput("the unit has no `ExecStart=`", where=Where(file=file))
-    name, setting = commands[-1]
+    made = [_started(file, name, setting, environment, unknown) for name, setting in commands]
+    return next((one for one in reversed(made) if wanted(one)), made[-1])
+
+
+def _started(file: str, name: str, setting: Setting, environment: dict[str, str], unknown: Sequence[str]) -> Started:
     where = Where(file=name, line=setting.line, key="ExecStart")
     value = setting.value.lstrip(PREFIXES)
     # What a file that is not here may set stays as it is written, everything else that is unset is empty.

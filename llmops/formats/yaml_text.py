@@ -1,7 +1,8 @@
 """YAML text to plain data, with the line of every key.
 
 Values are read by the YAML 1.2 core schema: `yes`, `no`, `on`, `off`, `1:30` and dates are text, as a person expects.
-Refused, each with its line: tags, duplicate keys, keys that are not text, merge keys, several documents, aliases that
+Refused, each with its line: tags, duplicate keys, keys that are not text, merge keys (but where others write them), several
+documents, aliases that
 grow beyond a limit or hold themselves, deep nesting, and documents that are larger than a configuration is.
 """
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 LIMIT_BYTES = 1 << 20
 """A lock of twenty deployments has about 100 KB; PyYAML's scanner needs seconds for a MiB."""
 
+MERGE = "<<"
 LIMIT_DEPTH = 32
 LIMIT_NODES = 50_000
 """Counted with every alias expanded."""
@@ -83,13 +85,13 @@ def _whole(digits: str, base: int) -> int:
     return int(digits, base)
 
 
-def read_yaml(text: str, *, file: str) -> YamlText:
-    """Read one document. Raises `WrongInput` with line and key."""
+def read_yaml(text: str, *, file: str, merges: bool = False) -> YamlText:
+    """Read one document; `merges`: `<<` takes over other tables' keys, as in YAML 1.1. Raises `WrongInput` with line and key."""
     import yaml
 
     if len(text.encode(errors="replace")) > LIMIT_BYTES:
         raise WrongInput(f"the file is larger than {LIMIT_BYTES >> 20} MiB", where=Where(file=file))
-    reader = _Reader(file=file)
+    reader = _Reader(file=file, merges=merges)
     try:
         data = reader.document(yaml.parse(text, Loader=yaml.SafeLoader))
     except yaml.reader.ReaderError as error:
@@ -133,6 +135,7 @@ class _Reader:
     """Builds plain data from parser events, iteratively refusing what is not plain."""
 
     file: str
+    merges: bool = False
     lines: dict[KeyPath, int] = field(default_factory=dict)
     _events: "Iterator[object]" = field(default_factory=lambda: iter(()))
     _anchors: dict[str, tuple[Json, int] | None] = field(default_factory=dict)
@@ -212,6 +215,7 @@ class _Reader:
         import yaml
 
         table: dict[str, Json] = {}
+        merged: list[dict[str, Json]] = []
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._key(event, path)
             if key in table:
@@ -219,8 +223,22 @@ class _Reader:
                 self._refuse(f"the key `{key[:60]}` is here a second time, first on line {first}", event, (*path, key))
             self._count(1, event, path)
             self.lines[(*path, key)] = _line(event)
-            table[key] = self._node(next(self._events), (*path, key))
+            value = self._node(next(self._events), (*path, key))
+            if key == MERGE and event.implicit[0]:  # type: ignore[attr-defined]  # `_key` takes scalars alone
+                merged += self._merged(value, event, (*path, key))
+            else:
+                table[key] = value
+        for one in merged:  # own keys win, then the first table that has one
+            table = {**one, **table}
         return table
+
+    def _merged(self, value: Json, event: object, path: KeyPath) -> list[dict[str, Json]]:
+        """The tables a merge key takes over, in its order: one of them, or a list."""
+        tables = value if isinstance(value, list) else [value]
+        found = [one for one in tables if isinstance(one, dict)]
+        if len(found) != len(tables):
+            self._refuse("a merge key (`<<`) takes tables", event, path)
+        return found
 
     def _key(self, event: object, path: KeyPath) -> str:
         import yaml
@@ -231,7 +249,7 @@ class _Reader:
         if not isinstance(key, str):
             hint = f'write "{event.value[:40]}" in quotes' if event.value else None
             self._refuse(f"a key must be text, found `{event.value[:40]}`", event, path, hint=hint)
-        if key == "<<" and event.implicit[0]:
+        if key == MERGE and event.implicit[0] and not self.merges:
             self._refuse("merge keys (`<<`) are not read", event, path, hint="write the keys out")
         return key
 
