@@ -205,6 +205,9 @@ def test_without_rocm_amds_cards_get_vulkan() -> None:
     assert "-DGGML_VULKAN=ON" in fix
     assert "spirv-headers" in fix
     assert "hipconfig" not in fix
+    assert '-DVulkan_INCLUDE_DIR="$PWD/Vulkan-Headers/include"' in fix  # Debian 12's own are too old
+    newer = replace(with_amd("gfx1100", rocm=None), system=system(os_version="13"))
+    assert "Vulkan-Headers" not in engine_fix(newer)
 
 
 def test_ollamas_installer_finds_what_it_needs_and_takes_one_version() -> None:

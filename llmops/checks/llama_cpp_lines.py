@@ -19,6 +19,13 @@ COMPILES = (((5, 0), (12, 0), (13, 0)), ((7, 5), (12, 0), None), ((10, 0), (12, 
 """From this compute capability on, the first CUDA whose nvcc compiles for a card, and the first that no longer does (CUDA release
 notes: 12.8 brings Blackwell, 12.9 its 10.3 and 12.1, 13.0 ends Maxwell, Pascal and Volta)."""
 
+OLD_VULKAN_HEADERS = {"debian": (12, 99), "ubuntu": (23, 10)}
+"""The last releases whose Vulkan headers are too old: Debian 12's 1.3.239 has no vk::LayerSettingEXT (tried: 1.3.239 does not
+compile); Ubuntu 24.04 has 1.3.275."""
+
+VULKAN_HEADERS = "v1.4.309"
+"""Those of Debian 13."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Build:
@@ -67,8 +74,24 @@ def _build(host: HostFacts, references: References) -> _Build:
             environment='HIPCXX="$(/opt/rocm/bin/hipconfig -l)/clang" HIP_PATH="$(/opt/rocm/bin/hipconfig -R)" ',
         )
     if amd or any(gpu.vendor == "intel" for gpu in others):
-        return _Build(title="Vulkan", packages=" libvulkan-dev glslc spirv-headers", options="-DGGML_VULKAN=ON ")
+        return _vulkan(host)
     return _Build(title="the CPU")
+
+
+def _vulkan(host: HostFacts) -> _Build:
+    """With the system's headers where they are new enough: ggml-vulkan.cpp uses VK_EXT_layer_settings."""
+    packages = " libvulkan-dev glslc spirv-headers"
+    newest_old = OLD_VULKAN_HEADERS.get(host.system.os_id)
+    have = version(host.system.os_version)
+    if newest_old is None or have is None or have > newest_old:
+        return _Build(title="Vulkan", packages=packages, options="-DGGML_VULKAN=ON ")
+    place = "https://github.com/KhronosGroup/Vulkan-Headers"
+    return _Build(
+        title="Vulkan",
+        packages=packages,
+        before=(f"test -d Vulkan-Headers || git clone --depth 1 --branch {VULKAN_HEADERS} {place}",),
+        options='-DGGML_VULKAN=ON -DVulkan_INCLUDE_DIR="$PWD/Vulkan-Headers/include" ',
+    )
 
 
 def _cuda(host: HostFacts, references: References) -> _Build:
