@@ -181,6 +181,9 @@ def test_no_text_of_a_lock_gets_into_a_file_as_anything_but_itself(engine: str) 
     reader = Reader(LOCKS[engine])
     fields = [one for one in _fields(reader.form) if one[0][0] not in ("targets", "schema")]
     assert len(fields) > 30
+    if engine == "llama.cpp":  # what the first of them does not have, and its command line
+        known = {path for path, _ in _fields(dump(LOCKS["vllm"]))}
+        fields = [(path, was) for path, was in fields if path not in known or "argv" in path]
     reached = []
     for path, was in fields:
         outcomes = [reader.tries(path, was, hostile) for hostile in (TOGETHER, LINES[0])]

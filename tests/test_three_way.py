@@ -111,6 +111,22 @@ def test_edits_on_other_lines_are_merged(host: Host) -> None:
     )
 
 
+def test_an_edit_that_stays_is_shown_against_what_is_rendered(host: Host) -> None:
+    host.edit(EDITED)
+    assert diff_text(host.changes(FIRST, Ways.KEEP)).splitlines() == [
+        "diff keep /etc/a.conf",
+        "edit: kept",
+        "--- rendered/etc/a.conf",
+        "+++ kept/etc/a.conf",
+        "@@ -1,4 +1,4 @@",
+        "-one",
+        "+ONE",
+        " two",
+        " three",
+        " four",
+    ]
+
+
 def test_an_edit_that_clashes_is_refused_with_both_sides(host: Host) -> None:
     host.edit(CLASHING)
     with pytest.raises(ApplyFailed, match="1 place edited here and rendered otherwise now"):

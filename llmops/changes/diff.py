@@ -1,6 +1,7 @@
 """A change set as text: a unified diff; of a secret only that it changes, as a short digest."""
 
 import difflib
+from dataclasses import replace
 
 from llmops.changes.digests import digest
 from llmops.domain.changes import Action, Change, ChangeSet, Clash, FileState, Local
@@ -15,7 +16,7 @@ def _of(change: Change) -> str:
     old = f"a{change.path}" if change.before is not None else "/dev/null"
     new = f"b{change.path}" if change.after is not None else "/dev/null"
     secret = any(state is not None and state.secret for state in (change.before, change.after))
-    body = _digests(change) if secret else _clashes(change) or _lines(change, old, new)
+    body = _digests(change) if secret else _clashes(change) or _edit(change) or _lines(change, old, new)
     notes = "".join(f"{line}\n" for line in _notes(change))
     return f"diff {change.action.value} {change.path}\n{notes}{body}"
 
@@ -58,6 +59,17 @@ def _lines(change: Change, old: str, new: str) -> str:
     for line in difflib.unified_diff(before, after, old, new):
         out += line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
     return out
+
+
+def _edit(change: Change) -> str:
+    """Of an edit that stays as it is, how it differs from what is rendered; empty for all else."""
+    before, after = change.before, change.after
+    if not change.local.is_settled() or change.rendered is None or after is None:
+        return ""
+    if before is None or before.content != after.content:
+        return ""
+    rendered = replace(change, before=replace(after, content=change.rendered))
+    return _lines(rendered, f"rendered{change.path}", f"{change.local.value}{change.path}")
 
 
 def _clashes(change: Change) -> str:

@@ -77,6 +77,10 @@ def _outcome(rendering: Rendering) -> str:
         return f"applied to {rendering.place} as generation {rendering.generation}: {done}"
     if rendering.applied:
         return f"written to {rendering.place}: {done}" if _writes(rendering.changes) else f"nothing to do: {done}"
+    news = sum(change.is_news for change in rendering.changes)
+    if not _writes(rendering.changes) and not counts[Action.CONFLICT] and news:
+        edits = "1 edit is" if news == 1 else f"{news} edits are"
+        return f"{rendering.place} is up to date, but {edits} not recorded as kept yet; the same with `--apply` does: {done}"
     if not _writes(rendering.changes) and not counts[Action.CONFLICT]:
         return f"{rendering.place} is up to date: {done}"
     way = "" if rendering.only_checked else "; nothing was written, `--apply` writes"
