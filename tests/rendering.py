@@ -9,7 +9,7 @@ import locks
 from llmops.domain.deployment import RenderedFile, Site
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.numbers import Number
-from llmops.domain.profile import Serve
+from llmops.domain.profile import FallbackApi, Serve
 from llmops.engines.deployment import site
 from llmops.formats.target import parse_target
 from llmops.library import shipped
@@ -57,8 +57,21 @@ CASES: dict[str, Lock] = {
     "sglang_gpu": locks.lock({"chat": locks.sglang_gpu()}, targets=EVERY_TARGET),
     "three_models": locks.lock(three_models(), targets=EVERY_TARGET),
     "tgi_gpu": locks.lock({"chat": locks.tgi_gpu()}, targets=WITHOUT_UNITS),
+    "fallback_api": locks.lock(
+        {"chat": locks.llama_cpu()},
+        targets=EVERY_TARGET,
+        serve=Serve(
+            fallback_api=FallbackApi(
+                url="https://api.example/v1", model="big", key_credential="outside", ca="/etc/ssl/api.crt"
+            ),
+            client_ca="/etc/ssl/clients.crt",
+        ),
+    ),
 }
-"""Every engine, on the processor, on NVIDIA's cards and on AMD's; in `llama_cpp_amd` bound to a memory node."""
+"""Every engine, on the processor, on NVIDIA's cards and on AMD's;
+
+In `llama_cpp_amd` bound to a memory node; `fallback_api` has what edge and gateway can have beside.
+"""
 
 
 def site_of(lock: Lock, *, systemd_version: int = 252) -> Site:

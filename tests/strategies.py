@@ -23,6 +23,7 @@ from llmops.domain.profile import (
     PROFILE_SCHEMA,
     AllGpus,
     ChangePolicy,
+    FallbackApi,
     HostWish,
     Intent,
     Limits,
@@ -146,7 +147,14 @@ _SERVE: dict[Key, SearchStrategy[Any]] = {
     int: SIZE,
     (Serve, "listen"): st.sampled_from(["127.0.0.1:8443", "[::1]:443", "0.0.0.0:1", "llm.example:65535"]),
     (Serve, "hostname"): st.sampled_from(["localhost", "llm.example.internal", "10.0.0.1", "a"]),
-    (Serve, "fallback_api"): st.none(),
+    (Serve, "fallback_api"): st.sampled_from(
+        [
+            None,
+            FallbackApi(
+                url="https://api.example:8443/openai/v1", model='a "b" ü', key_credential="openai", ca="/etc/a.crt"
+            ),
+        ]
+    ),
     (Serve, "client_ca"): st.sampled_from([None, "/etc/ssl/clients.crt"]),
     (TlsFiles, "certificate"): st.just("/etc/ssl/a.pem"),
     (TlsFiles, "key"): st.just("/etc/ssl/a.key"),

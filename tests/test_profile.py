@@ -139,9 +139,34 @@ def test_a_misspelt_key_has_its_line_and_the_likely_word() -> None:
         (
             "fallback_api: null",
             "fallback_api: {url: x, model: y, key_credential: z}",
-            "not a URL",
+            "not the address of an API",
             "serve.fallback_api.url",
         ),
+        (
+            "fallback_api: null",
+            "fallback_api: {url: 'http://api.example/v1', model: y, key_credential: z}",
+            "not the address of an API",
+            "serve.fallback_api.url",
+        ),
+        (
+            "fallback_api: null",
+            "fallback_api: {url: 'https://api.example/../v1', model: y, key_credential: z}",
+            "not the address of an API",
+            "serve.fallback_api.url",
+        ),
+        (
+            "fallback_api: null",
+            "fallback_api: {url: 'https://api.example/v1', model: y, key_credential: ../ca.key}",
+            "not a credential's name",
+            "serve.fallback_api.key_credential",
+        ),
+        (
+            "fallback_api: null",
+            "fallback_api: {url: 'https://api.example/v1', model: '', key_credential: z}",
+            "cannot be a model's name",
+            "serve.fallback_api.model",
+        ),
+        ("fallback_api: null", "client_ca: relative.crt", "not a full path", "serve.client_ca"),
     ],
 )
 def test_a_wrong_value_has_line_and_key(old: str, new: str, message: str, key: str) -> None:

@@ -89,6 +89,20 @@ def test_whether_it_is_well_is_answered_without_a_slot_and_follows_the_engine(tm
         assert running.becomes(503)
 
 
+def test_with_a_fallback_it_is_well_as_long_as_one_of_the_two_is(tmp_path: Path) -> None:
+    with gateway(tmp_path, fallback=True, first=1) as running:
+        assert running.becomes(200)
+        running.kill("chat")
+        assert running.becomes(200)
+        busy = threading.Thread(target=lambda: running.ask(SLOTS + WAITING + 2))
+        busy.start()
+        time.sleep(0.4)
+        assert running.health(KEYS["chat"]) == 200, "busy is not ill"
+        busy.join()
+        running.kill("small")
+        assert running.becomes(503)
+
+
 def test_an_engine_that_dies_is_replaced_by_its_fallback(tmp_path: Path) -> None:
     with gateway(tmp_path, fallback=True) as running:
         assert {one.engine for one in running.ask(2)} == {"chat"}

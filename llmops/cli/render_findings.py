@@ -24,7 +24,19 @@ def site_findings(options: Options, of: Rendered) -> tuple[Finding, ...]:
         if options.out is None and not is_there(options, str(one.model_directory))
     )
     store = Path(options.root) / str(STORE).lstrip("/")
-    return findings(of.lock, of.site, targets=of.targets, file=options.lock, missing_models=missing, store=str(store))
+    found = findings(of.lock, of.site, targets=of.targets, file=options.lock, missing_models=missing, store=str(store))
+    return (*found, *_api_key_findings(options, of.site))
+
+
+def _api_key_findings(options: Options, site: Site) -> list[Finding]:
+    """The key of the fallback API is brought by a person; without it the gateway's unit does not start."""
+    api = site.hosted_api
+    if api is None or options.out is not None or is_there(options, str(api.key_file)):
+        return []
+    place = Root(Path(options.root)).shown(api.key_file)
+    text = f"the key of the fallback API is not in {place}: the gateway does not start without it"
+    fix = f"`install -m 0600 FILE {place}`, with the key as its only line"
+    return [Finding(code="RND018", status=Status.WARN, message=text, fix=fix, where=Where(file=place))]
 
 
 def recovery_findings(options: Options, recovered: tuple[str, ...] | None) -> list[Finding]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from llmops.domain.binding import Binding
 from llmops.domain.engine import DeviceKind, EngineName
+from llmops.domain.hosted_api import HostedApi
 from llmops.domain.numbers import Numbers
 from llmops.domain.records import dataclass
 
@@ -240,6 +241,7 @@ class Site:
     systemd_version: int
     made_by: str
     memory_max_bytes: int
+    hosted_api: HostedApi | None = None
 
     def deployment(self, name: str) -> Deployment:
         """The deployment of that name."""
@@ -280,6 +282,7 @@ class When(StrEnum):
     NVIDIA = "nvidia"
     KEY = "key"
     GATEWAY = "gateway"
+    HOSTED_API = "hosted_api"
     AUDIT_LOG = "audit_log"
     LLAMA_CPP = "llama.cpp"
     VLLM = "vllm"

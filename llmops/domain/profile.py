@@ -161,11 +161,15 @@ class Queue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FallbackApi:
-    """A hosted API that answers when nothing here does; the key is a credential's name, never the key."""
+    """A hosted API that answers when nothing here does; the key is a credential's name, never the key.
+
+    `ca`: a file of certificates on the target, for an API that the public does not trust.
+    """
 
     url: str
     model: str
     key_credential: str
+    ca: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

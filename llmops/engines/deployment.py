@@ -9,6 +9,7 @@ from llmops.domain.deployment import Deployment, Edge, GatewaySite, Site
 from llmops.domain.engine import DeviceKind, EngineName
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Where
+from llmops.domain.hosted_api import HostedApi
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.places import CONFIGURATION, NAME_LIMIT, STORE, current_directory
 from llmops.domain.profile import Gateway
@@ -16,6 +17,7 @@ from llmops.domain.visible import ORDER, VARIABLES, visible_cards
 from llmops.engines.carried import CONTROL, checked_file_name, checked_program, plain, refused
 from llmops.engines.container import container_of
 from llmops.engines.edge import edge_of
+from llmops.engines.hosted_api import hosted_api_of
 from llmops.engines.launch import LAUNCHES, own_words
 from llmops.engines.ollama import environment_of
 from llmops.engines.together import together_bytes
@@ -73,7 +75,8 @@ def site(
         for at, (name, one) in enumerate(lock.deployments.items())
     )
     edge = edge_of(lock)
-    _refuse_shared_ports(deployments, edge)
+    hosted_api = hosted_api_of(lock, gateway=gateway)
+    _refuse_shared_ports(deployments, edge, hosted_api)
     return Site(
         deployments=deployments,
         edge=edge,
@@ -82,6 +85,7 @@ def site(
         systemd_version=systemd_version,
         made_by=lock.made_by,
         memory_max_bytes=together_bytes(lock, gateway=gateway),
+        hosted_api=hosted_api,
     )
 
 
@@ -272,8 +276,10 @@ def _visible_cards(locked: LockedDeployment, field: str) -> tuple[tuple[str, str
     return tuple(pair for pair in variables if pair != ORDER)  # the order is said in `_environment`
 
 
-def _refuse_shared_ports(deployments: Sequence[Deployment], edge: Edge) -> None:
+def _refuse_shared_ports(deployments: Sequence[Deployment], edge: Edge, api: HostedApi | None) -> None:
     seen = {edge.port: "serve.listen"}
+    if api is not None:
+        seen[api.gateway_port] = "the gateway's way to serve.fallback_api"
     if any(one.gateway_port is not None for one in deployments):
         seen[GATEWAY_METRICS_PORT] = "the gateway's metrics"
     for one in deployments:

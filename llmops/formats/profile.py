@@ -10,12 +10,14 @@ from typing import cast
 
 from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, KeyPath, dump
+from llmops.domain.hosted_api import CREDENTIAL, api_place
 from llmops.domain.places import NAME_LIMIT
 from llmops.domain.profile import (
     KNOWN_TARGETS,
     PROFILE_SCHEMA,
     AllGpus,
     Auto,
+    FallbackApi,
     Intent,
     Profile,
     Serve,
@@ -178,9 +180,21 @@ def check_serve(serve: Serve, wrong: Wrong) -> None:
     _not_negative(serve.queue.max_waiting, ("serve", "queue", "max_waiting"), wrong)
     if isinstance(serve.queue.timeout_seconds, int):
         _positive(serve.queue.timeout_seconds, ("serve", "queue", "timeout_seconds"), wrong)
-    api = serve.fallback_api
-    if api is not None and not re.fullmatch(r"https?://[^\s\"'{};$\\]+", api.url):
-        raise wrong(f"`{api.url[:60]}` is not a URL", ("serve", "fallback_api", "url"), hint="as `https://host/v1`")
+    if serve.fallback_api is not None:
+        _check_fallback_api(serve.fallback_api, ("serve", "fallback_api"), wrong)
+
+
+def _check_fallback_api(api: FallbackApi, path: KeyPath, wrong: Wrong) -> None:
+    if api_place(api.url) is None:
+        hint = "as `https://host/v1`: what is asked of it, and its key, never go in the clear"
+        raise wrong(f"`{api.url[:60]}` is not the address of an API", (*path, "url"), hint=hint)
+    if not 0 < len(api.model) <= 200 or not api.model.isprintable():
+        raise wrong(f"{api.model[:60]!r} cannot be a model's name", (*path, "model"))
+    if not CREDENTIAL.fullmatch(api.key_credential):
+        hint = "a short name, never the key itself, which lies in /etc/llmops/secrets/fallback-api.NAME"
+        raise wrong("not a credential's name", (*path, "key_credential"), hint=hint)
+    if api.ca is not None:
+        _full_path(api.ca, (*path, "ca"), wrong)
 
 
 def _full_path(text: str, path: KeyPath, wrong: Wrong) -> None:

@@ -1,5 +1,6 @@
 """Templates to files: Jinja over a `Site`, with strict names and no arithmetic."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -68,6 +69,8 @@ def _is_wanted(when: When, site: Site, deployment: Deployment) -> bool:
             return True
         case When.AUDIT_LOG:
             return site.edge.audit_log
+        case When.HOSTED_API:
+            return site.hosted_api is not None
         case When.GATEWAY:
             return deployment.gateway_port is not None
         case When.GPU:
@@ -76,12 +79,8 @@ def _is_wanted(when: When, site: Site, deployment: Deployment) -> bool:
             return deployment.uses_nvidia()
         case When.KEY:
             return deployment.has_key
-        case When.LLAMA_CPP:
-            return deployment.is_llama_cpp()
-        case When.VLLM:
-            return deployment.is_vllm()
-        case When.OLLAMA:
-            return deployment.is_ollama()
+        case When.LLAMA_CPP | When.VLLM | When.OLLAMA:
+            return when.value == deployment.engine.value
 
 
 def _file(
@@ -136,6 +135,7 @@ def _environment(templates: Mapping[str, str]) -> "Environment":
         systemd_word=systemd_word,
         systemd_environment=lambda pair: systemd_environment(*pair),
         dotenv=dotenv_value,
+        json=lambda text: json.dumps(str(text)),
         nginx=lambda text: nginx_string(str(text)),
         compose=compose_string,
         compose_list=compose_list,

@@ -73,9 +73,10 @@ def _gateway_findings(lock: Lock, site: Site, file: str) -> list[Finding]:
     if site.gateway is None and any(one.fallback for one in lock.deployments.values()):
         text = "no gateway, no fallback: a client gets 503 when its engine is down"
         found.append(("RND004", text, "add `haproxy` to `targets` in the profile, and plan again", "serve.gateway"))
-    if lock.serve.fallback_api is not None:
-        text = "a hosted API as fallback is not rendered by this version: a client gets 503 when no engine is up"
-        found.append(("RND004", text, "name another deployment in `fallback`", "serve.fallback_api"))
+    if lock.serve.fallback_api is not None and site.hosted_api is None:
+        text = "the fallback API needs both nginx and the gateway: a client gets 503 when no engine is up"
+        fix = "add `nginx` and `haproxy` to `targets` in the profile, and plan again"
+        found.append(("RND004", text, fix, "serve.fallback_api"))
     return [
         Finding(code=code, status=Status.WARN, message=text, fix=fix, where=Where(file=file, key=key))
         for code, text, fix, key in found

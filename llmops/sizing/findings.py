@@ -46,7 +46,6 @@ def unused_keys(intent: Intent, profile: Profile) -> tuple[str, ...]:
         ("", intent, default, ("slo", "objective", "engine_args")),
         ("features.", intent.features, default.features, UNREAD_FEATURES),
         ("workload.", intent.workload, default.workload, ("traces", "arrival_rps")),
-        ("serve.", profile.serve, blank.serve, ("fallback_api",)),
         ("", profile, blank, ("observe", "change", "cost")),
     )
     no_gateway = ("serve.gateway",) if profile.serve.gateway is Gateway.LITELLM else ()
