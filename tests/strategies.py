@@ -187,6 +187,7 @@ def locks(draw: st.DrawFn) -> Lock:
             (LockedDeployment, "argv"): st.lists(PRINTED, max_size=5).map(lambda words: ("llama-server", *words)),
             (LockedDeployment, "numbers"): _numbers(8080 + at),
             (LockedDeployment, "fallback"): st.just(()),
+            (LockedDeployment, "starts_after"): st.just(()),
         }
         made = draw(of(LockedDeployment, overrides))
         deployments[name] = _one_engine(made)
