@@ -78,6 +78,32 @@ def test_a_card_is_found_without_blanks(text: str, name: str) -> None:
     assert find_gpu(GPUS, text)[0].name == name
 
 
+@pytest.mark.parametrize(
+    ("name", "card"),
+    [
+        ("4090 24GB", "RTX 4090"),
+        ("RTX 3090 24 GB", "RTX 3090"),
+        ("RTX 4060 Ti 16GB", "RTX 4060 Ti 16GB"),
+        ("L4 24GiB", "L4"),
+    ],
+)
+def test_a_name_may_have_its_own_memory_behind_it(name: str, card: str) -> None:
+    assert find_gpu(GPUS, name)[0].name == card
+
+
+@pytest.mark.parametrize("name", ["2xH100", "2 x H100", "H100x2", "H100 × 2", "2*h100"])
+def test_a_number_of_cards_that_is_not_behind_a_colon_is_told_where_to_go(name: str) -> None:
+    with pytest.raises(WrongUsage) as stop:
+        find_gpu(GPUS, name)
+    assert "h100:2" in (stop.value.hint or "").casefold()
+
+
+def test_a_wrong_memory_is_refused_and_the_card_named_first() -> None:
+    with pytest.raises(WrongUsage) as stop:
+        find_gpu(GPUS, "4090 48GB")
+    assert "one of: RTX 4090," in (stop.value.hint or "")
+
+
 def test_a_card_that_is_only_near_is_never_taken() -> None:
     with pytest.raises(WrongUsage) as stop:
         find_gpu(GPUS, "rtx 4090 ti")

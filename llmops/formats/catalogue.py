@@ -44,6 +44,12 @@ DEFAULT_FORMS = {
 _SERIES = ("rtx", "gtx", "rx", "instinct", "arc", "radeon")
 """`4090` is looked up as `RTX 4090`, `MI300X` as `Instinct MI300X`, where that is a card's whole name."""
 
+_COUNTED = re.compile(
+    r"(?P<count>[0-9]{1,2})\s*[x*×]\s*(?P<before>[A-Za-z].*)|(?P<after>.*[A-Za-z0-9])\s*[x*×]\s*(?P<times>[0-9]{1,2})",
+    re.IGNORECASE | re.DOTALL,
+)
+"""`2xH100`, `H100 x2`: how people write what is `H100:2` here."""
+
 _BRANDS = {"nvidia", "geforce", "amd", "intel", "intel(r)", "tesla"}
 _CPU = "cpu"
 
@@ -122,26 +128,32 @@ def find_gpu(rows: Sequence[GpuRow], name: str) -> tuple[GpuRow, str]:
     known, or is that of several cards.
     """
     cards = [row for row in rows if row.vendor != _CPU]
-    for step in (_by_exact_name, _by_words, _by_default_form, _by_series, _by_joined, _by_part):
+    for step in (_by_exact_name, _by_words, _by_default_form, _by_series, _by_joined, _by_memory, _by_part):
         found = step(cards, name)
         if len(found) > 1:
             raise WrongUsage(f"`{name}` names {len(found)} cards", hint=_listed(row.name for row in found))
         if found:
             return found[0], _taken(name, found[0])
-    near = _near_gpus(cards, name)
-    hint = (
-        f"did you mean {_listed(near)}"
-        if near
-        else "`llmops catalog gpus` lists them; a size such as `24GiB` needs no name"
-    )
-    raise WrongUsage(f"no card `{name}` in the catalogue", hint=hint)
+    raise WrongUsage(f"no card `{name}` in the catalogue", hint=_what_instead(name, _near_gpus(cards, name)))
+
+
+def _what_instead(name: str, near: Sequence[str]) -> str:
+    counted = _COUNTED.fullmatch(name.strip())
+    if counted is not None:
+        card, count = counted["before"] or counted["after"], counted["count"] or counted["times"]
+        return f"a number of cards goes behind the name: `{card}:{count}`"
+    if near:
+        return f"did you mean {_listed(near)}"
+    return "`llmops catalog gpus` lists them; a size such as `24GiB` needs no name"
 
 
 def _near_gpus(cards: Sequence[GpuRow], name: str) -> tuple[str, ...]:
     """Names of cards that a mistyped one may have meant, the nearest first."""
     rows = {_words(one): row.name for row in reversed(cards) for one in (row.name, *row.aliases)} | DEFAULT_FORMS
     close = get_close_matches(_words(name)[:60], list(rows), n=SHOWN)
-    return tuple(dict.fromkeys(rows[word] for word in close))
+    numbers = {word for word in _words(name)[:60].split() if re.search(r"[0-9]{3}", word)}
+    same = [row.name for row in cards if numbers & set(_words(row.name).split())]
+    return tuple(dict.fromkeys([*same, *(rows[word] for word in close)]))[:SHOWN]
 
 
 def gpu_of_driver(rows: Sequence[GpuRow], name: str, memory_bytes: int) -> GpuRow | None:
@@ -185,6 +197,19 @@ def _by_joined(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
     words = {word, *(f"{series}{word}" for series in _SERIES)}
     forms = {_joined(short): card for short, card in DEFAULT_FORMS.items()}
     return [row for row in rows if _joined(_words(row.name)) in words or row.name == forms.get(word)]
+
+
+def _by_memory(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:
+    """`4090 24GB`: a name and the card's own size behind it, within 7 % of what its driver reports: ECC takes a sixteenth."""
+    found = re.fullmatch(r"(?P<name>.+) (?P<size>[0-9]{1,3})(?:gb|gib)", _words(name))
+    if found is None:
+        return []
+    size = int(found["size"]) << 30
+    for step in (_by_exact_name, _by_words, _by_series, _by_joined):
+        same = [row for row in step(rows, found["name"]) if abs((row.memory_bytes or 0) - size) <= size * 7 // 100]
+        if same:
+            return same
+    return []
 
 
 def _by_part(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:

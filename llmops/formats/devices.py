@@ -32,7 +32,7 @@ SERVING_APUS = ("gfx1150", "gfx1151")
 _KINDS = {"nvidia": DeviceKind.CUDA, "amd": DeviceKind.ROCM, "apple": DeviceKind.METAL}
 _FORM = re.compile(r" (OAM|VF|HF)$", re.ASCII)
 """What AMD's boards add to a card's name: its form, or that it is a virtual function of it."""
-_COUNTED = re.compile(r"(?P<name>.+):(?P<count>[0-9]{1,4})", re.ASCII)
+_COUNTED = re.compile(r"(?P<name>.+):(?P<count>[0-9]{1,9})", re.ASCII)
 _SIZE_LIKE = re.compile(r"[0-9.,]+\s*[kmgt]?(i?b?)", re.IGNORECASE | re.ASCII)
 
 
