@@ -37,9 +37,7 @@ def _generation(content: bytes, *, target: str = "env", secret: bool = False) ->
 def _set(
     before: FileState | None, wanted: WantedFile | None, recorded: Generation | None = None, *, ways: Ways = Ways.REFUSE
 ) -> ChangeSet:
-    return change_set(
-        {PATH: before}, [wanted] if wanted else [], recorded=recorded, targets=("env",), ways=ways
-    )
+    return change_set({PATH: before}, [wanted] if wanted else [], recorded=recorded, targets=("env",), ways=ways)
 
 
 CASES = {
