@@ -15,8 +15,9 @@ from llmops.hub.store import Store
 from llmops.hub.streams import POLL_SECONDS, Permits, Streams, Traffic
 from llmops.hub.transport import Patience, shown
 
-SYNC_BYTES = 128 * MIB
-"""So much is written before it is brought to the disk: what a power cut can take, and the last sync has to wait for."""
+SYNC_BYTES = 256 * MIB
+"""So much is written before it is synced and counts after a power cut. The disk has it long before: each sync is a wait for the
+file system's journal, not for the bytes."""
 
 JOIN_SECONDS = 5.0
 REPORT_SECONDS = 0.2
@@ -95,7 +96,7 @@ class Transfer:
                 if not partial.is_whole:
                     self._permits.take(halt)
                     streams.start()
-                if self._file.bytes - partial.done_bytes > SYNC_BYTES:
+                if self._file.bytes - partial.done_bytes > CHUNK_BYTES:
                     syncing.start()
                 self._hash_along(partial, streams, halt)
             finally:
@@ -132,6 +133,7 @@ def _sync_along(partial: Partial, is_complete: Event, errors: list[BaseException
     """Bring to the disk what was written, beside the transfer, so that the end does not wait for all of it."""
     try:
         while not is_complete.wait(POLL_SECONDS):
+            partial.begin_writing()
             if partial.unsynced_bytes >= SYNC_BYTES:
                 partial.sync()
     except BaseException as error:  # noqa: BLE001 - a full or broken disk ends the transfer
