@@ -20,7 +20,7 @@ TOOLS = {
 }
 """What fetches programs, and the names of those."""
 
-SCRIPTS = ("quickstart", "test", "lock", *TOOLS, "get-box", "box", "unpack-debian")
+SCRIPTS = ("quickstart", "test", "lock", *TOOLS, "get-box", "box", "try-fixes", "unpack-debian")
 RELEASE = Path("/etc/os-release")
 IS_DEBIAN = RELEASE.exists() and "ID=debian" in RELEASE.read_text().splitlines()
 
