@@ -355,3 +355,11 @@ def test_any_change_of_a_config_gives_a_shape_or_wrong_input(name: str, data: st
         return
     assert one.weights_bytes() >= 0
     assert one.layers
+
+
+def test_a_number_of_hundreds_of_digits_is_not_printed() -> None:
+    config = b'{"model_type": "llama", "hidden_size": %s, "num_hidden_layers": 2, "num_attention_heads": 8}'
+    with pytest.raises(WrongInput) as stop:
+        model_shape(config % str(10**400).encode(), name="config.json", tensors=None)
+    assert "a number of 401 digits" in stop.value.message
+    assert len(stop.value.message) < 150

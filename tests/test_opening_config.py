@@ -238,6 +238,28 @@ def test_a_sharded_directory_is_read_by_its_index(tmp_path: Path) -> None:
         opened(tmp_path, EngineChoice.AUTO)
 
 
+def test_what_is_wrong_with_a_config_is_said_of_its_file(directory: Path) -> None:
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | {"num_hidden_layers": "many"}))
+    with pytest.raises(WrongInput, match=r"^config\.json: num_hidden_layers") as stop:
+        opened(directory, EngineChoice.VLLM)
+    assert stop.value.where is not None
+    assert stop.value.where.file == str(directory / "config.json")
+
+
+def test_a_name_of_ollamas_library_is_told_its_name_in_the_catalogue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
+    with pytest.raises(WrongUsage) as stop:
+        opened("llama3.1:8b", EngineChoice.AUTO)
+    assert "`llama-3.1-8b-instruct` is its name in the catalogue" in (stop.value.hint or "")
+    with pytest.raises(WrongUsage) as stop:
+        opened("unheard-of:3b", EngineChoice.AUTO)
+    assert "catalogue" not in (stop.value.hint or "")
+
+
 def test_parts_without_an_index_are_counted_by_their_names(tmp_path: Path) -> None:
     sharded(tmp_path, 10)
     (tmp_path / "model.safetensors.index.json").unlink()

@@ -83,6 +83,15 @@ def model_row(name: str) -> "ModelRow | None":
     return catalogue.find_model(quick, name) or catalogue.find_model(model_rows(), name)
 
 
+def _own_name(library: str) -> str:
+    """The catalogue's name of a model of Ollama's library, as the beginning of a hint."""
+    try:
+        row = model_row(library.replace(":", "-"))
+    except WrongUsage:
+        return ""
+    return f"`{row.id}` is its name in the catalogue; " if row is not None else ""
+
+
 def _near(name: str) -> tuple[str, ...]:
     from llmops.formats import catalogue
 
@@ -109,7 +118,7 @@ def open_model(
     if source.kind is SourceKind.OLLAMA:
         if (stored := _in_ollama(text)) is not None:
             return stored
-        hint = "`ollama pull` brings it here, or give the GGUF file itself: `hf:org/repo:QUANT` or a local path"
+        hint = f"{_own_name(text)}`ollama pull` brings it here, or give the GGUF file itself: `hf:org/repo:QUANT` or a local path"
         raise WrongUsage(f"`{text}` is a name of the Ollama library, and no Ollama here has it", hint=hint)
     from llmops.cli import opening_elsewhere
 
@@ -281,7 +290,7 @@ def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
         names = [*(path / name for name in ("config.json", *NAMES) if (path / name).exists())]
         used = [*names, *(weights if is_for_vllm else ())]
         readers: dict[str, Reader] = {one.name: stack.enter_context(local_reader(one)) for one in used}
-        shape = config_shape(readers, name=path.name)
+        shape = config_shape(readers, name=path.name, file=str(path / "config.json"))
     note = "sized from the headers of its safetensors" if weights else "no weights here: sized from `config.json` alone"
     shapes: tuple[ModelShape, ...] = (shape,)
     if not is_for_vllm:

@@ -21,12 +21,15 @@ FILE_TYPES = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS")
 """What is tried of a model that is not quantized yet, the best first."""
 
 
-def config_shape(readers: Mapping[str, Reader], *, name: str) -> ModelShape:
-    """The shape by `config.json` and the headers of the weights that are there; small files beside it are read too."""
+def config_shape(readers: Mapping[str, Reader], *, name: str, file: str | None = None) -> ModelShape:
+    """The shape by `config.json` and the headers of the weights that are there; small files beside it are read too.
+
+    `file` is where the config.json lies, for what is wrong with it.
+    """
     weights = [(file, reader) for file, reader in readers.items() if file.endswith(".safetensors")]
     shape = config_json.model_shape(
         _whole(readers, "config.json") or b"",
-        name=name,
+        name=file or name,
         tensors=safetensors_list(weights),
         hf_quant_config=_whole(readers, "hf_quant_config.json"),
     )
@@ -37,6 +40,7 @@ def config_shape(readers: Mapping[str, Reader], *, name: str) -> ModelShape:
     )
     return replace(
         shape,
+        name=name,
         has_chat_template=template is not None,
         generation=_generation(readers),
         parsers=parser_hints(shape.model_type, template, name=name),

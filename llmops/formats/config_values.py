@@ -11,6 +11,10 @@ from llmops.formats.refusal import refusal
 
 WIDTH_LIMIT = 1 << 28
 """More than any width, head count or length of a real model."""
+
+LONG_NUMBER = 10**30
+"""Longer ones are not printed."""
+
 LENGTH_LIMIT = 1 << 40
 
 
@@ -119,5 +123,6 @@ class ConfigValues:
         if not isinstance(value, int) or isinstance(value, bool):
             raise self.wrong(key, f"is not a whole number: {ascii(value)[:60]}")
         if not least <= value <= most:
-            raise self.wrong(key, f"is {value}, not between {least} and {most}")
+            digits = str(value) if abs(value) < LONG_NUMBER else f"a number of {len(str(abs(value)))} digits"
+            raise self.wrong(key, f"is {digits}, not between {least} and {most}")
         return value
