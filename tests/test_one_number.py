@@ -21,9 +21,13 @@ from llmops.domain.profile import Queue, Serve
 from llmops.engines import ENGINES
 from llmops.engines.agreement import refuse_disagreement
 from llmops.engines.llama_cpp import SPARE_HTTP_THREADS
+from llmops.engines.together import GATEWAY_BYTES
 from llmops.formats.lock import dump_lock
 from llmops.probe.programs import Programs
 from llmops.sizing.numbers import DRAIN_SECONDS, numbers
+
+ALONE = [case for case, lock in CASES.items() if len(lock.deployments) == 1]
+"""Every engine; what several deployments do to each other is in test_together_rendered.py."""
 
 UNIT, COMPOSE = "/etc/systemd/system/llmops-chat.service", "/etc/llmops/compose/chat/compose.yaml"
 HAPROXY, GATEWAY = "/etc/llmops/haproxy.cfg", "/etc/systemd/system/llmops-gateway.service"
@@ -169,7 +173,7 @@ def test_one_changed_number_is_read_back_from_every_file_and_changes_nothing_els
     assert _blotted(before, {name: FIGURES[name][0]}) == _blotted(after, {name: FIGURES[name][1]})
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALONE)
 def test_over_every_engine_each_number_is_read_back_from_every_file_and_no_old_one_is_left(case: str) -> None:
     first, second = ({name: two[at] for name, two in FIGURES.items()} for at in (0, 1))
     before, after = _tree(case, first), _tree(case, second)
@@ -183,8 +187,9 @@ DERIVED: dict[str, Callable[[int], tuple[int, ...]]] = {
     "slots": lambda value: (value + SPARE_HTTP_THREADS, value * 16_384, value * 8_192),
     "start_timeout_seconds": lambda value: (5 * (value + 120),),
     "stop_timeout_seconds": lambda value: (value + 10,),
+    "memory_max_bytes": lambda value: (value + GATEWAY_BYTES,),
 }
-"""What is worked out of a figure and written, too: HTTP threads and the whole context; restarts; the gateway's stop."""
+"""What is worked out of a figure and written: HTTP threads and the whole context; restarts; the gateway's stop, the slice."""
 
 
 def _blotted(files: Mapping[str, str], figures: Mapping[str, int]) -> dict[str, str]:
@@ -198,7 +203,7 @@ def _blotted(files: Mapping[str, str], figures: Mapping[str, int]) -> dict[str, 
     return {path: pattern.sub(lambda found: names[found[0]], text) for path, text in files.items()}
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALONE)
 def test_the_call_to_try_waits_and_asks_again_as_planned(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,7 +236,7 @@ def _replanned(locked: LockedDeployment, rate: float, serve: Serve) -> LockedDep
     return replace(locked, numbers=made)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ALONE)
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rate=st.floats(0.01, 5000), seconds=st.integers(1, 600), waiting=st.integers(0, 500))
 def test_whoever_waits_for_another_waits_longer(case: str, rate: float, seconds: int, waiting: int) -> None:
