@@ -5,6 +5,7 @@ for the files' own options. `scripts/measure-beside` asks the server for each, `
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -163,6 +164,8 @@ def with_mtp(family: str, numbers: Numbers) -> Content:
     if family == "glm4moe":
         return keys, tensors
     architecture, layers = str(keys["general.architecture"]), int(numbers["L"])
+    if family not in WITH_MTP:
+        return _last_again(architecture, keys, tensors, numbers)
     keys = dict(keys) | {f"{architecture}.block_count": layers + 1, f"{architecture}.nextn_predict_layers": 1}
     d = Draft(architecture, numbers)
     d.at(layers)
@@ -182,6 +185,25 @@ def with_mtp(family: str, numbers: Numbers) -> Content:
     for name in ("enorm", "hnorm", "shared_head_norm"):
         d.norm(f"nextn.{name}", d["E"])
     return keys, (*tensors, *d.tensors)
+
+
+def _last_again(
+    architecture: str, keys: Mapping[str, Writable], tensors: Sequence[Tensor], numbers: Numbers
+) -> Content:
+    """A block that drafts and is otherwise as the last one; what is said layer by layer is said once more."""
+    width, layers = int(numbers["E"]), int(numbers["L"])
+    made = {key: (*one, one[-1]) if isinstance(one, tuple) and len(one) == layers else one for key, one in keys.items()}
+    made |= {f"{architecture}.block_count": layers + 1, f"{architecture}.nextn_predict_layers": 1}
+    last, own = f"blk.{layers - 1}.", f"blk.{layers}."
+    more = [replace(one, name=own + one.name.removeprefix(last)) for one in tensors if one.name.startswith(last)]
+    more.append(Tensor(f"{own}nextn.eh_proj.weight", (2 * width, width), "F16"))
+    named = (
+        "nextn.enorm",
+        "nextn.hnorm",
+        "layer_output_norm" if architecture == "bailingmoe3" else "nextn.shared_head_norm",
+    )
+    more += [Tensor(f"{own}{name}.weight", (width,), "F32") for name in named]
+    return made, (*tensors, *more)
 
 
 def adapter(base: Sequence[Tensor], targets: Sequence[str], rank: int, kind: str, architecture: str) -> Content:

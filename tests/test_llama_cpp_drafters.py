@@ -181,3 +181,15 @@ def test_an_adapter_that_is_scaled_to_nothing_is_loaded_and_not_built_in() -> No
     named = named_beside({flag.name: flag for flag in meaning.flags}, meaning.written)
     assert named.adapters == ("a.gguf", "b.gguf", "c.gguf")
     assert named.idle == {"a.gguf"}
+
+
+def test_mtp_blocks_of_other_families_never_take_more_than_their_bound() -> None:
+    """Also where the block lies on a card that has little of the model: the sum of each place counts."""
+    found = json.loads(CASES.with_name("b11669-mtp-bounded.json").read_text())["rows"]
+    assert len(found) >= 20
+    for row in found:
+        places: dict[str, int] = {}
+        for name, over in differences(row).items():
+            place = name.split()[0]
+            places[place] = places.get(place, 0) + over
+        assert all(over >= 0 for over in places.values()), (row, places)

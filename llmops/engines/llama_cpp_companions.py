@@ -18,6 +18,7 @@ from llmops.engines.llama_cpp_mtp import MTP_NETWORKS
 from llmops.engines.llama_cpp_placement import HOST, Loading, Placement, place
 from llmops.engines.llama_cpp_sampling import drafting_bytes, with_flash_resolved
 from llmops.engines.llama_cpp_simulation import NETWORKS, simulated_confidence
+from llmops.engines.llama_cpp_unknown import card_bytes
 from llmops.engines.llama_cpp_weights import weights
 
 READ_NOTE = "the model keeps the rows its draft reads: counted at most, taken with the first request"
@@ -158,7 +159,11 @@ def _mtp(
 
 
 def _mtp_compute(case: Case, mine: Case, alone: Placement, where: Placement) -> tuple[tuple[int, ...], Confidence]:
-    """Simulated where the graph is known; else what the model's own graph takes and three rows of its width more."""
+    """Simulated where the graph is known; else what the model's own graph takes and three rows of its width more.
+
+    Where the block itself or the output lies it is no less than the bound of a family without a graph: of a model that is
+    mostly elsewhere, the own graph takes next to nothing there.
+    """
     build = MTP_NETWORKS.get(case.shape.architecture)
     if build is not None:
         try:
@@ -168,4 +173,7 @@ def _mtp_compute(case: Case, mine: Case, alone: Placement, where: Placement) -> 
             pass
     like = compute(replace(case, settings=replace(case.settings, speculation=None)), where, weights(case.shape, where))
     more = 4 * case.rows() * 3 * case.shape.embedding_length
-    return (*(one + more for one in like.cards), like.host + more), Confidence.LOW
+    bound = card_bytes(mine)
+    there = {*alone.layers, alone.output}
+    cards = (max(one, bound if at in there else 0) + more for at, one in enumerate(like.cards))
+    return (*cards, max(like.host, bound if HOST in there else 0) + more), Confidence.LOW
