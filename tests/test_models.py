@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hub_models import content
 from killing import killed
-from pulling import document, environment, run, write_lock
+from pulling import document, environment, run, until, write_lock
 
 from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.places import model_version
@@ -167,11 +167,12 @@ def test_gc_in_a_loop_beside_pulls_never_takes_what_a_pull_has_found_or_brought(
             assert {one.status for one in audit(ref, store=store, name="chat")} == {FileStatus.OK}
             if number:
                 registry.remove(store, "chat", model_version(refs[(number + 1) % 2][0]))
+            if number == 1:
+                until(lambda: freed > 0)  # it has its turn at least once, whatever the machine does besides
     finally:
         done.set()
         beside.join()
     assert faults == []
-    assert freed > 0, "it was never its turn: nothing was tried"
 
 
 def test_bytes_with_a_name_outside_the_store_are_not_counted_as_freed_and_stay(tmp_path: Path, store: Store) -> None:
