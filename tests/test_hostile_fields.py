@@ -3,6 +3,7 @@
 The fields are found by walking the documents, so that one that is added is tried, too.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -119,10 +120,20 @@ def _read(file: RenderedFile) -> object:
             ]
         case ".yaml" | ".yml":
             return yaml.safe_load(file.text.replace("$$", "$"))
+        case ".js":
+            return [_script_strings(line) for line in file.text.split("\n")]
         case ".env":
             return systemd_values(file.text)
         case _:
             return file.text
+
+
+def _script_strings(line: str) -> list[str]:
+    """A line of JavaScript, its double-quoted texts decoded (a JSON text is one of ECMAScript's, since 2019 with U+2028 too)."""
+    parts = re.split(r'("(?:[^"\\]|\\.)*")', line)
+    return [
+        json.loads(part) if part.startswith('"') and part.endswith('"') and len(part) > 1 else part for part in parts
+    ]
 
 
 def _is_same(old: object, new: object, was: str, now: str) -> bool:
@@ -164,7 +175,7 @@ class Reader:
         for one in changed:
             same = _is_same(_read(self.files[one]), _read(files[one]), was, now)
             assert same, f"{key_text(path)} = {now[:80]!r} in {one}"
-            known = (".service", ".yaml", ".yml", ".env")
+            known = (".service", ".yaml", ".yml", ".env", ".js")
             assert one.suffix in known, f"{key_text(path)} = {now[:80]!r} gets into {one}, which has no reader here"
         return bool(changed)
 
