@@ -26,8 +26,10 @@ IN_RAM = frozenset({"cogvlm"})
 INDEXED = frozenset({"hy_v4", "dots3note", "glm5-next", "minimax-m3", "qwen4exp", "deepseek4"})
 """Sparse attention that scores every cell for every row, and sorts the scores."""
 
-NGRAMS = "per_layer_token_embd.weight"
-"""A table whose rows are gathered in RAM."""
+LOOKED_UP = "per_layer_token_embd.weight"
+"""A second table, of rows for all layers or of n-grams, that is read in RAM and handed to the layers."""
+_ALTERNATING = "altup_proj.weight"
+"""AltUp's streams beside the first (Gemma 3n)."""
 
 _SCORES = 24
 """Rows of scores over the context: of the indexer's heads, sorted, as masks, and of attention."""
@@ -50,14 +52,14 @@ def card_bytes(case: Case) -> int:
     bound = upper_bound_bytes(case)
     share = 1 if case.shape.architecture in IN_RAM else 2 if case.shape.architecture in INDEXED else _SHARE
     more = _quadratic_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case) + _streams_bytes(case)
+    more += _looked_up_bytes(case)
     return bound + bound // share + converted_cache_bytes(case) + more + _LEAST
 
 
 def host_bytes(case: Case, placement: Placement, *, copies: int) -> int:
     """Beside cards; `copies` of the inputs with pipelining."""
     host = one_card_host_bytes(case)
-    if any(one.name == NGRAMS for one in case.shape.tensors):
-        host += 8 * case.rows() * case.shape.embedding_length
+    host += _looked_up_bytes(case)
     host += host // _SHARE + copies * (_mask_bytes(case) + _pools_bytes(case)) + _LEAST
     if runs_in_ram(case):
         return max(host, card_bytes(case) * (2 if copies > 1 else 1))
@@ -77,7 +79,7 @@ def _may_run_in_ram(placement: Placement) -> bool:
 def only_host_bytes(case: Case) -> int:
     """Without a card."""
     more = _quadratic_bytes(case) + _mask_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case)
-    return 2 * upper_bound_bytes(case) + more + _streams_bytes(case) + _pools_bytes(case)
+    return 2 * upper_bound_bytes(case) + more + _streams_bytes(case) + _pools_bytes(case) + _looked_up_bytes(case)
 
 
 def _mask_bytes(case: Case) -> int:
@@ -147,7 +149,15 @@ def _pools_bytes(case: Case) -> int:
 def streams(shape: ModelShape) -> int:
     """Residual streams side by side (hyper-connections), from the matrices that mix them; 1: one."""
     wide = (one.dims[0] for one in shape.tensors if one.name in _MIXERS)
-    return max(1, max(wide, default=0) // shape.embedding_length)
+    beside = (one.dims[2] for one in shape.tensors if one.name == _ALTERNATING and len(one.dims) > 2)
+    return max(1, max(wide, default=0) // shape.embedding_length, 1 + max(beside, default=0))
+
+
+def _looked_up_bytes(case: Case) -> int:
+    """Rows of the second table: as they are found, scaled, and turned for the layers."""
+    rows = (one.dims[0] for one in case.shape.tensors if one.name == LOOKED_UP)
+    wide = max(rows, default=0)
+    return 4 * case.rows() * 3 * max(wide, case.shape.embedding_length) if wide else 0
 
 
 def banked(shape: ModelShape) -> int:
