@@ -38,7 +38,9 @@ def test_each_of_them_has_ten_starts_and_no_graph() -> None:
 @pytest.mark.parametrize("family", BOUNDED)
 def test_caches_are_exact_and_buffers_never_under(family: str) -> None:
     for row in sample(measured()["rows"], family):
-        made = explained(shape_of(family, row["numbers"]), row["flags"].split(), row["cards"])
+        shape = shape_of(family, row["numbers"])
+        assert not shape.not_sized, row
+        made = explained(shape, row["flags"].split(), row["cards"])
         found = said(made.buffers)
         for place, (weights, kept, compute) in by_place(row["buffers"]).items():
             own = found.get(place, [0, 0, 0])

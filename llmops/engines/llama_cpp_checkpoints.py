@@ -10,6 +10,7 @@ Source: tools/server/server-context.cpp (`create_checkpoint`), server-task.cpp (
 
 from llmops.domain.model import Attention
 from llmops.domain.units import size_text
+from llmops.engines.llama_cpp_compressed import unfinished_bytes
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_placement import cache_bytes, state_bytes
 
@@ -23,7 +24,7 @@ WINDOWS = (Attention.SLIDING, Attention.CHUNKED)
 def checkpoint_bytes(case: Case) -> int:
     """One checkpoint of one slot; 0 for a model whose caches can be cut anywhere."""
     shape, window = case.shape, case.shape.window_tokens
-    total = sum(state_bytes(layer, slots=1) for layer in shape.layers)
+    total = sum(state_bytes(layer, slots=1) + unfinished_bytes(layer, slots=1) for layer in shape.layers)
     if window is None or case.context.swa_full:
         return total
     cells = min(window, case.context.window_cells(window))

@@ -28,8 +28,18 @@ def compressed_bytes(case: Case, layer: Layer, *, on_card: bool) -> int:
     cells = -(-context.sequence_tokens // how.ratio)
     for length in (layer.key_length, how.indexer_length):
         if length:
-            total += _keys_bytes(case, length, cells, on_card=on_card) + _state_bytes(case, length, how.ratio)
-    return total
+            total += _keys_bytes(case, length, cells, on_card=on_card)
+    return total + unfinished_bytes(layer, slots=context.slots)
+
+
+def unfinished_bytes(layer: Layer, *, slots: int) -> int:
+    """Keys and scores of the tokens of a group that is not full yet, f32, for the layer's own keys and the indexer's."""
+    how = layer.compression
+    if how is None or not how.ratio:
+        return 0
+    groups = 2 if how.ratio == OVERLAPPING else 1
+    lengths = (layer.key_length, how.indexer_length)
+    return sum(2 * padded(4 * (groups * how.ratio) * (groups * one) * slots, CUDA_ALIGNMENT) for one in lengths)
 
 
 def _keys_bytes(case: Case, length: int, cells: int, *, on_card: bool) -> int:
@@ -43,9 +53,3 @@ def _keys_bytes(case: Case, length: int, cells: int, *, on_card: bool) -> int:
         value_width=0,
         on_card=on_card,
     )
-
-
-def _state_bytes(case: Case, length: int, ratio: int) -> int:
-    """Keys and scores of the tokens of a group that is not full yet, f32."""
-    groups = 2 if ratio == OVERLAPPING else 1
-    return 2 * padded(4 * (groups * ratio) * (groups * length) * case.context.slots, CUDA_ALIGNMENT)

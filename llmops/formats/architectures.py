@@ -164,5 +164,5 @@ PLAIN = frozenset(
 
 def is_covered(architecture: str) -> bool:
     """Whether the caches of this architecture are known, apart from what `NOT_SIZED` names."""
-    tables = (PLAIN, WINDOWS, RECURRENT, NO_CACHE, NOT_SIZED)
+    tables = (PLAIN, WINDOWS, RECURRENT, COMPRESSED, NO_CACHE, NOT_SIZED)
     return any(architecture in table for table in tables)
