@@ -74,7 +74,7 @@ def said(buffers: Mapping[str, Buffer] | None) -> dict[str, list[int]]:
 def test_the_file_holds_500_lines_with_everything_that_moves_something() -> None:
     rows = measured()["rows"]
     assert measured()["build"] == llama_cpp.BUILD
-    assert len(rows) >= 1100
+    assert len(rows) >= 700
     assert len({row["family"] for row in rows}) >= 90
     flags = [row["flags"] for row in rows]
     assert sum("-ot " in one for one in flags) >= 200
