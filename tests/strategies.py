@@ -5,7 +5,7 @@ import pkgutil
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 from pathlib import PurePosixPath
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -70,7 +70,7 @@ def _is_record(kind: type[Any]) -> bool:
 
 
 def _is_never_shown(kind: Any) -> bool:  # noqa: ANN401 - a type form
-    if kind in (bytes, date, ModelShape):
+    if kind in (bytes, date, datetime, ModelShape):
         return True
     if get_args(kind):
         return any(_is_never_shown(one) for one in get_args(kind))

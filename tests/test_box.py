@@ -78,6 +78,11 @@ def started(box: Box) -> None:
     box.shell(f"systemctl enable -q {' '.join(UNITS)}; systemctl restart {' '.join(UNITS)}")
 
 
+def main_process(box: Box) -> str:
+    """Its number inside, `0` while there is none."""
+    return box.shell("systemctl show -P MainPID llmops-chat").strip()
+
+
 def is_active(box: Box) -> bool:
     return box.run("systemctl", "is-active", *UNITS, check=False).stdout.split() == ["active"] * len(UNITS)
 
@@ -91,8 +96,16 @@ def test_a_deployment_answers_with_its_key_and_is_back_after_a_kill_a_reboot_and
     answer(box)
     box.shell("systemctl stop llmops-gateway")  # what answers stands behind the gateway, not beside it
     assert status(box, "/v1/models") == 503
-    box.shell("systemctl start llmops-gateway; systemctl kill -s KILL llmops-chat")
+    box.shell("systemctl start llmops-gateway; systemctl stop llmops-chat")
     assert becomes(box, "/health", 503)
+    box.shell("systemctl start llmops-chat")
+    assert becomes(box, "/health", 200)
+    killed = main_process(box)
+    box.shell("systemctl kill -s KILL llmops-chat")
+    until = time.monotonic() + 30
+    while main_process(box) in {killed, "0"}:
+        assert time.monotonic() < until, "systemd did not start it again"
+        time.sleep(0.2)
     assert becomes(box, "/health", 200)
     for power_cut in (False, True):
         box.reboot(power_cut=power_cut)

@@ -227,9 +227,7 @@ def test_this_shells_variables_count_and_are_said(monkeypatch: pytest.MonkeyPatc
     assert "EXP006" in codes(found, "warn")
 
 
-def test_a_lock_round_trips_and_render_says_what_is_not_there_yet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_round_trips_and_is_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path(TINY_NAME).write_bytes(tiny_model())
     code, _ = document("plan", f"./{TINY_NAME}", "--engine", "ollama", "--gpu", "8GiB", "--out", "llmops.lock")
@@ -238,10 +236,10 @@ def test_a_lock_round_trips_and_render_says_what_is_not_there_yet(
     assert dump_lock(parse_lock(written, file="llmops.lock")) == written
     _, by_lock = document("explain", "--gpu", "8GiB", "--lock", "llmops.lock", "--", "ollama", "serve")
     assert by_lock["result"]["ledger"] is not None
-    code, refused = document("render", "--out", "tree")
-    assert code == 2
-    assert "no template" in refused["error"]["message"]
-    assert not Path("tree").exists()
+    code, _ = document("render", "--out", "tree")
+    assert code == 0
+    (unit,) = Path("tree/etc/systemd/system").glob("llmops-tiny*.service")
+    assert "ollama serve" in unit.read_text()
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding
 from llmops.domain.model import ModelShape
+from llmops.domain.places import GATEWAY_METRICS_PORT
 from llmops.domain.plan import Plan, Speed
 from llmops.domain.profile import Auto, Gateway, Intent, Profile
 from llmops.domain.reading import known
 from llmops.domain.records import dataclass
 from llmops.engines import ENGINES
-from llmops.engines.deployment import GATEWAY_METRICS_PORT
 from llmops.formats.listen import address_and_port
 from llmops.sizing import together
 from llmops.sizing.binding import left_by

@@ -23,7 +23,7 @@ from llmops.domain.form_schema import schema, schema_part
 from llmops.domain.forms import Json
 from llmops.domain.host import HostFacts
 from llmops.domain.ledger import Ledger
-from llmops.domain.lock import Lock
+from llmops.domain.lock import LOCK_SCHEMA, Lock
 from llmops.domain.lock_difference import LockDifference
 from llmops.domain.model import Digest
 from llmops.domain.profile import Profile
@@ -39,6 +39,9 @@ FILES: dict[str, type[object]] = {
     "advisories": Advisories,
     "engines": EngineMatrix,
 }
+
+TITLES = {"lock": LOCK_SCHEMA}
+"""Of files whose newest form is not the first."""
 
 Part = str | type[object] | UnionType | tuple[str, ...] | list["Part"] | dict[str, "Part"]
 """A schema in short: a JSON type's name, a domain type, the words allowed, a list of one part, or an open table."""
@@ -171,7 +174,7 @@ class Options:
 def run(options: Options) -> Answer:
     """The JSON Schema (2020-12) of a file, or of the document a command prints with `--json`."""
     if options.name in FILES:
-        made: Json = schema(FILES[options.name], title=f"llmops.{options.name}/1")
+        made: Json = schema(FILES[options.name], title=TITLES.get(options.name, f"llmops.{options.name}/1"))
     elif options.name in COMMANDS:
         made = _document(options.name)
     else:

@@ -1,13 +1,12 @@
 """Where a lock does not say what is computed now."""
 
-from llmops.domain.forms import Json
 from llmops.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockDifference:
-    """A key and its two values; None: there is no such key."""
+    """A key and its two values as JSON text; None: there is no such key. Of long lists the part from the first difference on."""
 
     key: str
-    locked: Json
-    computed: Json
+    locked: str | None
+    computed: str | None

@@ -12,6 +12,9 @@ CONFIGURATION = PurePosixPath("/etc/llmops")
 
 NAME_LIMIT = 24
 
+GATEWAY_METRICS_PORT = 8405
+"""Where the queue tells its figures, on loopback."""
+
 
 def deployment_name(model: str) -> str:
     """What a deployment is called after its model when no profile names it: `[a-z0-9-]`, at most 24 characters."""

@@ -11,7 +11,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Where
 from llmops.domain.hosted_api import HostedApi
 from llmops.domain.lock import Lock, LockedDeployment
-from llmops.domain.places import CONFIGURATION, NAME_LIMIT, STORE, current_directory
+from llmops.domain.places import CONFIGURATION, GATEWAY_METRICS_PORT, NAME_LIMIT, STORE, current_directory
 from llmops.domain.profile import Gateway
 from llmops.domain.visible import ORDER, VARIABLES, visible_cards
 from llmops.engines.carried import CONTROL, checked_file_name, checked_program, plain, refused
@@ -22,7 +22,6 @@ from llmops.engines.launch import LAUNCHES, own_words
 from llmops.engines.ollama import environment_of
 from llmops.engines.together import together_bytes
 
-GATEWAY_METRICS_PORT = 8405
 GATEWAY_CONNECTIONS = 2048
 GATEWAY_LAST_SECONDS = 10
 GATEWAY_TARGET = "haproxy"

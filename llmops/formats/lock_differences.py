@@ -1,5 +1,6 @@
 """Where two locks say different things: what was decided then, and what the same profile and catalogue give now."""
 
+import json
 import math
 from collections.abc import Iterator
 
@@ -37,7 +38,20 @@ def _differences(locked: Json, computed: Json, path: KeyPath) -> Iterator[LockDi
             yield from _differences(one, other, (*path, at))
         return
     if not _is_alike(locked, computed):
-        yield LockDifference(key=key_text(path), locked=locked, computed=computed)
+        one, other = _from_the_first_difference(locked, computed)
+        yield LockDifference(key=key_text(path), locked=_text(one), computed=_text(other))
+
+
+def _text(value: Json) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _from_the_first_difference(one: Json, other: Json) -> tuple[Json, Json]:
+    """Of two lists, a command line most often, the part that is worth reading, with the word before it."""
+    if not isinstance(one, list) or not isinstance(other, list):
+        return one, other
+    at = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return (["…", *one[at - 1 :]], ["…", *other[at - 1 :]]) if at > 1 else (one, other)
 
 
 def _has_tables(rows: list[Json]) -> bool:

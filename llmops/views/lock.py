@@ -1,8 +1,5 @@
 """Whether a lock still follows from its profile."""
 
-import json
-
-from llmops.domain.forms import Json
 from llmops.domain.lock_difference import LockDifference
 from llmops.domain.records import dataclass
 from llmops.views.screen import Screen, Tone
@@ -34,21 +31,13 @@ def show_check(to: Screen, checked: Checked) -> None:
         return
     to.line(f"{checked.lock} ({checked.written}) against {against}", tone=Tone.TITLE)
     for one in checked.differences[:SHOWN]:
-        locked, computed = _from_the_first_difference(one.locked, one.computed)
-        to.line(f"  {one.key}: {_short(locked)} in the lock, {_short(computed)} now", tone=Tone.BAD)
+        to.line(f"  {one.key}: {_short(one.locked)} in the lock, {_short(one.computed)} now", tone=Tone.BAD)
     left = len(checked.differences) - SHOWN
     if left > 0:
         to.line(f"  … and {left} more; `--json` has all of them", tone=Tone.DIM)
 
 
-def _from_the_first_difference(one: Json, other: Json) -> tuple[Json, Json]:
-    """Of two lists, a command line most often, the part that is worth reading, with the word before it."""
-    if not isinstance(one, list) or not isinstance(other, list):
-        return one, other
-    at = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    return (["…", *one[at - 1 :]], ["…", *other[at - 1 :]]) if at > 1 else (one, other)
-
-
-def _short(value: Json) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _short(text: str | None) -> str:
+    if text is None:
+        return "nothing"
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
