@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 import pytest
 from conftest import require
-from rendering import CASES, NOW, rendered, site_of
+from rendering import CASES, NOW, rendered, site_of, with_number
 from users import AS_USER, within_reach
 
 from llmops.apply.consumers import check
@@ -124,6 +124,22 @@ def test_a_consumer_that_hangs_is_a_skip_with_the_reason() -> None:
         files, site=site_of(LOCK), runner=Hanging(), env_problems=lambda _: [], is_there=lambda _: True, now=NOW
     )
     assert (consumed.status, consumed.said) == (Status.SKIP, "`systemd-analyze` did not end within 20 s")
+
+
+@pytest.mark.consumer("nginx-njs")
+def test_a_rate_limit_without_a_burst_is_one_to_nginx() -> None:
+    lock = replace(
+        LOCK, deployments={name: with_number(one, "rate_limit_burst", 0) for name, one in LOCK.deployments.items()}
+    )
+    consumed = check(
+        [file for file in rendered(lock) if file.target == "nginx"],
+        site=site_of(lock),
+        runner=Programs(os.environ),
+        env_problems=lambda _: [],
+        is_there=lambda _: False,
+        now=NOW,
+    )
+    assert [(one.status, one.said) for one in consumed if one.program.startswith("nginx")] == [(Status.OK, "")]
 
 
 @pytest.mark.consumer("systemd-analyze")

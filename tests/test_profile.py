@@ -132,6 +132,8 @@ def test_a_misspelt_key_has_its_line_and_the_likely_word() -> None:
         ("profile/1", "profile/2", "made for a newer llmops", "schema"),
         ("llmops.profile/1", "llmops.lock/1", "not a llmops.profile document", "schema"),
         ("  chat:", "  Chat_1:", "cannot be a deployment's name", "deployments.Chat_1"),
+        ("  chat:", "  gateway:", "cannot be a deployment's name", "deployments.gateway"),
+        ("  chat:", "  metrics:", "cannot be a deployment's name", "deployments.metrics"),
         ("  chat:", f"  {'c' * 25}:", "cannot be a deployment's name", f"deployments.{'c' * 25}"),
         ('"hf:org/name-GGUF:Q4_K_M"', '"a\\nb"', "control character (U+000A)", "deployments.chat.model"),
         ('"hf:org/name-GGUF:Q4_K_M"', "[]", "no model is named", "deployments.chat.model"),

@@ -63,6 +63,7 @@ def _with_files(name: str) -> LockedDeployment:
 REFUSED: dict[str, tuple[Callable[[], Lock], str]] = {
     "name": (lambda: locks.lock({"Chat$": locks.llama_cpu()}), "deployments.Chat$"),
     "name newline": (lambda: locks.lock({"chat\n": locks.llama_cpu()}), "deployments.chat\n"),
+    "name of a unit of its own": (lambda: locks.lock({"gateway": locks.llama_cpu()}), "deployments.gateway"),
     "long name": (lambda: locks.lock({"c" * 25: locks.llama_cpu()}), "deployments." + "c" * 25),
     "file newline": (
         lambda: locks.lock({"chat": _with_files("a\nExecStartPre=/bin/evil")}),

@@ -15,13 +15,16 @@ NAME_LIMIT = 24
 GATEWAY_METRICS_PORT = 8405
 """Where the queue tells its figures, on loopback."""
 
+TAKEN_NAMES = frozenset({"api", "gateway", "gpu", "metrics", "nobody"})
+"""No deployment's name: `llmops-gateway` and `llmops-gpu` are units of their own, the others sections of the gateway's file."""
+
 
 def deployment_name(model: str) -> str:
     """What a deployment is called after its model when no profile names it: `[a-z0-9-]`, at most 24 characters."""
     last = model.rsplit("/", 1)[-1].split(":", 1)[0]
     last = re.sub(r"(-\d{5}-of-\d{5})?\.gguf$", "", last, flags=re.IGNORECASE)
     name = re.sub(r"[^a-z0-9]+", "-", last.lower()).strip("-")[:NAME_LIMIT].strip("-")
-    return name or "model"
+    return f"{name}-model" if name in TAKEN_NAMES else name or "model"
 
 
 def model_version(model: ModelRef) -> str:

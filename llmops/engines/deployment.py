@@ -11,7 +11,14 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Where
 from llmops.domain.hosted_api import HostedApi
 from llmops.domain.lock import Lock, LockedDeployment
-from llmops.domain.places import CONFIGURATION, GATEWAY_METRICS_PORT, NAME_LIMIT, STORE, current_directory
+from llmops.domain.places import (
+    CONFIGURATION,
+    GATEWAY_METRICS_PORT,
+    NAME_LIMIT,
+    STORE,
+    TAKEN_NAMES,
+    current_directory,
+)
 from llmops.domain.profile import Gateway
 from llmops.domain.visible import ORDER, VARIABLES, visible_cards
 from llmops.engines.carried import CONTROL, checked_file_name, checked_program, plain, refused
@@ -135,6 +142,8 @@ def _deployment(
     field = f"deployments.{name}"
     if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
         raise refused(field, f"a deployment's name is a-z, 0-9 and `-`, at most {NAME_LIMIT} long")
+    if name in TAKEN_NAMES:
+        raise refused(field, f"`llmops-{name}` belongs to the files around the deployments: take another name")
     engine, launch = locked.engine.name, LAUNCHES[locked.engine.name]
     program = (launch.program or "") if engine_path is None else checked_program(engine_path)
     directory = current_directory(STORE, name)

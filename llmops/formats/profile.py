@@ -11,7 +11,7 @@ from typing import cast
 from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, KeyPath, dump
 from llmops.domain.hosted_api import CREDENTIAL, api_place
-from llmops.domain.places import NAME_LIMIT
+from llmops.domain.places import NAME_LIMIT, TAKEN_NAMES
 from llmops.domain.profile import (
     KNOWN_TARGETS,
     PROFILE_SCHEMA,
@@ -96,6 +96,9 @@ def check_name(name: str, path: KeyPath, wrong: Wrong) -> None:
     if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
         hint = f"lower-case letters, digits and inner dashes, at most {NAME_LIMIT} characters"
         raise wrong(f"`{name[:40]}` cannot be a deployment's name", path, hint=hint)
+    if name in TAKEN_NAMES:
+        hint = f"another name, such as `{name}-model`: `llmops-{name}` belongs to the files around the deployments"
+        raise wrong(f"`{name}` cannot be a deployment's name", path, hint=hint)
 
 
 def _check(profile: Profile, wrong: Wrong) -> None:
