@@ -15,11 +15,13 @@ from spoiled_hosts import finding, judge
 
 from llmops.checks import judgements
 from llmops.domain.finding import Status
+from llmops.domain.gpu import Virtualization
 from llmops.domain.gpu_software import AmdFiles, Containers, Cuda, CudaToolkit, Python
-from llmops.domain.host import Driver, HostFacts, NvidiaState
+from llmops.domain.host import Container, Driver, HostFacts, NvidiaState
 from llmops.domain.reading import Known
 from llmops.views.fix_script import Step, fix_script
 
+OLD = Known(Driver(version="580.95.05", cuda=LOST))
 NO_CUDA = Cuda(nvcc_on_path=Known(None), toolkits=Known(()), libraries=Known(()))
 NO_CARD: dict[str, Any] = {
     "nvidia": without_nvml(NvidiaState.LIBRARY_ABSENT),
@@ -170,6 +172,24 @@ def test_a_compiler_that_is_here_is_taken_where_it_knows_the_card() -> None:
 )
 def test_nvidias_archive_is_that_of_the_system(name: str, place: str) -> None:
     assert f"/cuda/repos/{place}/cuda-keyring_1.1-1_all.deb" in engine_fix(ALL[name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"system": system(is_wsl=True)}, "Windows"),
+        ({"system": system(os_id="ubuntu", os_version="24.04", is_wsl=True)}, "Windows"),
+        ({"system": system(container=Known(Container.DOCKER))}, "container's host"),
+        ({"nvidia": nvidia(gpu(virtualization=Known(Virtualization.VGPU)), driver=OLD)}, "hypervisor"),
+    ],
+)
+def test_a_driver_that_another_system_hands_in_is_not_installed_here(changes: dict[str, Any], word: str) -> None:
+    facts = bare("580.95.05", **changes)
+    fix = finding("GPU008", facts).fix or ""
+    assert word in fix
+    assert "nvidia-open" not in script_of(facts)
+    assert "nvidia-headless" not in script_of(facts)
+    assert "nvidia-open" in (finding("GPU008", bare("580.95.05")).fix or "")
 
 
 def test_vllm_gets_a_compiler_and_a_python_that_it_is_made_for() -> None:

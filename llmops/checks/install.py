@@ -8,7 +8,8 @@ import re
 
 from llmops.checks.gpu import label
 from llmops.domain.engine_matrix import Card, numbers
-from llmops.domain.host import HostFacts
+from llmops.domain.gpu import Virtualization
+from llmops.domain.host import Container, HostFacts
 from llmops.domain.reading import known
 from llmops.domain.references import References
 
@@ -76,6 +77,9 @@ def driver_lines(host: HostFacts, references: References) -> str:
     if wanted is None:
         return f"install an NVIDIA driver of a maintained branch ({maintained(references)}), then reboot"
     branch, fixed = wanted
+    given = _from_outside(host, branch)
+    if given is not None:
+        return given
     old = has_old_card(host)
     kind = "" if old else "-open"
     if host.system.os_id == "ubuntu":
@@ -104,6 +108,24 @@ def driver_lines(host: HostFacts, references: References) -> str:
         f"install driver R{branch}, {fixed} or newer, {'the closed' if old else 'with the open'} kernel module "
         "(docs.nvidia.com/datacenter/tesla/driver-installation-guide), then reboot"
     )
+
+
+def _from_outside(host: HostFacts, branch: int) -> str | None:
+    """Whose driver it is where a package would replace one that another system hands in: words for people, no lines.
+
+    WSL: "Do not install any Linux display driver" (NVIDIA, CUDA on WSL User Guide). A vGPU guest takes the driver of the release
+    that the hypervisor runs (NVIDIA, Virtual GPU Software Release Notes).
+    """
+    if host.system.is_wsl:
+        return (
+            f"the driver is that of Windows: install its newest of branch R{branch} or later there, then `wsl --shutdown`; "
+            "a Linux driver inside WSL breaks it"
+        )
+    if known(host.system.container) not in (None, Container.NONE):
+        return "the driver is that of the container's host: run `llmops doctor` there"
+    if any(known(gpu.virtualization) is Virtualization.VGPU for gpu in host.nvidia.gpus):
+        return "a vGPU: the guest driver of the vGPU release that the hypervisor runs, from NVIDIA's licensing portal"
+    return None
 
 
 def cuda_archive_lines(host: HostFacts) -> tuple[str, ...]:
