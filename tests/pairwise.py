@@ -24,8 +24,15 @@ def met_in(row: Row) -> set[Pair]:
 
 def pairwise(choices: Choices) -> list[Row]:
     """Greedy, and the same every time: a pair that has not met begins a row, each other choice takes what meets most."""
+    order = list(choices)
     open_pairs = dict.fromkeys(
-        pair for pair in sorted(pairs_of(choices), key=lambda pair: [list(choices).index(name) for name, _ in pair])
+        sorted(
+            pairs_of(choices),
+            key=lambda pair: (
+                [order.index(name) for name, _ in pair],
+                [choices[name].index(one) for name, one in pair],
+            ),
+        )
     )
     rows: list[Row] = []
     while open_pairs:
