@@ -295,3 +295,13 @@ def test_a_way_back_killed_at_any_step_is_finished_or_undone_by_the_next(
     assert len(calls) > 20
     assert finished > 0
     assert way is Box.uninstall or undone > 10
+
+
+def test_an_edit_that_is_no_text_can_stay_where_nothing_is_rendered_any_more(box: Box) -> None:
+    box.apply()
+    (box.root / UNIT).write_bytes(b"\xff\xfe edited")
+    lock = locks.lock({"other": locks.llama_cpu()}, targets=box.targets)
+    box.lock.write_text(dump_lock(lock))
+    options = render.Options(lock=str(box.lock), root=str(box.root), apply=True, ways=Ways.KEEP)
+    assert render.run(options, runner=Programs(os.environ), now=NOW).ok
+    assert (box.root / UNIT).read_bytes() == b"\xff\xfe edited"

@@ -20,7 +20,7 @@ from llmops.cli.past import Past, changes_back_to, units_after
 from llmops.domain.changes import By, ChangeSet, Clash
 from llmops.domain.drift import UnitState
 from llmops.domain.effects import Effect
-from llmops.domain.errors import ApplyFailed, Stop
+from llmops.domain.errors import ApplyFailed
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
 from llmops.domain.programs import Runner
@@ -78,7 +78,7 @@ def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -
     labels = _labels(changes, place, runner)
     try:
         receipt = apply(changes, root=how.root, made_by=__version__, now=how.now, by=by, labels=labels.by_path)
-    except Stop:
+    except BaseException:  # Ctrl-C, too
         _enable(early.commands, removed_units(changes), enabled, runner)
         raise
     found = [Finding(code="RND006", status=Status.WARN, message=text) for text in receipt.warnings]

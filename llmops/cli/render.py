@@ -169,7 +169,12 @@ def _to_root(options: Options, wanted: Rendered, now: datetime, runner: Runner) 
 
 def _with_edits(files: tuple[RenderedFile, ...], changes: ChangeSet) -> tuple[RenderedFile, ...]:
     """The files as they would lie there: with the edits that stay."""
-    edits = {one.path: one.after.content.decode() for one in changes.changes if one.local.is_settled() and one.after}
+    rendered = {file.path for file in files}  # what is rendered no more, or a secret, need not be text
+    edits = {
+        one.path: one.after.content.decode()
+        for one in changes.changes
+        if one.path in rendered and one.local.is_settled() and one.after
+    }
     return tuple(replace(file, text=edits.get(file.path, file.text)) for file in files)
 
 
