@@ -272,6 +272,13 @@ def test_what_a_service_leaves_behind_is_its_own_directories_and_its_account() -
     assert leftovers([foreign]) == ()
 
 
+@pytest.mark.parametrize("name", ["llmops", "llmops/models", "llmops/state", "llmops/state/../models", "/llmops"])
+def test_an_edited_unit_has_nothing_removed_but_directories_of_services(name: str) -> None:
+    edited = service_unit("llmops-chat.service", f"[Service]\nStateDirectory={name}\n")
+    assert edited.directories, "it names one"
+    assert leftovers([edited]) == ()
+
+
 def test_what_a_unit_reads_is_what_its_file_names() -> None:
     text = """[Service]
 Type=oneshot

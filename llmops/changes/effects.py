@@ -8,11 +8,15 @@ from pathlib import PurePosixPath
 
 from llmops.domain.changes import ChangeSet
 from llmops.domain.effects import Effect, ServiceUnit
+from llmops.domain.places import STORE
 
 UNITS = PurePosixPath("/etc/systemd/system")
 START_MARGIN_SECONDS = 30
 OTHERS = {"nginx.service": "/etc/nginx", "prometheus.service": "/etc/prometheus"}
 """Services that are not ours, and the directory each reads again on a reload."""
+
+OWN_PLACES = (STORE / "state", PurePosixPath("/var/cache/llmops"))
+"""Below these each service has a directory of its own (unit.service.j2)."""
 
 
 def removed_units(changes: ChangeSet) -> tuple[str, ...]:
@@ -34,10 +38,15 @@ def leftovers(units: Sequence[ServiceUnit]) -> tuple[Effect, ...]:
     """What services that are gone for good leave behind: what they wrote, and accounts of ours."""
     made = [
         Effect(argv=("rm", "-r", "-f", "--one-file-system", "--", str(path)), why="it was theirs alone", required=False)
-        for path in sorted({path for unit in units for path in unit.directories if "llmops" in path.parts})
+        for path in sorted({path for unit in units for path in unit.directories if _is_its_own(path)})
     ]
     users = sorted({unit.user for unit in units if unit.user.startswith("llmops-")})
     return (*made, *(Effect(argv=("userdel", user), why="made for it", required=False) for user in users))
+
+
+def _is_its_own(path: PurePosixPath) -> bool:
+    """Whether it is a place that a unit is rendered with: an edited one may name the store, or lead out of it."""
+    return any(place in path.parents for place in OWN_PLACES) and ".." not in path.parts
 
 
 def effects(changes: ChangeSet, units: Sequence[ServiceUnit], *, active: Collection[str]) -> tuple[Effect, ...]:
