@@ -62,7 +62,7 @@ SPELLED = {
     "identity": "--identity", "out": "--out", "rto": "--rto", "allow_pickle": "--allow-pickle", "store": "--store",
 }  # fmt: skip
 FROM_ENVIRONMENT = frozenset({"store", "root", "public_key", "allowed_signers", "identity", "sign", "passphrase_file"})
-"""Set for all actions of a session, so one that has no use for it does not complain."""
+"""Set once for all actions, so one that has no use for it does not complain."""
 
 CREATE = frozenset(
     {"output", "tar", "split", "level", "sign", "passphrase_file", "with_wheels", "images", "backup", "root", "models", "store"}
