@@ -8,7 +8,16 @@ from llmops.domain.errors import Exit, Stop, WrongInput, WrongUsage
 from llmops.domain.model import ModelSource, SourceKind
 from llmops.formats.model_source import parse_model
 
-HERE = {"./model.gguf", "models/a.gguf", "/srv/models/qwen", "folder", "org/local", "a b.gguf", "qwen3-8b"}
+HERE = {
+    "org/Here-GGUF",
+    "./model.gguf",
+    "models/a.gguf",
+    "/srv/models/qwen",
+    "folder",
+    "org/local",
+    "a b.gguf",
+    "qwen3-8b",
+}
 KNOWN = {"qwen3-8b", "qwen/qwen3-8b", "llama2"}
 
 
@@ -47,6 +56,12 @@ def hub(typed: str, repository: str, *, revision: str | None = None, selector: s
         ),
         ("https://huggingface.co/org/repo", hub("hf:org/repo", "org/repo")),
         ("https://hf.co/org/repo/tree/v1", hub("hf:org/repo@v1", "org/repo", revision="v1")),
+        ("org/Model-GGUF:UD-Q4_K_XL", hub("hf:org/Model-GGUF:UD-Q4_K_XL", "org/Model-GGUF", selector="UD-Q4_K_XL")),
+        ("org/Model-GGUF", hub("hf:org/Model-GGUF", "org/Model-GGUF")),
+        ("org/Model-GGUF:sub/x.gguf", hub("hf:org/Model-GGUF:sub/x.gguf", "org/Model-GGUF", selector="sub/x.gguf")),
+        ("org/repo@v1:q4_k_m", hub("hf:org/repo@v1:q4_k_m", "org/repo", revision="v1", selector="q4_k_m")),
+        ("hf.co/org/repo:Q8_0", hub("hf:org/repo:Q8_0", "org/repo", selector="Q8_0")),
+        ("huggingface.co/org/repo", hub("hf:org/repo", "org/repo")),
     ],
 )
 def test_the_hub_by_its_short_form_or_its_own_pages(text: str, source: ModelSource) -> None:
@@ -54,7 +69,7 @@ def test_the_hub_by_its_short_form_or_its_own_pages(text: str, source: ModelSour
 
 
 @pytest.mark.parametrize(
-    "text", ["./model.gguf", "models/a.gguf", "/srv/models/qwen", "folder", "org/local", "a b.gguf"]
+    "text", ["./model.gguf", "models/a.gguf", "/srv/models/qwen", "folder", "org/local", "org/Here-GGUF", "a b.gguf"]
 )
 def test_what_is_there_is_a_local_path(text: str) -> None:
     assert parse(text) == ModelSource(typed=text, kind=SourceKind.LOCAL, path=text)
@@ -84,6 +99,11 @@ def test_an_address_of_a_file(text: str) -> None:
     assert parse(text) == ModelSource(typed=text, kind=SourceKind.URL, path=text)
 
 
+def test_a_name_of_the_catalogue_with_a_slash_and_a_quantization_stays_the_catalogues() -> None:
+    typed = "qwen/qwen3-8b:Q4_K_M"
+    assert parse(typed) == ModelSource(typed=typed, kind=SourceKind.CATALOGUE, path="qwen/qwen3-8b", selector="Q4_K_M")
+
+
 def test_the_word_download_is_taken_off_an_address() -> None:
     assert parse("https://example.org/x.gguf?download=true").path == "https://example.org/x.gguf"
 
@@ -97,7 +117,7 @@ def test_the_word_download_is_taken_off_an_address() -> None:
         ("qwen3-88b", "no model `qwen3-88b`", "one of: qwen3-8b"),
         ("thing", "no model `thing`", "catalog models"),
         ("org/repo", "neither a path here nor in the catalogue", "`hf:org/repo`"),
-        ("org/repo:Q4_K_M", "neither a path here nor in the catalogue", "`hf:org/repo:Q4_K_M`"),
+        ("org/repo:latest", "neither a path here nor in the catalogue", "`hf:org/repo:latest`"),
         ("hf:repo", "names no repository", "hf:org/repo"),
         ("hf:org/repo/more", "names no repository", "hf:org/repo"),
         ("hf:../x", "names no repository", "hf:org/repo"),

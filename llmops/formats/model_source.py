@@ -1,6 +1,7 @@
 """MODEL as typed: a catalogue id, `hf:org/repo[@rev][:QUANT or file]`, a local path, an address, an Ollama name.
 
-An Ollama name is `name:tag`, or `ollama:[namespace/]name[:tag]`.
+An Ollama name is `name:tag`, or `ollama:[namespace/]name[:tag]`. A hub name may lack its `hf:` where it says GGUF, names a
+quantization, or begins with the hub's host, as Ollama and llama-server take it.
 """
 
 import re
@@ -55,6 +56,9 @@ def parse_model(
         return _library(word, word[7:])
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", word):
         return _address(word)
+    bare = _bare_hub_name(word)
+    if bare is not None and not exists(word) and not is_catalogue(word.partition(":")[0]):
+        return _hub(f"hf:{bare}", bare)
     if _is_path(word):
         if not exists(word):
             raise WrongInput("there is no such file or directory", hint=_split_hint(word), where=Where(file=word))
@@ -81,6 +85,17 @@ def _name(
     candidates = near(head)
     hint = f"one of: {', '.join(candidates)}" if candidates else f"{FORMS}; `llmops catalog models` lists the ids"
     raise WrongUsage(f"no model `{word}`", hint=hint)
+
+
+def _bare_hub_name(word: str) -> str | None:
+    """What follows `hf:` of a hub's repository that was typed without it; None for text that may mean something else."""
+    host, _, path = word.partition("/")
+    if host.casefold() in HUB_HOSTS:
+        return path
+    place, _, selector = word.partition(":")
+    repository = place.partition("@")[0]
+    says = repository.casefold().endswith("-gguf") or _is_quantization(selector)
+    return word if says and _REPOSITORY.fullmatch(repository) else None
 
 
 def _hub(word: str, rest: str) -> ModelSource:
