@@ -32,6 +32,8 @@ def test_the_licence_of_the_model_card_is_recorded(tmp_path: Path) -> None:
         "apache-2.0": {"cardData": {"license": "apache-2.0"}},
         "llama3.1": {"cardData": {"license": "other", "license_name": "llama3.1"}},
         "mit": {"tags": ["gguf", "license:mit"]},
+        "mit, bsd": {"cardData": {"license": ["mit", "bsd"]}},
+        "?]0;x?": {"cardData": {"license": "\x1b]0;x\x07"}},
     }
     for licence, card in cards.items():
         with FakeHub(tmp_path, change=lambda body, card=card: {**body, **card}) as hub:  # type: ignore[misc]
@@ -129,6 +131,27 @@ def test_a_renamed_repository_is_known_by_its_present_name_and_a_hostile_one_is_
     for told, taken in (("org/new-name", "org/new-name"), ("../../etc", REPOSITORY), (3, REPOSITORY)):
         with FakeHub(tmp_path, change=lambda body, told=told: {**body, "id": told}) as hub:  # type: ignore[misc]
             assert list_files(hub_models.source(), endpoint=hub.url, patience=QUICK).repository == taken
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("x\u202efugg.gguf", "as another name"),
+        ("a\u2067b.gguf", "as another name"),
+        ("a\x9bb.gguf", "control characters"),
+    ],
+)
+def test_a_file_name_that_a_terminal_shows_as_another_is_refused_with_a_way_out(
+    name: str, reason: str, tmp_path: Path
+) -> None:
+    repository(tmp_path)
+    with (
+        FakeHub(tmp_path, change=lambda body: {**body, "siblings": [{"rfilename": name, "size": 1}]}) as hub,
+        pytest.raises(WrongInput, match=reason) as stop,
+    ):
+        list_files(hub_models.source(), endpoint=hub.url, patience=QUICK)
+    assert name not in stop.value.message
+    assert "another place" in (stop.value.hint or "")
 
 
 def test_a_bad_name_address_or_token_is_refused_before_anything_is_sent() -> None:

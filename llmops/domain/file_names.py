@@ -4,8 +4,14 @@ import re
 from collections.abc import Iterable
 
 _PART = re.compile(r"(?P<base>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE | re.DOTALL | re.ASCII)
+_MISLEADING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Unicode's marks of direction (UAX #9, 2.1 to 2.6): `gpj.exe` is shown as `exe.jpg`."""
+
 PARTS_LIMIT = 2000
 """No model is split further; a name that says so is not believed."""
+
+PATH_LIMIT = 1024
+"""Bytes of a path below a folder: 4096 is Linux's for all of it (PATH_MAX, limits.h)."""
 
 
 def part_names(name: str) -> tuple[str, ...]:
@@ -34,10 +40,12 @@ def unsafe_file_name(name: str) -> str | None:
     Names are relative, with forward slashes, and no part of them means another folder.
     """
     parts = name.split("/")
-    if not name or len(name.encode("utf-8", "surrogatepass")) > 1024:
-        return "is empty or longer than 1024 bytes"
-    if any(ord(letter) < 32 or ord(letter) == 127 or 0xD800 <= ord(letter) <= 0xDFFF for letter in name):
+    if not name or len(name.encode("utf-8", "surrogatepass")) > PATH_LIMIT:
+        return f"is empty or longer than {PATH_LIMIT} bytes"
+    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 or 0xD800 <= ord(letter) <= 0xDFFF for letter in name):
         return "holds control characters"
+    if _MISLEADING.search(name):
+        return "holds characters that show it as another name"
     if "\\" in name or re.match(r"[A-Za-z]:", name):
         return "is not a relative path with forward slashes"
     if name.startswith("/") or any(part in ("", ".", "..") for part in parts):

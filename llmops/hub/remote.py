@@ -18,6 +18,9 @@ def resolve_url(*, endpoint: str, repository: str, commit: str, name: str) -> st
     return f"{endpoint}/{quote(repository)}/resolve/{quote(commit, safe='')}/{quote(name)}"
 
 
+OTHER_FILE = "a mirror that differs? ask the hub itself; `llmops plan MODEL --out llmops.lock` pins what is there now"
+
+
 class Piece:
     """An answer that was checked: its body begins at `start` (0 where the server ignores ranges), of `total_bytes`."""
 
@@ -114,15 +117,21 @@ class RemoteFile:
         headers, where = response.headers, Where(file=shown(self.url))
         commit = headers.get("X-Repo-Commit")
         if commit and self.commit and commit != self.commit:
-            raise OutsideWorld(f"the hub answers for commit {commit[:40]}, not for {self.commit}", where=where)
+            raise OutsideWorld(
+                f"the hub answers for commit {commit[:40]}, not for {self.commit}", hint=OTHER_FILE, where=where
+            )
         self.commit = self.commit or commit
         size = headers.get("X-Linked-Size") or ""
         if self.expected_bytes is not None and size.isascii() and size.isdigit() and int(size) != self.expected_bytes:
-            raise OutsideWorld(f"the hub has {size} bytes under this name, not {self.expected_bytes}", where=where)
+            raise OutsideWorld(
+                f"the hub has {size} bytes under this name, not {self.expected_bytes}", hint=OTHER_FILE, where=where
+            )
         linked = (headers.get("X-Linked-Etag") or "").strip('"')
         is_sha256 = self._digest is not None and self._digest.algorithm is DigestAlgorithm.SHA256
         if self._digest and is_sha256 and len(linked) == 64 and linked != self._digest.value:
-            raise OutsideWorld(f"the hub has another file under this name: sha256 {linked[:64]}", where=where)
+            raise OutsideWorld(
+                f"the hub has another file under this name: sha256 {linked[:64]}", hint=OTHER_FILE, where=where
+            )
 
     def _checked(self, response: Response, start: int, length: int | None) -> Piece:
         if response.status == 416:

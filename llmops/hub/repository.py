@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"(?:[A-Za-z0-9_][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 HEX = frozenset("0123456789abcdef")
+OTHER_HUB = "`HF_ENDPOINT` has to name a hub that gives commits, or `--mirror` another one"
+OTHER_SOURCE = "take the model from another place: nothing of this one was used"
 CERTIFICATE_WORDS = {"certificate is not yet valid": NOT_YET_VALID, "certificate has expired": EXPIRED}
 
 
@@ -142,7 +144,9 @@ def _read(info: "ModelInfo", source: ModelSource, endpoint: str) -> ModelRef:
     """The listing as our own types, every name checked."""
     commit = info.sha
     if not isinstance(commit, str) or len(commit) not in (40, 64) or not set(commit) <= HEX:
-        raise OutsideWorld(f"{host_of(endpoint)} does not say which commit it answers for: it cannot be pinned")
+        raise OutsideWorld(
+            f"{host_of(endpoint)} does not say which commit it answers for: it cannot be pinned", hint=OTHER_HUB
+        )
     told: object = info.id  # the present name of one that was renamed
     is_name = isinstance(told, str) and NAME.fullmatch(told) is not None and ".." not in told
     repository = str(told) if is_name else source.repository
@@ -165,10 +169,12 @@ def check_names(names: tuple[str, ...], *, where: Where) -> None:
     for name in names:
         reason = unsafe_file_name(name)
         if reason is not None:
-            raise WrongInput(f"the file name {name[:200]!r} {reason}: refused", where=where)
+            raise WrongInput(f"the file name {name[:200]!r} {reason}: refused", hint=OTHER_SOURCE, where=where)
     pair = colliding_file_names(names)
     if pair is not None:
-        raise WrongInput(f"the file names `{pair[0]}` and `{pair[1]}` would be one file: refused", where=where)
+        raise WrongInput(
+            f"the file names `{pair[0]}` and `{pair[1]}` would be one file: refused", hint=OTHER_SOURCE, where=where
+        )
 
 
 def _file(row: "RepoSibling") -> ModelFile:
@@ -204,4 +210,5 @@ def _licence(info: "ModelInfo") -> str | None:
     )
     name = getattr(card, "license_name", None)
     chosen = name if licence == "other" and name else licence
-    return str(chosen)[:200] if chosen else None
+    words = [str(one) for one in chosen] if isinstance(chosen, list) else [str(chosen)] if chosen else []
+    return "".join(one if one.isprintable() else "?" for one in ", ".join(words))[:200] or None
