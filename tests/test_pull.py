@@ -210,6 +210,7 @@ def test_an_interrupted_pull_ends_at_once_and_goes_on_where_it_stopped(
     assert process.returncode == code
     assert time.monotonic() - began < 3
     assert "Traceback" not in err
+    assert "hint: run the same command again: it goes on where it stopped" in err
     assert not (tmp_path / "store" / "models" / "model-gguf").exists()
     ran = document(run(["pull", f"hf:{REPOSITORY}", "--json"], env=env, cwd=tmp_path))
     assert ran["result"]["bytes_transferred"] == 200_000

@@ -215,12 +215,24 @@ def _help_hint(arguments: list[str]) -> str:
     return f"`{' '.join(part for part in ('llmops', name, '--help') if part)}` lists the options"
 
 
+def _resumable(arguments: list[str]) -> bool:
+    """Whether what was broken off goes on where it was when it is typed again."""
+    name = next((word for word in arguments if word in COMMANDS), "")
+    return (
+        name == "pull"
+        or (name == "bundle" and "install" in arguments)
+        or (name == "verify" and "--repair" in arguments)
+    )
+
+
 def _fail(arguments: list[str], stop: Stop, code: Exit) -> int:
     from llmops.views.document import error_document
     from llmops.views.errors import error_text
 
     if stop.hint is None and code is Exit.USAGE:
         stop.hint = _help_hint(arguments)
+    if stop.hint is None and code in (Exit.INTERRUPTED, Exit.TERMINATED) and _resumable(arguments):
+        stop.hint = "run the same command again: it goes on where it stopped"
     try:
         if _wants_json(arguments) and not DOCUMENT.begun:
             name = next((word for word in arguments if word in COMMANDS), "llmops")
