@@ -1,5 +1,6 @@
 """Bundles that somebody tampered with, or that a stick damaged: said clearly, exit code 3, and nothing of them is visible."""
 
+import fcntl
 import hashlib
 import io
 import json
@@ -22,9 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops.bundle.archive import TOP, body_bytes, header, member, members
+from llmops.bundle.staging import staged
 from llmops.bundle.volumes import TEXT_LIMIT, Volume, parse_label
 from llmops.domain.bundle import BundleFile
-from llmops.domain.errors import Stop, WrongInput
+from llmops.domain.errors import OutsideWorld, Stop, WrongInput
 
 SIZE = 200_000
 
@@ -95,6 +97,17 @@ def link_to_aside(folder: Path) -> None:
     folder.symlink_to(folder.parents[1] / "moved")
 
 
+def deepen(folder: Path) -> None:
+    """Empty directories in each other: a thousand and more were too many for Python's stack. Made from the inside."""
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(600):
+        os.mkdir("d", dir_fd=at)
+        inner = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.close(at)
+
+
 FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a flipped bit in a model": (lambda f: flip(blob_of(f)), "is not what SHA256SUMS says"),
     "a flipped bit in a lock": (lambda f: flip(f / "locks/chat/llmops.lock"), "is not what SHA256SUMS says"),
@@ -105,6 +118,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no manifest": (lambda f: (f / "bundle.json").unlink(), "not a bundle"),
     "a shorter model": (lambda f: os.truncate(blob_of(f), 5), "its manifest says another length"),
     "a file that nobody vouches for": (lambda f: becomes(f / "wheels/evil.whl", "file"), "not part of this"),
+    "directories without end": (deepen, "not part of this"),
     "a link in place of a model": (lambda f: becomes(blob_of(f), "link"), "symbolic link"),
     "a link in place of a lock": (lambda f: becomes(f / "locks/chat/llmops.lock", "link"), "symbolic link"),
     "a link in place of a folder": (lambda f: link_to_aside(f / "locks"), "not part of this bundle|symbolic link"),
@@ -155,6 +169,39 @@ def test_a_folder_with(name: str, shared: Site, tmp_path: Path) -> None:
     path = copied(shared.folder / "folder", tmp_path / "bundle")
     change(path)
     refused(shared, path, said, tmp_path)
+
+
+def test_a_stage_that_another_user_made_in_a_shared_folder_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o1777)
+    (tmp_path / ".bundle.part").mkdir()
+    with staged(tmp_path / "bundle", 1):
+        pass
+    (tmp_path / ".bundle.part").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(OutsideWorld, match="another user made this"), staged(tmp_path / "bundle", 1):
+        pass
+    tmp_path.chmod(0o755)  # a stick may say that all is another's
+    with staged(tmp_path / "bundle", 1):
+        pass
+
+
+def test_a_stage_that_goes_while_it_is_locked_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    locked: list[int] = []
+
+    def lock(descriptor: int, how: int) -> None:
+        flock(descriptor, how)
+        if not locked:
+            (tmp_path / ".bundle.part").rmdir()  # as a run does that ends just then
+        locked.append(descriptor)
+
+    flock = fcntl.flock
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with staged(tmp_path / "bundle", 1) as stage:
+        assert stage.is_dir()
+    assert len(locked) == 2
+    assert not any(tmp_path.iterdir())
 
 
 def parts_of(made: Site, to: Path) -> list[Path]:

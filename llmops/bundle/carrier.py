@@ -15,6 +15,7 @@ from llmops.bundle.volume_files import VolumeFiles, open_volumes
 from llmops.bundle.volumes import TEXT_LIMIT
 from llmops.domain.bundle import CHECKSUMS, MANIFEST, SIGNATURES, Bundle, BundleFile, ReadAt
 from llmops.domain.errors import WrongInput
+from llmops.domain.file_names import PATH_LIMIT
 from llmops.domain.finding import Where
 
 _LINKS = frozenset({errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
@@ -203,12 +204,15 @@ class _Folder:
 
 
 def _tree(descriptor: int, above: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Every name that is no directory, links not followed; by an open directory, so that nothing can be swapped below it."""
+    """Every name that is no directory, links not followed; by an open directory, so that nothing can be swapped below it.
+
+    A directory deeper than any path of a bundle is such a name, too.
+    """
     with os.scandir(descriptor) as entries:
         names = sorted(one.name for one in entries)
     for name in names:
         status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-        if not stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISDIR(status.st_mode) or len(above) > PATH_LIMIT:
             yield f"{above}{name}", status
             continue
         inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,20 +27,11 @@ SYNC_BYTES = 256 * MIB
 def staged(path: Path, size: int) -> Iterator[Path]:
     """A folder beside `path`, on its file system, that only this run has; it goes at the end, however that is.
 
-    Raises `OutsideWorld` where `size` bytes have no room or another run has it.
+    Raises `OutsideWorld` where `size` bytes have no room, another run has it, or somebody else made it.
     """
     stage = path.with_name(f".{path.name}.part")
-    with disk_errors(path):
-        stage.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = _locked(stage, path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            where = Where(file=str(path))
-            raise OutsideWorld(
-                "another run is writing this", hint="wait for it, or give another name", where=where
-            ) from None
         with disk_errors(path):
             _empty(stage)
             _check_space(path, size)
@@ -99,6 +91,42 @@ def sync(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _locked(stage: Path, path: Path) -> int:
+    """The stage, made where it is not there, open and locked: the one that has the name now, not one a run just gave up."""
+    while True:
+        with disk_errors(path):
+            stage.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(stage, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _refuse_of_others(descriptor, stage)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_named(descriptor, stage):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            hint = "wait for it, or give another name"
+            raise OutsideWorld("another run is writing this", hint=hint, where=Where(file=str(path))) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_named(descriptor: int, stage: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), stage.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _refuse_of_others(descriptor: int, stage: Path) -> None:
+    """In a folder like /tmp anyone may make the stage first, and then swap what is in it for links."""
+    is_shared = stage.parent.stat().st_mode & stat.S_ISVTX
+    if is_shared and os.fstat(descriptor).st_uid != os.geteuid():
+        hint = "give a place that only you may write to"
+        raise OutsideWorld("another user made this", hint=hint, where=Where(file=str(stage)))
 
 
 def _empty(stage: Path) -> None:

@@ -32,7 +32,7 @@ def digest_of(read: ReadAt, file: BundleFile, *, name: str, progress: Progress) 
 def unpacked(carrier: Carrier, bundle: Bundle, out: Path, texts: Mapping[str, bytes]) -> Iterator[None]:
     """`out` with all but the models: staged and verified on entering, named when the context ends well.
 
-    `texts` are verified already. An `out` that holds just this is left alone; anything else there is refused.
+    `texts` are verified already. An `out` that holds all of this is left alone, with what else it may hold; any other is refused.
     """
     wheels = [one for one in bundle.large() if not one.is_blob()]
     if os.path.lexists(out):

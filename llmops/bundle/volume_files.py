@@ -47,11 +47,6 @@ class VolumeFiles:
         return str(self._files[0][0])
 
     @property
-    def bundle(self) -> str:
-        """The sha256 of the checksums they say they belong to."""
-        return self._files[0][2].bundle
-
-    @property
     def total(self) -> int:
         """Bytes of the stored part."""
         return self._files[0][2].total

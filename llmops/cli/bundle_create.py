@@ -46,7 +46,6 @@ from llmops.views.screen import Screen, show_findings
 
 LOCK = "llmops.lock"
 FOLDER = "llmops-bundle"
-KEY_LIMIT = 1 << 16
 Ask = Callable[[str], str]
 """Asks a person at the terminal for a passphrase."""
 
