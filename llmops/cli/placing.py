@@ -16,6 +16,7 @@ from llmops.domain.profile import Auto, Gateway, Intent, Profile
 from llmops.domain.reading import known
 from llmops.domain.records import dataclass
 from llmops.engines import ENGINES
+from llmops.engines.hosted_api import API_PORT
 from llmops.formats.listen import address_and_port
 from llmops.sizing import together
 from llmops.sizing.binding import left_by
@@ -78,6 +79,8 @@ def _ports(profile: Profile, place: Hardware, options: Options) -> dict[str, int
     taken = {edge[1]} if edge is not None else set()
     if profile.serve.gateway is Gateway.HAPROXY:
         taken.add(GATEWAY_METRICS_PORT)
+        if profile.serve.fallback_api is not None:
+            taken.add(API_PORT)
     listeners = known(place.facts.listeners) if place.facts is not None else None
     taken |= {one.port for one in listeners or () if not (one.user or "").startswith("llmops-")}
     return dict(zip(profile.deployments, engine_ports(len(profile.deployments), options.port, taken), strict=True))
