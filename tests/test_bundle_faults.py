@@ -14,6 +14,7 @@ from pathlib import Path
 import fault_disk
 import pytest
 from bundling import Site, pull_into, site, tree, verify, visible
+from conftest import in_ci
 from hub_models import GGUF
 from pulling import document, environment, start
 from pulling import run as run_llmops
@@ -168,9 +169,10 @@ def test_installed_without_any_network_it_ends_as_a_pull_ends_and_models_list_ag
     path = made.create("b.tar.zst", tar=True, split="100KiB")
     env = environment("http://127.0.0.1:9", tmp_path / "target")
     argv = ["unshare", "-n", sys.executable, "-m", "llmops", "bundle", "install", str(path), "--json"]
+    apart = subprocess.run(["unshare", "-n", "true"], capture_output=True, text=True, check=False)
+    if apart.returncode != 0 and not in_ci():
+        pytest.skip(f"no network namespace can be made here: {apart.stderr.strip()}")
     ran = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
-    if "Operation not permitted" in ran.stderr:
-        pytest.skip("no network namespace can be made here")
     assert ran.returncode == 0, ran.stderr
     answer = document(ran)
     pull_into(made.folder, tmp_path / "pulled")
