@@ -100,6 +100,22 @@ def test_the_pool_is_the_share_less_the_weights_in_whole_tokens() -> None:
     assert said.holds_one
 
 
+def test_a_line_that_computes_in_32_bit_has_weights_and_cells_twice_as_wide() -> None:
+    words = "--model-path m --mem-fraction-static 0.8 --context-length 8192"
+    narrow, wide = (ledger(f"{words} --dtype {one}", shape(), LARGE) for one in ("auto", "float32"))
+    assert wide.pool is not None
+    assert narrow.pool is not None
+    assert wide.pool.bytes_per_block == 2 * narrow.pool.bytes_per_block
+    weights = 4096 * 14_336 * 32 * 2
+    assert wide.devices[0].causes.weights_bytes - narrow.devices[0].causes.weights_bytes == weights
+    said = ledger(f"{words} --dtype float32 --kv-cache-dtype bfloat16", shape(), LARGE).pool
+    assert said is not None
+    assert said.bytes_per_block == narrow.pool.bytes_per_block
+    settings = sglang.settings(f"{words} --dtype float32".split())
+    again = sglang.argv(settings, alias="m", port=30_000, threads=None)
+    assert again[again.index("--dtype") + 1] == "float32"
+
+
 def test_pages_and_a_given_number_of_tokens_are_kept_to() -> None:
     said = ledger("--model-path m --mem-fraction-static 0.8 --page-size 64 --max-total-tokens 10k", shape(), CARD).pool
     assert said is not None

@@ -50,6 +50,7 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
     words += ["--disable-radix-cache"] if not told.prefix_caching else []
     words += ["--disable-hybrid-swa-memory"] if not told.window_groups else []
     words += ["--language-model-only"] if told.text_only else []
+    words += ["--dtype", told.computed_type] if told.computed_type != "auto" else []
     words += ["--mamba-ssm-dtype", told.state_type] if told.state_type != "auto" else []
     return tuple(words)
 
@@ -106,6 +107,7 @@ def settings_of(line: Line) -> EngineSettings:
             context_parallel=_positive(line, "--dcp-size") or 1,
             drafter=line.value("--speculative-algorithm").lower(),
             drafted_tokens=max(drafted, 0),
+            computed_type=line.value("--dtype", "auto"),
             state_type=line.value("--mamba-ssm-dtype", "auto"),
             text_only=line.is_on("--language-model-only") or line.is_on("--language-only"),
             async_scheduling=not line.is_on("--disable-overlap-schedule"),

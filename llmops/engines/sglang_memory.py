@@ -128,7 +128,7 @@ def _rank(shape: ModelShape, settings: EngineSettings, device: Device, stage: in
         by_expert=told.expert_parallel,
         attention=attention_ranks(settings),
     )
-    own = rank_weights(in_computed_type(shape), cut, stage=stage)
+    own = rank_weights(in_computed_type(shape, told.computed_type), cut, stage=stage)
     is_drafted = told.drafted_tokens > 0 and shape.mtp_layers > 0
     weights = own.text + unpacked_bytes(shape, bounds[stage], attention_ranks(settings))
     tower = 0 if told.text_only else own.tower

@@ -12,6 +12,7 @@ from llmops.domain.engine import EngineSettings, PoolSettings
 from llmops.domain.model import Attention, Layer, ModelShape
 from llmops.domain.units import padded
 from llmops.engines.cache_width import index_bytes, state_bytes, state_kind, token_bytes, type_bytes
+from llmops.engines.computed_type import WIDE_NAMES
 
 WINDOW_FAMILIES = frozenset({"gpt-oss", "llama4", "gemma4", "mimo2", "step35", "granite-swa", "laguna", "mellum"})
 """GGUF architectures whose layers with a window get a pool of their own; in all others they keep every token."""
@@ -81,6 +82,8 @@ def attention_ranks(settings: EngineSettings) -> int:
 
 def _token_bytes(layer: Layer, settings: EngineSettings) -> int:
     kind = {"bf16": "bfloat16", "mxfp8": "fp8"}.get(settings.kv_cache_type_k, settings.kv_cache_type_k)
+    if kind == "auto" and (settings.pool or PoolSettings()).computed_type in WIDE_NAMES:
+        kind = "float32"
     size = token_bytes(layer, ranks=attention_ranks(settings), kind=kind) + index_bytes(layer)
     return size + size // 32 if settings.kv_cache_type_k == "mxfp8" else size
 
