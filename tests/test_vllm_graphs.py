@@ -44,6 +44,7 @@ def test_the_captured_batches_are_those_vllm_captures(asked: dict[str, Any]) -> 
 def test_the_recorded_sizes_are_of_the_build_the_ledger_names() -> None:
     assert RECORDED["version"] == vllm.BUILD
     assert sum("sizes" in one["answer"] for one in CASES) > 80
+    assert sum("refused" in one["answer"] for one in CASES) > 20
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,16 @@ def test_a_line_says_which_graphs_there_are(words: tuple[str, ...], captured: in
     assert graphs(said, None) == count
     again = vllm.settings(list(vllm.argv(said, alias="a", port=8000, threads=None)))
     assert graphs(again, None) == count
+
+
+@pytest.mark.parametrize("asked", CASES, ids=str)
+def test_a_limit_beside_sizes_is_refused_where_vllm_refuses_it(asked: dict[str, Any]) -> None:
+    words = ["m", "--max-num-seqs", str(asked["sequences"]), "--max-num-batched-tokens", str(asked["batch_tokens"])]
+    words += ["--cudagraph-capture-sizes", *map(str, asked["sizes"])] if asked["sizes"] else []
+    words += ["--max-cudagraph-capture-size", str(asked["largest"])] if asked["largest"] else []
+    line = vllm_explained.meaning(EngineProcess(engine=EngineName.VLLM, argv=tuple(words)))
+    said = {one.code for one in vllm_explained.advice(line, shape=None, devices=(card(asked["capability"]),))}
+    assert ("EXP003" in said) == ("refused" in asked["answer"])
 
 
 def test_two_lists_that_do_not_agree_are_refused() -> None:
