@@ -38,16 +38,16 @@ class Cut:
     `attention`: ranks that share attention and the embedding, where they are fewer than the tensor ranks (0: as many).
     """
 
-    def of_attention(self) -> int:
-        """Ranks that attention is cut for."""
-        return self.attention or self.tensor
-
     tensor: int = 1
     stages: tuple[tuple[int, int], ...] = ()
     replicas: int = 1
     by_expert: bool = False
     attention: int = 0
     tower_on_every_rank: bool = False
+
+    def of_attention(self) -> int:
+        """Ranks that attention is cut for."""
+        return self.attention or self.tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
