@@ -35,7 +35,7 @@ def _api_key_findings(options: Options, site: Site) -> list[Finding]:
         return []
     place = Root(Path(options.root)).shown(api.key_file)
     text = f"the key of the fallback API is not in {place}: the gateway does not start without it"
-    fix = f"`install -m 0600 FILE {place}`, with the key as its only line"
+    fix = f"`install -m 0600 FILE {place}`, with the key as its only line, ended by a newline"
     return [Finding(code="RND018", status=Status.WARN, message=text, fix=fix, where=Where(file=place))]
 
 
