@@ -162,3 +162,10 @@ def test_a_lock_differs_from_itself_in_nothing() -> None:
     one = locks.lock({"chat": locks.llama_cpu()})
     assert differences(one, one) == ()
     assert differences(one, parse_lock(dump_lock(one), file="")) == ()
+
+
+@pytest.mark.parametrize("name", ["notes", "rule", "basis", "confidence"])
+def test_a_deployment_that_is_called_as_words_are_is_compared(name: str) -> None:
+    one = locks.lock({name: locks.llama_cpu()})
+    other = locks.lock({name: locks.llama_cpu(port=8081)})
+    assert [row.key for row in differences(one, other) if row.key.startswith(f"deployments.{name}.numbers")]

@@ -17,6 +17,9 @@ MOMENT = frozenset({"free_bytes", "limit_bytes"})
 WORDS = frozenset({"rule", "basis", "notes", "confidence"})
 """How a figure is explained: a new wording decides nothing."""
 
+NAMED: frozenset[KeyPath] = frozenset({("deployments",)})
+"""Tables whose keys are names that people chose: a deployment may be called `notes`."""
+
 CLOSE = 1e-9
 """Two machines may round the last digit of a speed differently."""
 
@@ -29,7 +32,7 @@ def differences(locked: Lock, computed: Lock) -> tuple[LockDifference, ...]:
 def _differences(locked: Json, computed: Json, path: KeyPath) -> Iterator[LockDifference]:
     if isinstance(locked, dict) and isinstance(computed, dict):
         for key in dict.fromkeys((*locked, *computed)):
-            if key in WORDS | MOMENT or (not path and key in BESIDE):
+            if path not in NAMED and (key in WORDS | MOMENT or (not path and key in BESIDE)):
                 continue
             yield from _differences(locked.get(key), computed.get(key), (*path, key))
         return
