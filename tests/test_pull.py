@@ -154,6 +154,15 @@ def test_a_local_file_is_pulled_by_its_path(tmp_path: Path) -> None:
     assert (tmp_path / "store/models/tiny-model/current/Tiny Model.gguf").read_bytes() == b"GGUF"
 
 
+@pytest.mark.parametrize("text", ["", "root:x:0:0:root:/root:/bin/bash\n", "<!doctype html><title>Sign in</title>"])
+def test_a_local_file_that_is_no_model_is_not_taken_in_as_one(text: str, tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_text(text)
+    ran = run(["pull", "./m.gguf"], env=environment("http://127.0.0.1:1", tmp_path / "store"), cwd=tmp_path)
+    assert ran.returncode == 3
+    assert "not a GGUF file; it looks like" in ran.stderr
+    assert not (tmp_path / "store" / "blobs").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

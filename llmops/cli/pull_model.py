@@ -6,17 +6,20 @@ from dataclasses import field, replace
 from pathlib import Path
 from threading import Timer
 
-from llmops.domain.errors import OutsideWorld, WrongUsage
+from llmops.domain.errors import OutsideWorld, WrongInput, WrongUsage
+from llmops.domain.finding import Where
 from llmops.domain.model import Digest, DigestAlgorithm, ModelFile, ModelRef, ModelSource, SourceKind
 from llmops.domain.places import deployment_name
 from llmops.domain.records import dataclass
 from llmops.formats import catalogue
+from llmops.formats.lookalike import looks_like
 from llmops.formats.model_source import parse_model
 from llmops.hub.transport import Notice, Patience, host_of, unsaid
 from llmops.library import shipped
 
 SHA256_DIGITS = 64
 HEX = frozenset("0123456789abcdef")
+HEAD_BYTES = 512
 SILENT_SECONDS = 1.5
 PATIENCE = Patience(attempts=4, first_wait_seconds=0.5, stall_seconds=20.0)
 """For the listing: an unreachable hub is told after some four seconds, and every wait is said."""
@@ -69,6 +72,7 @@ def ask(text: str, hub: Hub, *, jobs: int, sha256: str | None, allow_pickle: boo
             from llmops.hub.local import describe, local_folder
 
             path = Path(source.path or text)
+            _expect_model(path)
             ref = describe(path, selector=source.selector, jobs=jobs)
             return Asked(ref=ref, name=name, folder=local_folder(path))
         case SourceKind.URL:
@@ -82,6 +86,20 @@ def ask(text: str, hub: Hub, *, jobs: int, sha256: str | None, allow_pickle: boo
             return Asked(ref=ref, name=name)
         case _:
             return Asked(ref=_at_hub(source, hub, allow_pickle=allow_pickle), name=name)
+
+
+def _expect_model(path: Path) -> None:
+    """A file of this machine has no digest of anyone else: it has to begin as a model does. Raises `WrongInput`."""
+    if not path.is_file():
+        return  # a folder is looked through
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return  # told by who reads all of it
+    if not head.startswith(b"GGUF"):
+        hint = "give a .gguf file; a directory with config.json and safetensors is a model for vLLM"
+        raise WrongInput(f"not a GGUF file; it looks like {looks_like(head)}", hint=hint, where=Where(file=str(path)))
 
 
 def _named_after(source: ModelSource) -> str:

@@ -40,7 +40,12 @@ def checked_endpoint(endpoint: str, *, name: str = "`HF_ENDPOINT`") -> str:
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
         raise WrongUsage(f"{name} is not an http address", hint=f"for example `{DEFAULT_ENDPOINT}`")
     if "@" in parts.netloc:
-        raise WrongUsage(f"{name} holds a user or password", hint="put the token into `HF_TOKEN`")
+        hint = (
+            "put the token into `HF_TOKEN`"
+            if name == "`HF_ENDPOINT`"
+            else "give its address alone: it is asked without a name"
+        )
+        raise WrongUsage(f"{name} holds a user or password", hint=hint)
     return endpoint.strip().rstrip("/")
 
 
@@ -85,7 +90,8 @@ def trust(authority: str | None) -> None:
     try:
         ssl.create_default_context(cafile=given)
     except FileNotFoundError as error:
-        raise WrongInput("there is no such file of certificates", where=Where(file=given)) from error
+        hint = "`--ca FILE` or `SSL_CERT_FILE` has to name one (PEM)"
+        raise WrongInput("there is no such file of certificates", hint=hint, where=Where(file=given)) from error
     except (ssl.SSLError, OSError) as error:
         text = "this is not a file of certificates (PEM)"
         raise WrongInput(
