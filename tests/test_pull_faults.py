@@ -75,7 +75,7 @@ def test_ctrl_c_in_the_middle_of_a_write_is_130_and_resumable(tmp_path: Path, hu
 
 def test_a_local_file_on_a_failing_disk_is_the_outside_world(tmp_path: Path, hub: FakeHub) -> None:
     env = environment(hub.url, tmp_path / "store")
-    (tmp_path / "x.gguf").write_bytes(content(SIZE))
+    (tmp_path / "x.gguf").write_bytes(b"GGUF" + content(SIZE))
     preload = env | {"LD_PRELOAD": str(fault_disk.library()), "FAULT_PATH": "x.gguf", "FAULT_READ": "1000000:EIO"}
     ran = run(["pull", "./x.gguf"], env=preload, cwd=tmp_path)
     assert ran.returncode == 4
