@@ -195,3 +195,13 @@ def test_signatures_of_any_bytes_are_told_from_real_ones(made: Site) -> None:
             minisign.verify(b"text", wrong, key=key, name="x")
     with pytest.raises(WrongInput):
         minisign.verify(b"Text", right, key=key, name="x")
+
+
+def test_a_key_that_takes_more_memory_than_there_is_is_refused_in_words() -> None:
+    comment, line = LOCKED_KEY.splitlines()
+    raw = base64.b64decode(line)
+    wanting = raw[:38] + (1 << 63).to_bytes(8, "little") + raw[46:]  # so many operations that they run side by side
+    secret = f"{comment}\n{base64.b64encode(wanting).decode()}\n".encode()
+    with pytest.raises(OutsideWorld, match="not enough memory") as stop:
+        minisign.sign(b"text", secret_key=secret, passphrase=PASSPHRASE.encode(), comment="", name="key")
+    assert stop.value.hint

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import struct
 
-from llmops.domain.errors import WrongInput, WrongUsage
+from llmops.domain.errors import OutsideWorld, WrongInput, WrongUsage
 from llmops.domain.finding import Where
 from llmops.domain.records import dataclass
 
@@ -134,7 +134,10 @@ def _unlocked(data: bytes, passphrase: bytes | None, name: str) -> tuple[bytes, 
 
 
 def _stream(passphrase: bytes, salt: bytes, operations: int, memory: int, name: str) -> bytes:
-    """Scrypt with libsodium's parameters (`pickparams` of `pwhash_scryptsalsa208sha256.c`): r is 8, N and p follow."""
+    """Scrypt with libsodium's parameters (`pickparams` of `pwhash_scryptsalsa208sha256.c`): r is 8, N and p follow.
+
+    `memory` in bytes. Raises `WrongInput`, and `OutsideWorld` where this machine has not so much.
+    """
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     operations = max(operations, 32768)
@@ -144,7 +147,11 @@ def _stream(passphrase: bytes, salt: bytes, operations: int, memory: int, name: 
     most = operations // 32 if few else memory // 1024
     power = next(one for one in range(1, 64) if 1 << one > most // 2)
     p = 1 if few else max(1, min(operations // 4 >> power, 0x3FFFFFFF) // 8)
-    return Scrypt(salt=salt, length=104, n=1 << power, r=8, p=p).derive(passphrase)
+    try:
+        return Scrypt(salt=salt, length=104, n=1 << power, r=8, p=p).derive(passphrase)
+    except MemoryError:
+        hint = "unlock it where there is more, or make a key without a passphrase (`minisign -G -W`)"
+        raise OutsideWorld("not enough memory to unlock this key", hint=hint, where=Where(file=name)) from None
 
 
 def _lines(data: bytes) -> list[bytes]:
