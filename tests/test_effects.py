@@ -114,7 +114,7 @@ class Host:
         if text == "selinuxenabled":
             return Known(Ran(argv=tuple(argv), exit_code=1, stdout="", stderr=""))
         if argv[:2] == ["systemctl", "show"]:
-            blocks = [f"Id={name}\nActiveState=active\n" for name in EVERY]
+            blocks = [f"Id={name}\nActiveState=active\nUnitFileState=enabled\n" for name in EVERY]
             return Known(Ran(argv=tuple(argv), exit_code=0, stdout="\n".join(blocks), stderr=""))
         self.commands.append(text)
         fails = text.startswith(self.failing) if self.failing else False
@@ -201,6 +201,23 @@ def test_a_restart_that_fails_puts_files_and_units_back(root: Path, failing: str
     again = host.commands[[one.startswith(failing) for one in host.commands].index(True) + 1 :]
     assert "systemctl daemon-reload" in again
     assert any(one.startswith("systemctl restart llmops-chat") for one in again)
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), ApplyFailed("the disk is full")])
+def test_a_unit_that_was_to_go_is_in_the_boot_again_when_nothing_was_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    _apply(root, LOCK, Host())
+    before, host = _files(root), Host()
+
+    def ended(*_: object, **__: object) -> None:
+        raise end
+
+    monkeypatch.setattr("llmops.cli.applying.apply", ended)
+    with pytest.raises(type(end)):
+        _apply(root, locks.lock({"other": locks.llama_cpu()}, targets=LOCK.targets), host)
+    assert _files(root) == before
+    assert host.commands == [f"systemctl {verb} --quiet llmops-chat.service" for verb in ("disable", "enable")]
 
 
 def test_a_first_apply_that_fails_leaves_no_file(root: Path) -> None:
