@@ -16,7 +16,6 @@ from llmops.domain.profile import Auto, Gateway, Intent, Profile
 from llmops.domain.reading import known
 from llmops.domain.records import dataclass
 from llmops.engines import ENGINES
-from llmops.engines.hosted_api import API_PORT
 from llmops.formats.listen import address_and_port
 from llmops.sizing import together
 from llmops.sizing.binding import left_by
@@ -80,6 +79,8 @@ def _ports(profile: Profile, place: Hardware, options: Options) -> dict[str, int
     if profile.serve.gateway is Gateway.HAPROXY:
         taken.add(GATEWAY_METRICS_PORT)
         if profile.serve.fallback_api is not None:
+            from llmops.engines.hosted_api import API_PORT  # with it comes the lock, which a plan of one file needs not
+
             taken.add(API_PORT)
     listeners = known(place.facts.listeners) if place.facts is not None else None
     taken |= {one.port for one in listeners or () if not (one.user or "").startswith("llmops-")}
