@@ -41,6 +41,7 @@ def applied(adapters: Sequence[Adapter]) -> tuple[Adapter, ...]:
 
 
 ORDERS_LIMIT = 6
+"""All there are of four adapters; of more the others are left out, and the ledger is no longer exact from three on."""
 
 
 def other_orders(adapters: Sequence[Adapter]) -> tuple[tuple[Adapter, ...], ...]:

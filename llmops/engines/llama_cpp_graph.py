@@ -173,6 +173,11 @@ def reshape(of: Node, *dims: int) -> Node:
     return Node("reshape", of.kind, dims_of(*dims), (of,), origin=root, shifted=of.shifted, size=of.size)
 
 
+def flat(of: Node) -> Node:
+    """The same bytes in two dimensions: the others are 1."""
+    return reshape(of, of.dims[0], of.dims[1])
+
+
 def permute(of: Node, *order: int) -> Node:
     """`ggml_permute`: dimension i goes to position `order[i]`."""
     dims = [1, 1, 1, 1]

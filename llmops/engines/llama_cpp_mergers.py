@@ -9,6 +9,7 @@ from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
     continuous,
+    flat,
     gated,
     joined,
     permute,
@@ -20,15 +21,6 @@ from llmops.engines.llama_cpp_graph import (
     view,
 )
 from llmops.engines.llama_cpp_tower import Encoder
-
-
-def _done(one: Encoder, node: Node) -> Graph:
-    one.graph.expand(node)
-    return one.graph
-
-
-def _flat(node: Node) -> Node:
-    return reshape(node, node.dims[0], node.dims[1])
 
 
 def _placed(one: Encoder, node: Node, name: str) -> Node:
@@ -48,8 +40,8 @@ def _by_axis(one: Encoder, node: Node) -> Node:
 def _gemma4v(one: Encoder) -> Graph:
     """Patches, a transformer with limits on every product, an average of squares of patches."""
     one.clamps = True
-    node = _flat(_by_axis(one, one.patches(same("scale", one.pixels()))))
-    node = _flat(one.transformer(node, kind="rms_norm", turns=("columns", "rows")))
+    node = flat(_by_axis(one, one.patches(same("scale", one.pixels()))))
+    node = flat(one.transformer(node, kind="rms_norm", turns=("columns", "rows")))
     each = one.tower.merge
     wide, high = one.wide // each, one.high // each
     node = Node(
@@ -58,7 +50,7 @@ def _gemma4v(one: Encoder) -> Graph:
     node = same("scale", continuous(transpose(reshape(node, wide * high, one.width))))
     if one.has("v.std_bias") and one.has("v.std_scale"):
         node = same("mul", same("sub", node, one.weight("v.std_bias")), one.weight("v.std_scale"))
-    return _done(one, one.linear("mm.input_projection", same("rms_norm", node)))
+    return one.done(one.linear("mm.input_projection", same("rms_norm", node)))
 
 
 def _gemma4uv(one: Encoder) -> Graph:
@@ -72,7 +64,7 @@ def _gemma4uv(one: Encoder) -> Graph:
     node = one.norm(same("add", node, one.weight("v.patch_embd.bias")), "v.patch_norm.2", kind="norm")
     node = one.norm(_by_axis(one, node), "v.patch_norm.3", kind="norm")
     one.clamps = True
-    return _done(one, one.linear("mm.input_projection", same("rms_norm", node)))
+    return one.done(one.linear("mm.input_projection", same("rms_norm", node)))
 
 
 def _glm4v(one: Encoder) -> Graph:
@@ -83,7 +75,7 @@ def _glm4v(one: Encoder) -> Graph:
     if one.has("v.norm_embd"):
         node = one.norm(node, "v.norm_embd", kind="rms_norm")
     places = continuous(one.resized_positions(), 2 * one.width, one.wide // 2, one.high)
-    node = _flat(same("add", node, one.interleaved(places)))
+    node = flat(same("add", node, one.interleaved(places)))
     node = one.ended(one.transformer(node, kind="rms_norm", turns=("positions",), turn_width=4), kind="rms_norm")
     each = one.tower.merge
     tokens = one.count // each**2
@@ -93,13 +85,13 @@ def _glm4v(one: Encoder) -> Graph:
     node = product(one.weight("mm.model.fc"), node)
     node = same("unary", one.norm(node, "mm.post_norm", kind="norm"))
     gate = one.linear("mm.gate", node)
-    return _done(one, one.linear("mm.down", gated(gate, one.linear("mm.up", node))))
+    return one.done(one.linear("mm.down", gated(gate, one.linear("mm.up", node))))
 
 
 def _minicpmv(one: Encoder) -> Graph:
     """A transformer, then some learned queries that attend to all patches."""
     node = _placed(one, one.patches(), "positions")
-    node = one.ended(one.transformer(_flat(node)))
+    node = one.ended(one.transformer(flat(node)))
     wide, count = one.weight("resampler.kv").dims[1], one.count
     queries = one.norm(one.weight("resampler.query"), "resampler.ln_q", kind="norm")
     values = one.norm(product(one.weight("resampler.kv"), node), "resampler.ln_kv", kind="norm")
@@ -117,13 +109,13 @@ def _minicpmv(one: Encoder) -> Graph:
     values = reshape(one.linear("resampler.attn.v", values), length, heads, count)
     node = one.linear("resampler.attn.out", one.attended(query, keys, values))
     node = one.norm(node, "resampler.ln_post", kind="norm")
-    return _done(one, product(one.weight("resampler.proj"), node))
+    return one.done(product(one.weight("resampler.proj"), node))
 
 
 def _without_first(one: Encoder, node: Node, many: int) -> Node:
     """The rows of the patches, where others stand before them (`many`) or behind them (0)."""
     size = 4 * one.width * one.count
-    return view(_flat(node), one.width, one.count, shifted=many > 0, strides="rows of patches", size=size)
+    return view(flat(node), one.width, one.count, shifted=many > 0, strides="rows of patches", size=size)
 
 
 def _llama4(one: Encoder) -> Graph:
@@ -133,7 +125,7 @@ def _llama4(one: Encoder) -> Graph:
     columns = Node("im2col", "F32", (table.dims[0], one.wide, one.high, 1), (kernel, one.pixels()))
     node = reshape(product(table, columns), one.width, one.count)
     node = joined(node, one.weight("v.class_embd"), 1)
-    node = _flat(same("add", node, one.weight("v.position_embd")))
+    node = flat(same("add", node, one.weight("v.position_embd")))
     if one.has("v.pre_ln"):
         node = one.norm(node, "v.pre_ln", kind="norm")
     node = one.ended(one.transformer(node, turns=("columns", "rows")))
@@ -144,13 +136,13 @@ def _llama4(one: Encoder) -> Graph:
     node = continuous(permute(node, 0, 2, 1, 3), node.dims[0], node.dims[1] * node.dims[2])
     for name in ("mm.model.mlp.1", "mm.model.mlp.2"):
         node = same("unary", product(one.weight(name), node))
-    return _done(one, product(one.weight("mm.model.fc"), node))
+    return one.done(product(one.weight("mm.model.fc"), node))
 
 
 def _seen(one: Encoder, *, resized: bool = False, turns: tuple[str, ...] = (), turn_width: int = 1) -> Node:
     """Patches, learned positions, a plain transformer."""
     places = one.resized_positions() if resized else one.weight("v.position_embd")
-    node = _flat(same("add", one.patches(), places))
+    node = flat(same("add", one.patches(), places))
     if one.has("v.pre_ln"):
         node = one.norm(node, "v.pre_ln", kind="norm")
     return one.ended(one.transformer(node, turns=turns, turn_width=turn_width))
@@ -160,15 +152,15 @@ def _lfm2(one: Encoder) -> Graph:
     node = one.merged(_seen(one, resized=True), one.tower.merge)
     if one.has("mm.input_norm"):
         node = one.norm(node, "mm.input_norm", kind="norm")
-    return _done(one, one.projected("mm.1", "mm.2", node))
+    return one.done(one.projected("mm.1", "mm.2", node))
 
 
 def _janus(one: Encoder) -> Graph:
-    return _done(one, one.projected("mm.0", "mm.1", _seen(one)))
+    return one.done(one.projected("mm.0", "mm.1", _seen(one)))
 
 
 def _phi4(one: Encoder) -> Graph:
-    return _done(one, one.projected("mm.0", "mm.2", _seen(one, resized=True)))
+    return one.done(one.projected("mm.0", "mm.2", _seen(one, resized=True)))
 
 
 def _dots(one: Encoder) -> Graph:
@@ -178,17 +170,17 @@ def _dots(one: Encoder) -> Graph:
     node = continuous(permute(node, 1, 2, 0, 3), one.width, one.count)
     if one.has("v.norm_embd"):
         node = one.norm(node, "v.norm_embd", kind="rms_norm")
-    node = one.transformer(_flat(node), kind="rms_norm", turns=("positions",), turn_width=4)
+    node = one.transformer(flat(node), kind="rms_norm", turns=("positions",), turn_width=4)
     node = one.norm(one.norm(node, "mm.post_norm", kind="rms_norm"), "mm.input_norm", kind="norm")
     each = one.tower.merge**2
     node = reshape(node, one.width * each, one.count // each)
-    return _done(one, one.projected("mm.0", "mm.2", node))
+    return one.done(one.projected("mm.0", "mm.2", node))
 
 
 def _paddle(one: Encoder) -> Graph:
     node = one.norm(_seen(one, resized=True, turns=("positions",), turn_width=4), "mm.input_norm", kind="norm")
     each = one.tower.merge**2
-    return _done(one, one.projected("mm.1", "mm.2", view(node, one.width * each, one.count // each)))
+    return one.done(one.projected("mm.1", "mm.2", view(node, one.width * each, one.count // each)))
 
 
 def _kimik25(one: Encoder) -> Graph:
@@ -198,26 +190,26 @@ def _kimik25(one: Encoder) -> Graph:
     else:
         places = Node("upscale", "F32", (one.high, one.wide, one.width, 1), (permute(table, 2, 1, 0, 3),))
         places = continuous(permute(places, 2, 1, 0, 3), one.width, one.count)
-    node = one.ended(one.transformer(_flat(same("add", one.patches(), places)), turns=("columns", "rows")))
+    node = one.ended(one.transformer(flat(same("add", one.patches(), places)), turns=("columns", "rows")))
     node = one.merged(node, one.tower.merge)
     single = view(node, one.width, node.dims[0] * node.dims[1] // one.width)
     normed = one.norm(single, "mm.input_norm", kind="norm")
-    return _done(one, one.projected("mm.1", "mm.2", view(normed, node.dims[0], node.dims[1])))
+    return one.done(one.projected("mm.1", "mm.2", view(normed, node.dims[0], node.dims[1])))
 
 
 def _nemotron(one: Encoder) -> Graph:
     registers = one.weight("v.class_embd")
     node = joined(registers, same("add", one.patches(), one.resized_positions()), 1)
-    node = one.ended(one.transformer(_flat(node)))
+    node = one.ended(one.transformer(flat(node)))
     node = one.merged(_without_first(one, node, registers.dims[1]), one.tower.merge)
     node = one.linear("mm.model.mlp.1", one.norm(node, "mm.model.mlp.0", kind="rms_norm"))
-    return _done(one, one.linear("mm.model.mlp.3", same("sqr", same("unary", node))))
+    return one.done(one.linear("mm.model.mlp.3", same("sqr", same("unary", node))))
 
 
 def _cogvlm(one: Encoder) -> Graph:
     """Norms behind attention and behind the feed-forward part."""
     node = joined(one.patches(), one.weight("v.class_embd"), 1)
-    node = _flat(same("add", node, one.weight("v.position_embd")))
+    node = flat(same("add", node, one.weight("v.position_embd")))
     for at in range(one.tower.layers):
         name, before = f"v.blk.{at}", node
         query, keys, values = one.heads(at, node)
@@ -228,13 +220,13 @@ def _cogvlm(one: Encoder) -> Graph:
     node = same("unary", one.norm(node, "mm.post_fc_norm", kind="norm"))
     hidden, gate = one.linear("mm.up", node), one.linear("mm.gate", node)
     node = one.linear("mm.down", gated(gate, hidden))
-    return _done(one, joined(joined(one.weight("v.boi"), node, 1), one.weight("v.eoi"), 1))
+    return one.done(joined(joined(one.weight("v.boi"), node, 1), one.weight("v.eoi"), 1))
 
 
 def _hunyuan(one: Encoder) -> Graph:
     """Positions from the host, two convolutions, a row's end behind each row."""
     places = one.input("places", "F32", one.width, one.count)
-    node = one.ended(one.transformer(_flat(same("add", one.patches(), places))))
+    node = one.ended(one.transformer(flat(same("add", one.patches(), places))))
     node = one.norm(node, "mm.pre_norm", kind="rms_norm")
     begin = reshape(one.weight("mm.image_begin"), one.weight("mm.image_begin").dims[0], 1)
     one.graph.expand(begin)
@@ -249,7 +241,7 @@ def _hunyuan(one: Encoder) -> Graph:
     node = continuous(permute(joined(node, ends, 0), 1, 2, 0, 3), deep, (wide + 1) * high)
     node = joined(begin, one.linear("mm.model.fc", node), 1)
     node = joined(node, reshape(one.weight("mm.image_end"), node.dims[0], 1), 1)
-    return _done(one, one.norm(node, "mm.post_norm", kind="rms_norm"))
+    return one.done(one.norm(node, "mm.post_norm", kind="rms_norm"))
 
 
 def _youtu(one: Encoder) -> Graph:
@@ -277,7 +269,7 @@ def _youtu(one: Encoder) -> Graph:
         node = one.windowed(node, "out of windows")
     node = one.norm(one.ended(node), "mm.input_norm", kind="rms_norm")
     node = reshape(node, one.width * each * each, one.count // each**2)
-    return _done(one, one.projected("mm.0", "mm.2", node))
+    return one.done(one.projected("mm.0", "mm.2", node))
 
 
 def _minicpmv46(one: Encoder) -> Graph:
@@ -286,7 +278,7 @@ def _minicpmv46(one: Encoder) -> Graph:
     if one.has("v.pre_ln"):
         node = one.norm(node, "v.pre_ln", kind="norm")
     after = one.tower.window_layers[0] + 1 if one.tower.window_layers else 0
-    before = node = one.transformer(_flat(node), layers=after)
+    before = node = one.transformer(flat(node), layers=after)
     node = one.chosen(one.norm(node, "v.vit_merger.ln1", kind="norm"), "into windows", one.count)
     length, heads = one.width // one.tower.heads, one.tower.heads
     parts = [reshape(one.linear(f"v.vit_merger.attn_{part}", node), length, heads, one.count) for part in "qkv"]
@@ -300,7 +292,7 @@ def _minicpmv46(one: Encoder) -> Graph:
     node = same("add", one.projected("v.vit_merger.ds_ffn_up", "v.vit_merger.ds_ffn_down", row), mean)
     node = one.ended(one.transformer(node, first=after))
     _, row = _quarters(one, node, "second")
-    return _done(one, one.projected("mm.up", "mm.down", one.norm(row, "mm.input_norm", kind="norm")))
+    return one.done(one.projected("mm.up", "mm.down", one.norm(row, "mm.input_norm", kind="norm")))
 
 
 def _quarters(one: Encoder, node: Node, name: str) -> tuple[list[Node], Node]:

@@ -22,6 +22,7 @@ from llmops.engines.llama_cpp_images import (
 )
 from llmops.engines.llama_cpp_placement import HOST, Placement, cuda_tensor_bytes, host_tensor_bytes
 from llmops.engines.llama_cpp_simulation import EQUAL_HEADS, allocated
+from llmops.engines.llama_cpp_sounds import MEL_FRAMES
 from llmops.engines.llama_cpp_tower import Encoder
 from llmops.engines.llama_cpp_towers import TOWERS
 
@@ -150,7 +151,7 @@ def bound(projector: Projector, tower: Tower, patches: tuple[int, int], *, flash
     """
     count, channels = patches[0] * patches[1], 3 * tower.patch_size**2
     if tower.is_audio:
-        count, channels = FRAMES, max(tower.mel_bins, 1)
+        count, channels = MEL_FRAMES, max(tower.mel_bins, 1)
     pixels = 4 * channels * count
     matrices = [tensor for tensor in projector.tensors if len(tensor.dims) == 2]
     widest = max((tensor.dims[-1] for tensor in matrices), default=tower.width)
@@ -161,7 +162,3 @@ def bound(projector: Projector, tower: Tower, patches: tuple[int, int], *, flash
     mask = (2 if flash else 4) * count * count
     total = 3 * pixels + rows + scores + mask + folded
     return Buffers(card=total, host=2 * pixels + mask) if on_card else Buffers(card=0, host=total)
-
-
-FRAMES = 3000
-"""Frames of thirty seconds of sound."""

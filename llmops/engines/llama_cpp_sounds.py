@@ -9,6 +9,7 @@ from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
     continuous,
+    flat,
     joined,
     permute,
     product,
@@ -35,15 +36,6 @@ CHUNK_FRAMES = 100
 """Frames of one piece of sound that Qwen3's encoder folds on its own."""
 
 
-def _done(encoder: Encoder, node: Node) -> Graph:
-    encoder.graph.expand(node)
-    return encoder.graph
-
-
-def _flat(node: Node) -> Node:
-    return reshape(node, node.dims[0], node.dims[1])
-
-
 def _heard(one: Encoder) -> Node:
     """Two convolutions over the mel spectrum, positions, the transformer."""
     node = _sound(one, "a.conv1d.1", one.input("mel", "F32", MEL_FRAMES, one.tower.mel_bins), MEL_FRAMES)
@@ -51,7 +43,7 @@ def _heard(one: Encoder) -> Node:
     node = continuous(transpose(node))
     table = one.weight("a.position_embd")
     node = same("add", node, view(table, one.width, AUDIO_ROWS))
-    return one.transformer(_flat(node))
+    return one.transformer(flat(node))
 
 
 def _sound(one: Encoder, name: str, values: Node, count: int) -> Node:
@@ -80,12 +72,12 @@ def _stacked(one: Encoder, node: Node) -> Node:
 
 
 def _ultravox(one: Encoder) -> Graph:
-    node = _stacked(one, _flat(one.ended(_heard(one))))
+    node = _stacked(one, flat(one.ended(_heard(one))))
     node = same("mul", same("rms_norm", node), one.weight("mm.a.norm_pre"))
     node = from_one(product(one.weight("mm.a.mlp.1"), node))
     if one.has("mm.a.norm_mid"):
         node = same("mul", same("rms_norm", node), one.weight("mm.a.norm_mid"))
-    return _done(one, product(one.weight("mm.a.mlp.2"), node))
+    return one.done(product(one.weight("mm.a.mlp.2"), node))
 
 
 def from_one(node: Node) -> Node:
@@ -95,31 +87,31 @@ def from_one(node: Node) -> Node:
 
 def _qwen2a(one: Encoder) -> Graph:
     node = one.ended(_halved(_heard(one)))
-    return _done(one, one.linear("mm.a.fc", _flat(node)))
+    return one.done(one.linear("mm.a.fc", flat(node)))
 
 
 def _voxtral(one: Encoder) -> Graph:
     node = one.ended(_halved(_heard(one)) if one.has("a.post_ln") else _heard(one))
-    return _done(one, one.projected("mm.a.mlp.1", "mm.a.mlp.2", _stacked(one, _flat(node))))
+    return one.done(one.projected("mm.a.mlp.1", "mm.a.mlp.2", _stacked(one, flat(node))))
 
 
 def _musicflamingo(one: Encoder) -> Graph:
-    return _done(one, one.projected("mm.a.mlp.1", "mm.a.mlp.2", _flat(one.ended(_halved(_heard(one))))))
+    return one.done(one.projected("mm.a.mlp.1", "mm.a.mlp.2", flat(one.ended(_halved(_heard(one))))))
 
 
 def _glma(one: Encoder) -> Graph:
     """Rows that begin and end a sound around it."""
-    node = one.norm(_flat(_heard(one)), "mm.a.norm_pre", kind="norm")
+    node = one.norm(flat(_heard(one)), "mm.a.norm_pre", kind="norm")
     node = one.projected("mm.a.mlp.1", "mm.a.mlp.2", _stacked(one, node))
-    return _done(one, joined(joined(one.weight("v.boi"), node, 1), one.weight("v.eoi"), 1))
+    return one.done(joined(joined(one.weight("v.boi"), node, 1), one.weight("v.eoi"), 1))
 
 
 def _meralion(one: Encoder) -> Graph:
-    node = one.norm(_stacked(one, _flat(one.ended(_heard(one)))), "mm.a.norm_pre", kind="norm")
+    node = one.norm(_stacked(one, flat(one.ended(_heard(one)))), "mm.a.norm_pre", kind="norm")
     node = same("unary", one.linear("mm.a.mlp.0", node))
     gate = same("unary", one.linear("mm.a.mlp.1", node))
     node = same("mul", gate, one.linear("mm.a.mlp.2", node))
-    return _done(one, one.linear("mm.a.mlp.3", node))
+    return one.done(one.linear("mm.a.mlp.3", node))
 
 
 def _qwen3a(one: Encoder) -> Graph:
@@ -134,8 +126,8 @@ def _qwen3a(one: Encoder) -> Graph:
     node = product(one.weight("a.conv_out"), reshape(node, high * channels, wide * pieces))
     places = view(one.weight("a.position_embd"), one.width, wide)
     node = same("add", node, Node("repeat", "F32", (one.width, wide * pieces, 1, 1), (places,)))
-    node = _flat(one.ended(one.transformer(_flat(node))))
-    return _done(one, one.projected("mm.a.mlp.1", "mm.a.mlp.2", node))
+    node = flat(one.ended(one.transformer(flat(node))))
+    return one.done(one.projected("mm.a.mlp.1", "mm.a.mlp.2", node))
 
 
 def _halved_twice(one: Encoder, name: str, values: Node) -> Node:
@@ -152,7 +144,7 @@ def _halved_twice(one: Encoder, name: str, values: Node) -> Node:
 def _gemma4ua(one: Encoder) -> Graph:
     """No transformer: pieces of the wave itself, a norm, one product."""
     node = continuous(permute(one.input("wave", "F32", MEL_FRAMES, WAVE_PIECE), 1, 0, 2, 3))
-    return _done(one, product(one.weight("mm.a.input_projection"), same("rms_norm", node)))
+    return one.done(product(one.weight("mm.a.input_projection"), same("rms_norm", node)))
 
 
 def _gemma4a(one: Encoder) -> Graph:
@@ -177,7 +169,7 @@ def _gemma4a(one: Encoder) -> Graph:
         if one.has("a.pre_encode.out.bias"):
             node = same("add", node, one.weight("a.pre_encode.out.bias"))
     node = one.norm(node, "mm.a.soft_emb_norm", kind="rms_norm")
-    return _done(one, one.linear("mm.a.input_projection", node) if one.has("mm.a.input_projection") else node)
+    return one.done(one.linear("mm.a.input_projection", node) if one.has("mm.a.input_projection") else node)
 
 
 def _quartered(one: Encoder, at: int, values: Node) -> Node:

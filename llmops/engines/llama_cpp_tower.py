@@ -206,6 +206,11 @@ class Encoder:
             node = same("unary", node)
         return self.linear(down, node)
 
+    def done(self, node: Node) -> Graph:
+        """The graph that ends here."""
+        self.graph.expand(node)
+        return self.graph
+
     def projected(self, first: str, second: str, values: Node) -> Node:
         """Two products with an activation between."""
         return self.linear(second, same("unary", self.linear(first, values)))

@@ -10,6 +10,7 @@ from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
     continuous,
+    flat,
     joined,
     product,
     reshape,
@@ -22,34 +23,25 @@ from llmops.engines.llama_cpp_sounds import SOUNDS
 from llmops.engines.llama_cpp_tower import Encoder
 
 
-def _done(encoder: Encoder, node: Node) -> Graph:
-    encoder.graph.expand(node)
-    return encoder.graph
-
-
 def _learned(encoder: Encoder, node: Node) -> Node:
     return same("add", node, encoder.weight(f"{encoder.side}.position_embd"))
 
 
-def _flat(node: Node) -> Node:
-    return reshape(node, node.dims[0], node.dims[1])
-
-
 def _gemma3(one: Encoder) -> Graph:
-    node = one.ended(one.transformer(_flat(_learned(one, one.patches()))))
-    node = continuous(transpose(_flat(node)), one.wide, one.high, one.width)
+    node = one.ended(one.transformer(flat(_learned(one, one.patches()))))
+    node = continuous(transpose(flat(node)), one.wide, one.high, one.width)
     each = one.tower.merge
     pooled = (one.wide // each, one.high // each)
     node = Node("pool", "F32", (*pooled, one.width, 1), (node,))
     node = continuous(transpose(reshape(node, pooled[0] * pooled[1], one.width)))
     node = same("mul", same("rms_norm", node), one.weight("mm.soft_emb_norm"))
     matrix = continuous(transpose(one.weight("mm.input_projection")))
-    return _done(one, product(matrix, node))
+    return one.done(product(matrix, node))
 
 
 def _idefics3(one: Encoder) -> Graph:
-    node = one.ended(one.transformer(_flat(_learned(one, one.patches()))))
-    return _done(one, one.linear("mm.model.fc", one.merged(node, one.tower.merge)))
+    node = one.ended(one.transformer(flat(_learned(one, one.patches()))))
+    return one.done(one.linear("mm.model.fc", one.merged(node, one.tower.merge)))
 
 
 def _llava(one: Encoder) -> Graph:
@@ -65,9 +57,9 @@ def _llava(one: Encoder) -> Graph:
         node = one.norm(node, "v.pre_ln", kind="norm")
     named = [at for at in one.tower.feature_layers if at > 0]
     last = max(named) if named else one.tower.layers - 1
-    node = _flat(one.transformer(node, layers=last))
+    node = flat(one.transformer(node, layers=last))
     node = one.chosen(node, "patches", one.count)
-    return _done(one, one.projected("mm.0", "mm.2", node))
+    return one.done(one.projected("mm.0", "mm.2", node))
 
 
 def _qwen2vl(one: Encoder) -> Graph:
@@ -85,7 +77,7 @@ def _qwen2vl(one: Encoder) -> Graph:
     node = one.projected("mm.0", "mm.2", node)
     if windows:
         node = one.chosen(node, "out of windows", count // each)
-    return _done(one, node)
+    return one.done(node)
 
 
 def _qwen3vl(one: Encoder) -> Graph:
@@ -107,7 +99,7 @@ def _qwen3vl(one: Encoder) -> Graph:
         deep = beside if deep is None else joined(deep, beside, 0)
     node = reshape(one.ended(node), one.width * each, count // each)
     node = one.projected("mm.0", "mm.2", node)
-    return _done(one, node if deep is None else joined(node, deep, 0))
+    return one.done(node if deep is None else joined(node, deep, 0))
 
 
 def _one_block(one: Encoder, node: Node, at: int) -> Node:
@@ -122,17 +114,17 @@ def _one_block(one: Encoder, node: Node, at: int) -> Node:
 def _internvl(one: Encoder) -> Graph:
     repeated = Node("repeat", "F32", (one.width, 1, 1, 1), (one.weight("v.class_embd"),))
     node = _learned(one, joined(one.patches(), repeated, 1))
-    node = one.ended(one.transformer(_flat(node)))
-    node = continuous(view(_flat(node), one.width, one.count, strides="without class", size=4 * one.width * one.count))
+    node = one.ended(one.transformer(flat(node)))
+    node = continuous(view(flat(node), one.width, one.count, strides="without class", size=4 * one.width * one.count))
     node = one.norm(one.merged(node, one.tower.merge), "mm.model.mlp.0", kind="norm")
-    return _done(one, one.projected("mm.model.mlp.1", "mm.model.mlp.3", node))
+    return one.done(one.projected("mm.model.mlp.1", "mm.model.mlp.3", node))
 
 
 def _pixtral(one: Encoder) -> Graph:
-    node = _flat(one.patches())
+    node = flat(one.patches())
     if one.has("v.pre_ln"):
         node = one.norm(node, "v.pre_ln", kind="rms_norm")
-    node = _flat(one.transformer(node, kind="rms_norm", turns=("rows", "columns")))
+    node = flat(one.transformer(node, kind="rms_norm", turns=("rows", "columns")))
     wide, high = one.wide, one.high
     if one.has("mm.patch_merger"):
         each = one.tower.merge
@@ -150,16 +142,16 @@ def _pixtral(one: Encoder) -> Graph:
         breaks = same("add", same("scale", empty), one.weight("v.token_embd.img_break"))
         node = joined(reshape(node, width, wide, high), breaks, 1)
         node = view(node, width, (wide + 1) * high - 1)
-    return _done(one, node)
+    return one.done(node)
 
 
 def _kimivl(one: Encoder) -> Graph:
     node = same("add", one.patches(), one.resized_positions())
-    node = one.ended(one.transformer(_flat(node), turns=("columns", "rows")))
+    node = one.ended(one.transformer(flat(node), turns=("columns", "rows")))
     node = one.merged(node, one.tower.merge)
     single = view(node, one.width, node.dims[0] * node.dims[1] // one.width)
     normed = one.norm(single, "mm.input_norm", kind="norm")
-    return _done(one, one.projected("mm.1", "mm.2", view(normed, node.dims[0], node.dims[1])))
+    return one.done(one.projected("mm.1", "mm.2", view(normed, node.dims[0], node.dims[1])))
 
 
 TOWERS: dict[str, Callable[[Encoder], Graph]] = {
