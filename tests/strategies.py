@@ -159,14 +159,18 @@ _SERVE: dict[Key, SearchStrategy[Any]] = {
     (TlsFiles, "certificate"): st.just("/etc/ssl/a.pem"),
     (TlsFiles, "key"): st.just("/etc/ssl/a.key"),
     (RateLimit, "requests_per_minute"): POSITIVE,
-    (Queue, "timeout_seconds"): POSITIVE,
+    (Queue, "timeout_seconds"): st.integers(1, 86_400),
+    (Queue, "max_waiting"): st.integers(0, 10_000),
     (ChangePolicy, "freeze"): st.sampled_from([(), ("2026-12-20/2027-01-03",)]),
     (HostWish, "gpus"): st.sampled_from([AllGpus.ALL, (), (0, 1), ("GPU-5d6a1c2e-8f0b-4c1d-9e77-3a1b2c3d4e5f",)]),
 }
 
 
 def _numbers(port: int) -> SearchStrategy[Numbers]:
-    overrides = {**_SERVE, (Numbers, "engine_port"): st.builds(Number, value=st.just(port), rule=PRINTED)}
+    some: dict[Key, SearchStrategy[Any]] = {
+        (Numbers, one.name): st.builds(Number, value=st.integers(1, 65_535), rule=PRINTED) for one in fields(Numbers)
+    }
+    overrides = {**_SERVE, **some, (Numbers, "engine_port"): st.builds(Number, value=st.just(port), rule=PRINTED)}
     return of(Numbers, overrides)
 
 

@@ -61,6 +61,22 @@ def test_a_lock_is_read_by_people_keys_in_fixed_order_and_words_of_the_command_l
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("body_limit_bytes", 0, "expected 1 or more"),  # to nginx: without a limit
+        ("queue_timeout_seconds", 0, "expected 1 or more"),  # to HAProxy: for ever
+        ("gateway_timeout_seconds", 2_147_484, "expected at most 2147483"),
+        ("connections_per_key", 65_536, "expected at most 65535"),
+    ],
+)
+def test_a_figure_that_a_consumer_takes_for_no_limit_or_refuses_is_refused(name: str, value: int, message: str) -> None:
+    stop = refused(re.sub(rf"({name}: {{value: )\d+", rf"\g<1>{value}", TEXT, count=1))
+    assert message in stop.message
+    assert stop.where is not None
+    assert name in (stop.where.key or "")
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("llmops.lock/2", "llmops.lock/3", "made for a newer llmops"),

@@ -121,6 +121,7 @@ def test_a_misspelt_key_has_its_line_and_the_likely_word() -> None:
         ('"127.0.0.1:8443"', '"::1:8443"', "cannot be listened on", "serve.listen"),
         ("llm.example.internal", '"a;b"', "not a host name", "serve.hostname"),
         ("tls: self_signed", "tls: {certificate: x, key: /y}", "not a full path", "serve.tls.certificate"),
+        ("max_waiting: auto", "max_waiting: 70000", "expected at most 10000", "serve.queue.max_waiting"),
         ("burst: 20", "burst: -1", "expected 0 or more", "serve.rate_limit.burst"),
         ("freeze: []", "freeze: [2026-02-30/2026-03-01]", "not a span of days", "change.freeze[0]"),
         ("freeze: []", "freeze: [2026-03-02/2026-03-01]", "not a span of days", "change.freeze[0]"),

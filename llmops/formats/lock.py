@@ -36,6 +36,18 @@ def dump_lock(lock: Lock) -> str:
     return HEADER + write_yaml(cast("dict[str, Json]", dump(lock)))
 
 
+MAY_BE_NONE = frozenset(
+    ("queue_length", "client_retries", "retry_after_seconds", "rate_limit_burst", "alert_queue_length", "engine_port")
+)
+"""Figures of the lock that mean something at 0; ports have a range and words of their own."""
+
+LONGEST_SECONDS = 2_147_483
+"""HAProxy counts milliseconds in 31 bits."""
+
+MOST_CONNECTIONS = 65_535
+"""Of nginx's `limit_conn`."""
+
+
 def _check(lock: Lock, wrong: Wrong) -> None:
     if not lock.deployments:
         raise wrong("no deployment", ("deployments",))
@@ -49,9 +61,7 @@ def _check(lock: Lock, wrong: Wrong) -> None:
         port = deployment.numbers.engine_port.value
         here: KeyPath = (*path, "numbers", "engine_port", "value")
         for figure in fields(deployment.numbers):
-            value = getattr(deployment.numbers, figure.name).value
-            if value < 0:
-                raise wrong(f"expected 0 or more, found {value}", (*path, "numbers", figure.name, "value"))
+            _check_figure(figure.name, getattr(deployment.numbers, figure.name).value, path, wrong)
         if not 1 <= port <= 65535:
             raise wrong(f"no port has the number {port}", here)
         if port in ports:
@@ -62,6 +72,17 @@ def _check(lock: Lock, wrong: Wrong) -> None:
                 if other not in lock.deployments or other == name:
                     raise wrong(f"no other deployment is called `{other[:40]}`", (*path, field, at))
     _check_start_order(lock, wrong)
+
+
+def _check_figure(name: str, value: int, path: KeyPath, wrong: Wrong) -> None:
+    """Refuse what a consumer would refuse, or take as "without a limit": `client_max_body_size 0`, `timeout queue 0s`."""
+    least = 0 if name in MAY_BE_NONE else 1
+    most = LONGEST_SECONDS if name.endswith("_seconds") else MOST_CONNECTIONS if name == "connections_per_key" else None
+    here: KeyPath = (*path, "numbers", name, "value")
+    if value < least:
+        raise wrong(f"expected {least} or more, found {value}", here)
+    if most is not None and value > most:
+        raise wrong(f"expected at most {most}, found {value}", here)
 
 
 def _check_start_order(lock: Lock, wrong: Wrong) -> None:

@@ -36,6 +36,11 @@ MIGRATIONS: Migrations = {}
 
 _MODEL_LINE = re.compile(r"""(\s*model:\s*)("[^"]*"|'[^']*'|[^\s"'\[{][^\s#]*)(\s+#.*)?""")
 
+MOST_WAITING = 10_000
+"""With the slots this is what one key may have open at once; nginx's `limit_conn` ends at 65,535."""
+
+LONGEST_WAIT_SECONDS = 86_400
+
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 
 
@@ -181,8 +186,10 @@ def check_serve(serve: Serve, wrong: Wrong) -> None:
     _positive(serve.rate_limit.requests_per_minute, ("serve", "rate_limit", "requests_per_minute"), wrong)
     _not_negative(serve.rate_limit.burst, ("serve", "rate_limit", "burst"), wrong)
     _not_negative(serve.queue.max_waiting, ("serve", "queue", "max_waiting"), wrong)
+    _at_most(serve.queue.max_waiting, MOST_WAITING, ("serve", "queue", "max_waiting"), wrong)
     if isinstance(serve.queue.timeout_seconds, int):
         _positive(serve.queue.timeout_seconds, ("serve", "queue", "timeout_seconds"), wrong)
+        _at_most(serve.queue.timeout_seconds, LONGEST_WAIT_SECONDS, ("serve", "queue", "timeout_seconds"), wrong)
     if serve.fallback_api is not None:
         _check_fallback_api(serve.fallback_api, ("serve", "fallback_api"), wrong)
 
@@ -229,6 +236,11 @@ def _positive(value: float | None, path: KeyPath, wrong: Wrong) -> None:
 def _not_negative(value: int | Auto, path: KeyPath, wrong: Wrong) -> None:
     if isinstance(value, int) and value < 0:
         raise wrong(f"expected 0 or more, found {value}", path)
+
+
+def _at_most(value: int | Auto, most: int, path: KeyPath, wrong: Wrong) -> None:
+    if isinstance(value, int) and value > most:
+        raise wrong(f"expected at most {most}, found {value}", path)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
