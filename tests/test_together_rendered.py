@@ -11,6 +11,7 @@ from llmops.domain.errors import WrongInput
 from llmops.domain.ledger import HostLedger
 from llmops.domain.lock import LockedDeployment
 from llmops.domain.units import GIB
+from llmops.engines.together import GATEWAY_BYTES
 from llmops.formats.lock import dump_lock, parse_lock
 from llmops.render.findings import findings
 
@@ -34,6 +35,11 @@ def test_a_unit_waits_for_those_that_were_planned_before_it_on_its_card() -> Non
         for name in ("chat", "embed", "small")
     }
     assert waits == {"chat": [], "embed": ["llmops-chat.service"], "small": []}
+
+
+def test_the_gateway_counts_with_what_its_unit_may_take() -> None:
+    text = text_of(rendered(CASES["three_models"]), f"{UNITS}/llmops-gateway.service")
+    assert re.findall(r"^MemoryMax=(\S+)$", text, re.MULTILINE) == [f"{GATEWAY_BYTES // GIB}G"]
 
 
 def test_all_together_may_take_what_their_units_may_but_not_more_than_the_host_has() -> None:

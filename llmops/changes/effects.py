@@ -12,6 +12,8 @@ from llmops.domain.places import STORE
 
 UNITS = PurePosixPath("/etc/systemd/system")
 START_MARGIN_SECONDS = 30
+"""Policy: for systemctl itself, beyond what the unit may take to stop and start."""
+
 OTHERS = {"nginx.service": "/etc/nginx", "prometheus.service": "/etc/prometheus"}
 """Services that are not ours, and the directory each reads again on a reload."""
 

@@ -19,6 +19,9 @@ DEFAULT_CONTEXT_TOKENS = 16384
 USEFUL_CONTEXT_TOKENS = 8192
 EMBEDDED_TOKENS = (2048, 512)
 DEFAULT_PARALLEL = 4
+"""Policy, which a profile's `workload` overrules: tokens of one request, of a text to embed the goal and the least, and requests
+at a time."""
+
 FIRM_WISHES = frozenset({"context", "context_tokens", "parallel", "gpu_layers"})
 """Forced, they are answered as they are: a model that does not fit with them is not moved into RAM instead."""
 
