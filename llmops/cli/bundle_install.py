@@ -189,7 +189,12 @@ def _rto(options: Options, found: Open, seconds: float) -> Rto | None:
 
 
 def _rto_findings(rto: Rto | None) -> tuple[Finding, ...]:
-    if rto is None or rto.met:
+    if rto is None:
+        return ()
+    if rto.met and rto.start_seconds is None:
+        text = "how long the engines take to start is not known: the objective is held to the restore alone"
+        return (Finding(code="BND005", status=Status.SKIP, message=text, fix=None),)
+    if rto.met:
         return ()
     start = f" and the engine takes about {rto.start_seconds:g} s to start" if rto.start_seconds is not None else ""
     text = (
