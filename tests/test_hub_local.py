@@ -96,4 +96,4 @@ def test_a_local_file_that_is_not_the_planned_one_is_a_wrong_input_and_stays_out
     with pytest.raises(WrongInput, match="5000 bytes, not 1"):
         adopt(shorter, folder=tmp_path / "from", store=store, name="tiny")
     assert files_below(store.root / "blobs") == ()
-    assert list(store.incoming.iterdir()) == []
+    assert [one.name for one in store.incoming.iterdir()] == ["landing"]  # the lock that pulls share

@@ -18,7 +18,7 @@ from llmops.engines.llama_cpp_compute import Case, device_inputs_bytes, upper_bo
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_placement import cache_bytes, state_bytes
 from llmops.engines.llama_cpp_simulation import NETWORKS
-from llmops.engines.llama_cpp_unknown import card_bytes
+from llmops.engines.llama_cpp_unknown import card_bytes, crossing_bytes
 
 WIDER = frozenset({"falcon-h1", "gemma3n", "gemma4", "mamba", "cohere2", "glm-dsa"})
 """Architectures whose graphs keep more rows of the stream alive than the upper bound has."""
@@ -122,6 +122,9 @@ def _between_bytes(case: Case, counts: Mapping[Layer, int]) -> int:
     streams = 3 if is_wider else 1
     handed = 3 * device_inputs_bytes(case) + BETWEEN_CARDS * streams * case.rows() * case.shape.embedding_length
     readers = [one for one in case.shape.layers if one.attention is not Attention.NONE and not one.owns_kv_cache]
-    return handed + PIPELINE_COPIES * sum(
-        counts[layer] * _kept_bytes(case, replace(layer, owns_kv_cache=True), 1) for layer in readers
+    return (
+        handed
+        + crossing_bytes(case)
+        + PIPELINE_COPIES
+        * sum(counts[layer] * _kept_bytes(case, replace(layer, owns_kv_cache=True), 1) for layer in readers)
     )

@@ -26,6 +26,9 @@ IN_RAM = frozenset({"cogvlm"})
 INDEXED = frozenset({"hy_v4", "dots3note", "glm5-next", "minimax-m3", "qwen4exp", "deepseek4"})
 """Sparse attention that scores every cell for every row, and sorts the scores."""
 
+UNSEEN_STREAMS = {"deepseek4": 4, "glm5-next": 4}
+"""Streams of published models (`hc_mult` of their config.json), where no tensors are at hand to tell."""
+
 LOOKED_UP = "per_layer_token_embd.weight"
 """A second table, of rows for all layers or of n-grams, that is read in RAM and handed to the layers."""
 _ALTERNATING = "altup_proj.weight"
@@ -147,7 +150,12 @@ def _pools_bytes(case: Case) -> int:
 
 
 def streams(shape: ModelShape) -> int:
-    """Residual streams side by side (hyper-connections), from the matrices that mix them; 1: one."""
+    """Residual streams side by side (hyper-connections), from the matrices that mix them; 1: one.
+
+    Without tensors by the architecture: a shape of the catalogue that is looked at quickly.
+    """
+    if not shape.tensors:
+        return UNSEEN_STREAMS.get(shape.architecture, 1)
     wide = (one.dims[0] for one in shape.tensors if one.name in _MIXERS)
     beside = (one.dims[2] for one in shape.tensors if one.name == _ALTERNATING and len(one.dims) > 2)
     return max(1, max(wide, default=0) // shape.embedding_length, 1 + max(beside, default=0))
