@@ -55,7 +55,8 @@ def show_installed(to: Screen, done: Installed) -> None:
     for one in done.fetched:
         licence = f", licence {one.licence}" if one.licence else ""
         gated = f", gated ({one.gated}): its licence was accepted at the hub" if one.gated else ""
-        to.line(f"{one.name}  version {one.version[:24]}, {len(one.files)} files{licence}{gated}", tone=Tone.TITLE)
+        count = f"{len(one.files)} file{'s'[: len(one.files) != 1]}"
+        to.line(f"{one.name}  version {one.version[:24]}, {count}{licence}{gated}", tone=Tone.TITLE)
         to.line(f"  current: {one.current}")
     to.line(f"lock, rendered files and bill of materials: {done.out}")
     backup = done.bundle.backup
