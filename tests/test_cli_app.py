@@ -325,3 +325,14 @@ def test_ctrl_c_while_modules_are_loaded_is_an_interruption_too(form: str, tmp_p
         assert json.loads(done.stdout)["error"]["message"] == "interrupted"
     else:
         assert done.stderr == "error: interrupted\n"
+
+
+@pytest.mark.parametrize(("command", "first"), [("bundle", "create"), ("keys", "add")])
+def test_a_missing_action_is_named_with_its_choices_in_one_line(command: str, first: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "llmops", command], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 2
+    said, hint = done.stderr.splitlines()
+    assert said.startswith(f"error: Missing argument 'action'. Choose from: {first}, ")
+    assert hint.startswith("hint: ")

@@ -190,7 +190,8 @@ def _unexpected(arguments: list[str], error: Exception) -> int:
         return Exit.USAGE
     describe = getattr(error, "format_message", None)
     if callable(describe):
-        return _fail(arguments, WrongUsage(str(describe()).rstrip("."), hint=_help_hint(arguments)), Exit.USAGE)
+        said = " ".join(str(describe()).split()).rstrip(".")  # a list of choices comes in lines with tabs
+        return _fail(arguments, WrongUsage(said, hint=_help_hint(arguments)), Exit.USAGE)
     if isinstance(error, OSError) and error.errno is not None:
         return _fail(arguments, _outside(error), Exit.OUTSIDE_WORLD)
     traceback.print_exception(error, file=sys.stderr)
