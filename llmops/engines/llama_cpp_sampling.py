@@ -10,7 +10,8 @@ from llmops.domain.engine import FlashAttention, Speculation
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, is_pipelined
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_graph import Graph, Node, reshape, rows, view
-from llmops.engines.llama_cpp_network import PIN_ROWS, Build, Network
+from llmops.engines.llama_cpp_leafs import PIN_ROWS
+from llmops.engines.llama_cpp_network import Build, Network
 from llmops.engines.llama_cpp_placement import HOST, Placement
 from llmops.engines.llama_cpp_simulation import allocated, flash_devices, with_margin
 
