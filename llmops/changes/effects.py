@@ -6,6 +6,7 @@ Only what runs is reloaded, restarted or stopped; a unit that does not run reads
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
+from llmops.changes.start_order import groups, in_start_order
 from llmops.domain.changes import ChangeSet
 from llmops.domain.effects import Effect, ServiceUnit
 from llmops.domain.places import STORE
@@ -51,13 +52,18 @@ def _is_its_own(path: PurePosixPath) -> bool:
     return any(place in path.parents for place in OWN_PLACES) and ".." not in path.parts
 
 
-def effects(changes: ChangeSet, units: Sequence[ServiceUnit], *, active: Collection[str]) -> tuple[Effect, ...]:
-    """Everything that has to be done, in order. `units`: the services there are then; `active`: those that run."""
+def effects(
+    changes: ChangeSet, units: Sequence[ServiceUnit], *, active: Collection[str], gone: Sequence[ServiceUnit] = ()
+) -> tuple[Effect, ...]:
+    """Everything that has to be done, in order.
+
+    `units`: the services there are then; `active`: those that run; `gone`: those whose files go, by what these said.
+    """
     written = {change.path for change in changes.changes if change.action.writes()}
     there = {change.path for change in changes.changes if change.action.writes() and change.after is not None}
     made = [
         Effect(argv=("systemctl", "stop", name), why="its file is gone", required=False, timeout_seconds=600)
-        for name in removed_units(changes)
+        for name in _stop_order(removed_units(changes), gone)
         if name in active
     ]
     made += _prepared(there)
@@ -65,9 +71,19 @@ def effects(changes: ChangeSet, units: Sequence[ServiceUnit], *, active: Collect
         made.append(Effect(argv=("systemctl", "daemon-reload"), why="units changed"))
     made += _others(written, active)
     running = [one for one in units if one.name in active and not one.is_once]
-    for unit in sorted(running, key=lambda one: (not one.on_reload, one.name)):
-        made += _of_unit(unit, written)
+    for unit in sorted(
+        (one for one in running if one.on_reload), key=lambda one: one.name
+    ):  # the queue, before engines
+        made += _restarted([unit]) if _reads_at_start(unit, written) else _reloaded(unit, written)
+    for group in groups([one for one in running if not one.on_reload and _reads_at_start(one, written)]):
+        made += _restarted(group)
     return tuple(made)
+
+
+def _stop_order(names: Sequence[str], gone: Sequence[ServiceUnit]) -> tuple[str, ...]:
+    """Who started last stops first; a slice at the end, when nothing is in it."""
+    known = [one.name for one in reversed(in_start_order([one for one in gone if one.name in names]))]
+    return (*known, *(name for name in names if name not in known))
 
 
 def _prepared(there: Collection[PurePosixPath]) -> list[Effect]:
@@ -94,11 +110,33 @@ def _others(written: Collection[PurePosixPath], active: Collection[str]) -> list
     return made
 
 
-def _of_unit(unit: ServiceUnit, written: Collection[PurePosixPath]) -> list[Effect]:
-    if (unit.at_start | {UNITS / unit.name}) & set(written):
-        seconds = unit.start_seconds + unit.stop_seconds + START_MARGIN_SECONDS
-        why = "what it reads at its start changed"
-        return [Effect(argv=("systemctl", "restart", unit.name), why=why, timeout_seconds=seconds)]
-    if unit.on_reload & set(written):
-        return [Effect(argv=("systemctl", "reload", unit.name), why="its configuration changed")]
-    return []
+def _reads_at_start(unit: ServiceUnit, written: Collection[PurePosixPath]) -> bool:
+    return bool((unit.at_start | {UNITS / unit.name}) & set(written))
+
+
+def _reloaded(unit: ServiceUnit, written: Collection[PurePosixPath]) -> list[Effect]:
+    if not unit.on_reload & set(written):
+        return []
+    return [Effect(argv=("systemctl", "reload", unit.name), why="its configuration changed")]
+
+
+def _restarted(group: Sequence[ServiceUnit]) -> list[Effect]:
+    """One alone is restarted; several stop first, in the reverse order, so that each finds the memory it is to have."""
+    why = "what it reads at its start changed"
+    if len(group) == 1:
+        [one] = group
+        seconds = one.start_seconds + one.stop_seconds + START_MARGIN_SECONDS
+        return [Effect(argv=("systemctl", "restart", one.name), why=why, timeout_seconds=seconds)]
+    stops = [
+        Effect(
+            argv=("systemctl", "stop", one.name),
+            why="it makes room for those it shares a card or an order with",
+            timeout_seconds=one.stop_seconds + START_MARGIN_SECONDS,
+        )
+        for one in reversed(group)
+    ]
+    starts = [
+        Effect(argv=("systemctl", "start", one.name), why=why, timeout_seconds=one.start_seconds + START_MARGIN_SECONDS)
+        for one in group
+    ]
+    return [*stops, *starts]

@@ -16,7 +16,7 @@ from llmops.apply.root import Root
 from llmops.apply.transaction import apply
 from llmops.changes.effects import OTHERS, before, effects, removed_units
 from llmops.cli.freezes import respect_freeze
-from llmops.cli.past import Past, changes_back_to, units_after
+from llmops.cli.past import Past, changes_back_to, units_after, units_before
 from llmops.domain.changes import By, ChangeSet, Clash
 from llmops.domain.drift import UnitState
 from llmops.domain.effects import Effect
@@ -88,7 +88,8 @@ def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -
     newest = last_generation(place)
     if place.is_host and newest is not None:
         runner.run(("logger", "-t", "llmops", audit_line(newest)))
-    done = take_effect(effects(changes, units, active=active) if counts else (), runner=runner)
+    gone = units_before(changes)
+    done = take_effect(effects(changes, units, active=active, gone=gone) if counts else (), runner=runner)
     if done.failed:
         _take_back(receipt.generation, how, active, runner)
         _enable(early.commands, removed_units(changes), enabled, runner)
@@ -155,7 +156,7 @@ def _take_back(generation: int, how: Applying, active: frozenset[str], runner: R
     by = By(what=f"undo of {generation}", who=who(os.environ), freeze=past.freeze_before(generation))
     labels = _labels(back, place, runner).by_path
     apply(back, root=how.root, made_by=__version__, now=how.now, by=by, labels=labels)
-    take_effect(effects(back, units, active=active), runner=runner)
+    take_effect(effects(back, units, active=active, gone=units_before(back)), runner=runner)
 
 
 def _enable(commands: tuple[str, ...], names: Iterable[str], enabled: frozenset[str], runner: Runner) -> None:

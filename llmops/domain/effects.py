@@ -24,7 +24,8 @@ class ServiceUnit:
     """What a service's unit file says of other files: those it reads when it starts, and those a reload reads again.
 
     `is_once`: it does its work at boot and ends (`Type=oneshot`). `start_seconds` and `stop_seconds` are its time limits,
-    `user` the account it runs as (empty: root), `directories` those systemd makes for it to write to, and keeps.
+    `user` the account it runs as (empty: root), `directories` those systemd makes for it to write to, and keeps. `after` are
+    units that are up before it starts, and stop after it; `cards` what it calls those whose memory it takes.
     """
 
     name: str
@@ -35,3 +36,5 @@ class ServiceUnit:
     stop_seconds: int
     user: str = ""
     directories: tuple[PurePosixPath, ...] = ()
+    after: frozenset[str] = frozenset()
+    cards: frozenset[str] = frozenset()

@@ -1,5 +1,6 @@
 """What a service's unit file says of other files, and how long it may take."""
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from llmops.domain.effects import ServiceUnit
@@ -12,12 +13,20 @@ DEFAULT_SECONDS = 90
 KEPT = {"StateDirectory": "/var/lib", "CacheDirectory": "/var/cache"}
 """Directories that outlive the service, and where systemd makes them (systemd 252, systemd.exec(5))."""
 
+CARDS_UNIT = "llmops-gpu.service"
+EVERY_CARD = frozenset({"every card"})
+"""Of a service that needs device nodes and names no card."""
+
+VISIBLE = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+
 _STARTS = frozenset({"ExecStartPre", "ExecStart", "ExecStartPost"})
 
 
 def service_unit(name: str, text: str) -> ServiceUnit:
     """The files are every absolute path it names. Raises `WrongInput` for a file that is no unit."""
-    told = [one for one in settings(text, file=name) if one.section == "Service"]
+    every = settings(text, file=name)
+    told = [one for one in every if one.section == "Service"]
+    after = _named(every, "After") | _named(every, "Requires")
     values = {one.key: one.value for one in told}
     return ServiceUnit(
         name=name,
@@ -30,7 +39,30 @@ def service_unit(name: str, text: str) -> ServiceUnit:
         directories=tuple(
             PurePosixPath(KEPT[one.key]) / name for one in told if one.key in KEPT for name in one.value.split()
         ),
+        after=after,
+        cards=_cards(told, name) or (EVERY_CARD if CARDS_UNIT in after else frozenset()),
     )
+
+
+def _named(every: Sequence[Setting], key: str) -> frozenset[str]:
+    """The units a key of [Unit] names; an empty value takes back what stands above it."""
+    names: frozenset[str] = frozenset()
+    for one in every:
+        if one.section == "Unit" and one.key == key:
+            names = names | frozenset(one.value.split()) if one.value else frozenset()
+    return names
+
+
+def _cards(told: Sequence[Setting], file: str) -> frozenset[str]:
+    """The cards that a variable of the unit leaves visible, as it names them."""
+    found: frozenset[str] = frozenset()
+    for one in told:
+        if one.key == "Environment":
+            for pair in words(one.value, where=Where(file=file, line=one.line, key=one.key)):
+                name, _, value = pair.partition("=")
+                if name in VISIBLE:
+                    found |= frozenset(card.strip() for card in value.split(",") if card.strip())
+    return found
 
 
 def _at_start(setting: Setting, file: str) -> list[PurePosixPath]:
