@@ -192,6 +192,11 @@ def test_explain_says_what_why_and_what_to_do() -> None:
         (("--list", "--explain", "GPU001"), "one code"),
         (("--no-such-option",), "--help"),
         (("--disk", "/", "--facts", "x.json"), "leave out"),
+        (("--full", "--facts", "x.json"), "leave out"),
+        (("--format", "junit"), "leave out one of them"),
+        (("--format", "text"), "leave out one of them"),
+        (("--list", "--facts", "x.json"), "`llmops doctor --list`"),
+        (("--explain", "GPU001", "--for", "x.lock"), "alone"),
     ],
 )
 def test_usage_that_cannot_be_meant_exits_2_with_a_hint(arguments: tuple[str, ...], hint: str) -> None:
@@ -306,6 +311,15 @@ def test_a_fleets_metrics_are_read_by_prometheus(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout + done.stderr) == (0, "")
     assert 'llmops_doctor_verdict{verdict="ready"} 1' in text
     assert 'llmops_doctor_data_age_seconds{data="advisories"}' in text
+
+
+def test_json_beside_the_format_json_says_the_same_twice(tmp_path: Path) -> None:
+    assert document(doctor("--json", "--format", "json", "--facts", saved(tmp_path, hosts.host())))["ok"]
+
+
+def test_a_format_of_the_environment_gives_way_to_what_is_typed(tmp_path: Path) -> None:
+    facts = saved(tmp_path, hosts.host())
+    assert document(doctor("--json", "--facts", facts, environment={"LLMOPS_DOCTOR_FORMAT": "junit"}))["ok"]
 
 
 def test_format_json_is_the_document(tmp_path: Path) -> None:

@@ -60,12 +60,33 @@ DOCUMENT = OneDocument()
 def load(name: str) -> TyperCommand:
     """The command `name`; only its module is imported."""
     module = import_module(f"llmops.cli.{name}")
+
+    class Asked(TyperCommand):
+        """The command, once what was typed can all be meant."""
+
+        def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - Typer's own signature
+            from llmops.cli.clashes import refuse
+
+            refuse(_typed(ctx), getattr(module, "CLASHES", ()))
+            return super().invoke(ctx)
+
     application = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-    application.command(name)(module.command)
+    application.command(name, cls=Asked)(module.command)
     command = typer.main.get_command(application)
     if not isinstance(command, TyperCommand):
         raise TypeError(f"llmops.cli.{name} is not one command")
     return command
+
+
+def _typed(context: Any) -> dict[str, str]:  # noqa: ANN401 - Typer's own class
+    """The options that stand on the command line itself, as they are spelled, with their values."""
+    found = {}
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name)
+        if source is not None and source.name == "COMMANDLINE":
+            value = context.params.get(option.name)
+            found[option.opts[0]] = str(getattr(value, "value", value))
+    return found
 
 
 class CommandTable(TyperGroup):

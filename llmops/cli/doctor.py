@@ -13,6 +13,7 @@ import typer
 from llmops import __version__
 from llmops.checks import judge_for, judgements, selected, verdict
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.clashes import Clash
 from llmops.cli.doctor_checks import EVERY, explanation, is_chosen, listing, refuse_unknown_prefixes
 from llmops.cli.references import references
 from llmops.domain.errors import WrongUsage
@@ -34,6 +35,41 @@ SCOPE = (
     "how fast an engine answers."
 )
 """What this depth leaves out: a good verdict says nothing of it."""
+
+
+HOST = ("--facts", "--for", "--disk", "--store", "--quick", "--offline", "--full", "--fix-script")
+"""Options that are of a host and of what is judged there."""
+
+CLASHES = (
+    Clash(option="--json", others=("--format",), unless="json", why="is a format", hint="leave out one of them"),
+    Clash(
+        option="--fix-script",
+        others=("--format",),
+        unless="json",
+        why="is a format of its own",
+        hint="leave out `--format`",
+    ),
+    Clash(
+        option="--list",
+        others=("--explain", *HOST),
+        why="examines nothing",
+        hint="`llmops doctor --list`, then one code",
+    ),
+    Clash(option="--list", others=("--format",), unless="json", why="has no findings", hint="leave out `--format`"),
+    Clash(
+        option="--explain",
+        others=("--select", "--ignore", *HOST),
+        why="examines nothing",
+        hint="`llmops doctor --explain CODE` alone",
+    ),
+    Clash(option="--explain", others=("--format",), unless="json", why="has no findings", hint="leave out `--format`"),
+    Clash(
+        option="--facts",
+        others=("--disk", "--full"),
+        why="judges what was read before",
+        hint="leave out one of them: it asks this host",
+    ),
+)
 
 
 class Format(StrEnum):
@@ -257,10 +293,6 @@ def command(
         fix_script=as_script,
         strict=strict,
     )
-    if as_script and output is not Format.TEXT and output is not Format.JSON:
-        raise WrongUsage("`--fix-script` is a format of its own", hint="leave out `--format`")
-    if list_checks and explain is not None:
-        raise WrongUsage("`--list` and `--explain` are two questions", hint="`llmops doctor --list`, then one code")
     if explain is not None:
         return give("doctor", explanation(explain), style)
     if list_checks:
@@ -272,8 +304,6 @@ def command(
 def _facts(options: Options, runner: Runner, environment: Mapping[str, str], *, store: str | None) -> HostFacts:
     if options.facts is None:
         return _this_host(options, runner, environment, store=store)
-    if options.disks:
-        raise WrongUsage("`--disk` asks this host, `--facts` another", hint="leave out one of them")
     from llmops.cli.hardware import facts_of
 
     return facts_of(options.facts)

@@ -10,6 +10,7 @@ import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.beside import with_companions
+from llmops.cli.clashes import Clash
 from llmops.cli.drafting import with_draft
 from llmops.cli.explaining import Question, assumed, locked, open_named, proposal, shape_that_fits, sized_from
 from llmops.cli.hardware import hardware
@@ -31,6 +32,7 @@ from llmops.views.explain import Explained, explain_result, show_explained
 from llmops.views.ledger import what_is_missing
 
 RESERVE = "1GiB"
+CLASHES = (Clash(option="--model", others=("--lock",), why="says which model it is", hint="leave out one of them"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.clashes import Clash
 from llmops.cli.lock_place import place_of
 from llmops.cli.locking import lock_of
 from llmops.cli.opening import Sources
@@ -37,6 +38,7 @@ from llmops.views.lock import Checked, show_check
 from llmops.views.screen import Screen, show_findings
 
 LOCK = "llmops.lock"
+CLASHES = (Clash(option="--offline", others=("--facts",), why="plans nothing again", hint="leave out one of them"),)
 _SCHEMA = re.compile(r"^schema:\s*[\"']?(llmops\.lock/[0-9]{1,6})", re.MULTILINE)
 
 

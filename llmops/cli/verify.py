@@ -12,6 +12,7 @@ import typer
 
 from llmops.cli import pull
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
+from llmops.cli.clashes import Alone
 from llmops.cli.noting import measured, note, transfer_figures
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.model import ModelRef
@@ -30,6 +31,7 @@ from llmops.views.screen import Screen, show_findings
 from llmops.views.verify import show_verify, verify_result
 
 LOCK = "llmops.lock"
+CLASHES = (Alone(options=("--from", "--mirror", "--token-file", "--ca", "--allow-pickle"), needed="--repair"),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
