@@ -341,6 +341,15 @@ def test_more_cards_wished_for_than_there_are_is_an_honest_no(engine: str, tmp_p
     assert "it needs 4 cards, 2 given" in shown
 
 
+def test_a_plan_that_its_engine_refuses_is_not_said_to_fit(tmp_path: Path) -> None:
+    done = llmops("plan", "qwen3-8b", "--engine", "vllm", "--gpu", "V100-SXM2-32GB", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "fail  PLN006" in done.stdout
+    assert "It would not start; of memory there is enough" in done.stdout
+    assert "It fits" not in done.stdout
+    assert "Speed of one request" not in done.stdout
+
+
 def test_a_line_that_would_not_start_is_not_said_to_fit(tmp_path: Path) -> None:
     line = ("vllm", "serve", "Qwen/Qwen3-8B", "--max-model-len", "8192", "--port", "70000")
     done = llmops("explain", "--gpu", "H100", "--model", "qwen3-8b", "--", *line, cwd=tmp_path)

@@ -11,7 +11,7 @@ from llmops.domain.host import Gpu, HostFacts
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.units import GIB, MIB
 from llmops.formats import catalogue
-from llmops.formats.devices import from_facts, from_options, left_out
+from llmops.formats.devices import HOST_SHARE_BYTES, from_facts, from_options, left_out
 from llmops.library import shipped
 
 ROWS = catalogue.gpus(shipped.text("catalogue", "gpus.json"))
@@ -79,7 +79,6 @@ def test_none_is_no_card_and_stands_alone() -> None:
         ("H200:9999", "9999 cards", "1 to 64"),
         ("H200:x", "no card `H200:x`", "H200"),
         ("RTX 4060 Ti", "names 2 cards", "RTX 4060 Ti 8GB"),
-        ("DGX Spark", "shared with the host", "96GiB"),
         ("Apple M1", "shared with the host", "96GiB"),
     ],
 )
@@ -90,6 +89,16 @@ def test_a_text_that_is_no_card_says_what_would_be(text: str, message: str, hint
     assert stop.value.exit_code is Exit.USAGE
     assert message in stop.value.message
     assert hint in (stop.value.hint or "")
+
+
+@pytest.mark.parametrize("text", ["GB10", "DGX Spark", "NVIDIA GB10"])
+def test_a_chip_that_is_always_sold_with_the_same_memory_needs_no_size(text: str) -> None:
+    (card,), (note,) = from_options([text], ROWS)
+
+    assert card.capacity_bytes == 122_548 * MIB
+    assert card.capacity_bytes - card.free_bytes == HOST_SHARE_BYTES
+    assert card.compute_capability == "12.1"
+    assert "8.00 GiB of it stay for the host" in note
 
 
 def test_more_cards_than_a_host_has_are_refused() -> None:

@@ -1,7 +1,7 @@
 """`llmops plan`."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -50,8 +50,11 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
     # What is true of the whole profile is found once for each deployment.
     findings = list(dict.fromkeys(finding for one in planned for finding in findings_of(one, profile)))
     findings += [*placed.findings, *_of_fallbacks(planned, cards=len(place.cards))]
+    refused = set[str]()
     for one in planned:
-        findings += of_plan(one.shape, one.plan.settings, place, one.plan.cards)
+        found = of_plan(one.shape, one.plan.settings, place, one.plan.cards)
+        refused |= {one.name} if _obstacle(found) is not None else set()
+        findings += found
     fits = all(one.plan.ledger.fits() for one in planned)
     possible = _obstacle(findings) is None
     locks = options.out is not None and possible and (fits or options.forces_a_setting())
@@ -62,7 +65,7 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources) -> 
         files.write_atomically(Path(options.out), dump_lock(lock_of(profile, planned, place)))
     return Answer(
         result=result_of(planned, place.cards),
-        show=lambda to: _show(to, planned, findings, place.cards, out=options.out, locks=locks),
+        show=lambda to: _show(to, planned, findings, place.cards, refused=refused, out=options.out, locks=locks),
         findings=tuple(findings),
         ok=fits and possible,
         elsewhere=said_by_profile(options, profile),
@@ -99,13 +102,14 @@ def _show(
     findings: Sequence[Finding],
     cards: Sequence[Device],
     *,
+    refused: Collection[str],
     out: str | None,
     locks: bool,
 ) -> None:
     for one in planned:
         if len(planned) > 1:
             to.line(one.name, tone=Tone.TITLE)
-        show_plan(one.plan, to)
+        show_plan(one.plan, to, starts=one.name not in refused)
         if len(planned) > 1:
             to.line()
     if len(planned) > 1:

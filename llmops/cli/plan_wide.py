@@ -207,13 +207,12 @@ def _fewest(one: Candidate, gpu: GpuRow, reserve: int, options: Options) -> GpuF
 
 
 def device_of(gpu: GpuRow) -> Device:
-    """A card of the catalogue, all of it free."""
-    memory = gpu.memory_bytes or 0
+    """A card of the catalogue, nothing else on it."""
     return Device(
         name=gpu.name,
         kind=_KINDS.get(gpu.vendor, DeviceKind.OTHER),
-        capacity_bytes=memory,
-        free_bytes=memory,
+        capacity_bytes=gpu.memory_bytes or 0,
+        free_bytes=devices.free_bytes(gpu),
         compute_capability=gpu.compute_capability,
         bandwidth_gb_s=gpu.bandwidth_gb_s,
         fp16_tflops=gpu.fp16_tflops,

@@ -10,7 +10,8 @@ from llmops.domain.records import dataclass
 class GpuRow:
     """One card: memory as its driver reports it, bandwidth in 10^9 bytes per second, dense FLOPS in 10^12.
 
-    `memory_measured` False: a sibling card's value or the nominal size. `memory_bytes` None: shared with the host.
+    `memory_measured` False: a sibling card's value or the nominal size. `memory_bytes` None: shared with the host, and no
+    two computers have the same. `shared_memory`: all of it is the host's as well.
     FLOPS are without sparsity; `fp16_tflops` accumulates in FP32, `fp16_acc16_tflops` in FP16. `nvlink_gb_s` is the sum
     of both directions. `compute_capability` is a CUDA version ("8.9"), AMD's `gfx…` or `metal`.
     """
@@ -36,6 +37,7 @@ class GpuRow:
     pcie: str | None = None
     nvlink_gb_s: float | None = None
     mig: bool = False
+    shared_memory: bool = False
     notes: str | None = None
     source: str
 

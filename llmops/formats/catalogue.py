@@ -159,7 +159,7 @@ def _near_gpus(cards: Sequence[GpuRow], name: str) -> tuple[str, ...]:
 def gpu_of_driver(rows: Sequence[GpuRow], name: str, memory_bytes: int) -> GpuRow | None:
     """The row of a card as its driver names it; cards that share a name are told apart by memory (within 5 %).
 
-    A row without memory is of a chip that shares the host's: of any size.
+    A chip that shares the host's memory has any size of it.
     """
     word = _words(name)
     named = [row for row in rows if word in {_words(one) for one in (row.name, *row.aliases)}]
@@ -167,7 +167,7 @@ def gpu_of_driver(rows: Sequence[GpuRow], name: str, memory_bytes: int) -> GpuRo
     near = min(sized, key=lambda row: abs((row.memory_bytes or 0) - memory_bytes), default=None)
     if near is not None and abs((near.memory_bytes or 0) - memory_bytes) <= memory_bytes // 20:
         return near
-    return next((row for row in named if row.memory_bytes is None), None)
+    return next((row for row in named if row.memory_bytes is None or row.shared_memory), None)
 
 
 def _by_exact_name(rows: Sequence[GpuRow], name: str) -> list[GpuRow]:

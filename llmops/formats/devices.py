@@ -88,9 +88,18 @@ def _shared(cards: tuple[Device, ...], host: HostDevice) -> tuple[tuple[Device, 
     """
     if host.memory_bytes is None or len(cards) != 1:
         return cards, host
-    kept = min(HOST_SHARE_BYTES, host.memory_bytes // HOST_SHARE_PART)
-    free = min(cards[0].free_bytes, host.memory_bytes - kept)
+    free = min(cards[0].free_bytes, host.memory_bytes - _hosts_part(host.memory_bytes))
     return (replace(cards[0], free_bytes=free),), replace(host, memory_bytes=host.memory_bytes - free)
+
+
+def _hosts_part(memory_bytes: int) -> int:
+    return min(HOST_SHARE_BYTES, memory_bytes // HOST_SHARE_PART)
+
+
+def free_bytes(row: "GpuRow") -> int:
+    """What a card of the catalogue has for an engine: all of its memory, less the host's part where the host shares it."""
+    memory = row.memory_bytes or 0
+    return memory - _hosts_part(memory) if row.shared_memory else memory
 
 
 def chosen(facts: "HostFacts") -> "tuple[Gpu, ...]":
@@ -159,14 +168,17 @@ def _device(name: str, rows: "Sequence[GpuRow]", *, index: int) -> tuple[Device,
 
     row, note = find_gpu(rows, name)
     if row.memory_bytes is None:
-        reason = "its memory is shared with the host, and how much of it a card may use is a setting of the host"
+        reason = "its memory is shared with the host, and hosts with it are sold with more and with less"
         raise WrongUsage(f"{row.name}: {reason}", hint="give the size itself, as `--gpu 96GiB`")
+    free = free_bytes(row)
+    if free < row.memory_bytes:
+        note += f"; {size_text(row.memory_bytes - free)} of it stay for the host"
     kind = _KINDS.get(row.vendor, DeviceKind.OTHER)
     device = Device(
         name=row.name,
         kind=kind,
         capacity_bytes=row.memory_bytes,
-        free_bytes=row.memory_bytes,
+        free_bytes=free,
         compute_capability=row.compute_capability if kind is DeviceKind.CUDA else None,
         index=index,
         bandwidth_gb_s=row.bandwidth_gb_s,

@@ -34,14 +34,14 @@ def plan_result(plan: Plan) -> Json:
     return {"plan": chosen, "ledger": dump(plan.ledger)}
 
 
-def show_plan(plan: Plan, to: Screen) -> None:
-    """The plan for a person."""
+def show_plan(plan: Plan, to: Screen, *, starts: bool = True) -> None:
+    """The plan for a person; `starts` False: something else than memory ends it, which is said below."""
     _show_choice(plan, to)
     to.line()
     show_ledger(plan.ledger, to)
     to.line()
-    _show_verdict(plan, to)
-    if plan.ledger.fits():
+    _show_verdict(plan, to, starts=starts)
+    if plan.ledger.fits() and starts:
         _show_speed(plan, to)
     _show_alternatives(plan, to)
     _show_quantizations(plan, to)
@@ -63,9 +63,9 @@ def _show_choice(plan: Plan, to: Screen) -> None:
         to.line(f"  - {sentence}")
 
 
-def _show_verdict(plan: Plan, to: Screen) -> None:
+def _show_verdict(plan: Plan, to: Screen, *, starts: bool) -> None:
     ledger = plan.ledger
-    show_fit(ledger, to)
+    show_fit(ledger, to, starts=starts)
     if not ledger.fits():
         to.line(way_out(plan))
     for note in ledger.notes:
