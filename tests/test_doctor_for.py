@@ -22,6 +22,7 @@ from llmops.domain.forms import dump
 from llmops.domain.gpu_software import Found
 from llmops.domain.host import Driver, Gpu, HostFacts, Listener, NvidiaState
 from llmops.domain.lock import Lock, LockedDeployment
+from llmops.domain.model import Digest, DigestAlgorithm
 from llmops.domain.needs import NeededFile, Needs, SandboxRow
 from llmops.domain.profile import Slo
 from llmops.domain.programs import Ran
@@ -284,10 +285,37 @@ def test_two_deployments_share_the_hosts_memory_and_the_disk() -> None:
     )
     assert (code, name) == ("LCK006", "code")
     assert "beside `chat`" in message
+
+
+def of_model(deployment: LockedDeployment, digit: str) -> LockedDeployment:
+    """The same with other bytes in its files."""
+    files = tuple(
+        replace(one, digest=Digest(algorithm=DigestAlgorithm.SHA256, value=digit * 64))
+        for one in deployment.model.files
+    )
+    return replace(deployment, model=replace(deployment.model, files=files))
+
+
+def without_room(wanted: Needs, *, free_bytes: int) -> list[str | None]:
+    found = named(box(disks=Known((hosts.disk(free_bytes=free_bytes),))), wanted)
+    return [name for code, name, _ in found if code == "LCK008"]
+
+
+def test_two_models_share_the_disk_and_one_model_of_two_deployments_is_pulled_once() -> None:
     files = sum(one.bytes for one in locks.llama_cpu().model.files)
-    full = box(disks=Known((hosts.disk(free_bytes=2 * files - 1),)))
-    found = named(full, needs(TWO_IN_MEMORY, have=None))
-    assert [name for code, name, _ in found if code == "LCK008"] == ["code"]
+    twice = two(of_model(locks.llama_cpu(), "a"), of_model(locks.llama_cpu(alias="code", port=8081), "a"))
+    other = two(of_model(locks.llama_cpu(), "a"), of_model(locks.llama_cpu(alias="code", port=8081), "b"))
+    assert without_room(needs(twice, have=None), free_bytes=files) == []
+    assert without_room(needs(twice, have=None), free_bytes=files - 1) == ["chat", "code"]
+    assert without_room(needs(other, have=None), free_bytes=2 * files) == []
+    assert without_room(needs(other, have=None), free_bytes=2 * files - 1) == ["code"]
+
+
+def test_what_another_deployment_has_in_the_store_is_not_pulled_again() -> None:
+    twice = two(of_model(locks.llama_cpu(), "a"), of_model(locks.llama_cpu(alias="code", port=8081), "a"))
+    here, lacking = needs(twice), needs(twice, have=None)
+    mixed = replace(here, files={"chat": here.files["chat"], "code": lacking.files["code"]})
+    assert without_room(mixed, free_bytes=0) == []
 
 
 @pytest.mark.parametrize(

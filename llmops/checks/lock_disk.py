@@ -20,18 +20,44 @@ def files_are_there(wanted: Wanted) -> Judgement | None:
     return fail(f"{wrong[0].name} {state}{more}", "llmops pull", script=())
 
 
-def _to_pull(wanted: Wanted) -> int:
-    """Bytes of the files that are not in the store with their size; all of them where it was not looked at."""
-    files = wanted.needs.files.get(wanted.name, Unknown("the store was not looked at"))
-    if isinstance(files, Known):
-        return sum(one.bytes for one in files.value if one.have_bytes != one.bytes)
-    return sum(one.bytes for one in wanted.deployment.model.files)
+def _to_pull(wanted: Wanted) -> dict[str, int]:
+    """Bytes of each file that the store has not got, by its digest: one file of several deployments is pulled once.
+
+    Where the store was not looked at, all of the model's.
+    """
+    every = wanted.needs.lock.deployments
+    held = {key for name in every for key in _files_of(wanted, name, there=True)}
+    return {key: size for key, size in _files_of(wanted, wanted.name, there=False).items() if key not in held}
+
+
+def _files_of(wanted: Wanted, name: str, *, there: bool) -> dict[str, int]:
+    """A deployment's files that are, or are not, in the store with their size."""
+    found = wanted.needs.files.get(name, Unknown("the store was not looked at"))
+    whole = {one.name for one in found.value if one.have_bytes == one.bytes} if isinstance(found, Known) else set()
+    files = wanted.needs.lock.deployments[name].model.files
+    return {
+        one.digest.value if one.digest is not None else f"{name}/{one.name}": one.bytes
+        for one in files
+        if (one.name in whole) is there
+    }
+
+
+def _pulled_before(wanted: Wanted, own: dict[str, int]) -> dict[str, int]:
+    """Bytes that each deployment before this one has still to pull beside what is its own."""
+    counted, taken = set(own), dict[str, int]()
+    for other in wanted.before():
+        new = {key: size for key, size in _to_pull(other).items() if key not in counted}
+        counted |= set(new)
+        if new:
+            taken[other.name] = sum(new.values())
+    return taken
 
 
 def disk_has_room(wanted: Wanted) -> Judgement | None:
     """What is still to be pulled fits where the store is."""
     files = wanted.needs.files.get(wanted.name, Unknown("the store was not looked at"))
-    missing = _to_pull(wanted)
+    own = _to_pull(wanted)
+    missing = sum(own.values())
     if not missing:
         return ok("nothing is to be pulled")
     disk = _disk(wanted)
@@ -46,7 +72,7 @@ def disk_has_room(wanted: Wanted) -> Judgement | None:
         if isinstance(files, Unknown):
             return warn(f"{size_text(disk.free_bytes)} free for {disk.path}, the model is {size_text(missing)}", fix)
         return fail(f"{size_text(disk.free_bytes)} free for {disk.path}, {size_text(missing)} are to be pulled", fix)
-    others = {one.name: bytes_ for one in wanted.before() if (bytes_ := _to_pull(one)) > 0}
+    others = _pulled_before(wanted, own)
     if disk.free_bytes < missing + sum(others.values()):
         message = (
             f"{size_text(disk.free_bytes)} free for {disk.path}, {size_text(missing)} are to be pulled"
