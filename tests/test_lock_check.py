@@ -1,18 +1,21 @@
 """`llmops lock --check`: the lock follows from profile and catalogue, or the differing values are named."""
 
+import json
 import re
 from pathlib import Path
 
+import hosts
 import locks
 import pytest
 from fake_hub import FakeHub
 from hub_models import REPOSITORY
 
 from llmops.cli import lock, plan, planning
-from llmops.cli.answer import Answer
+from llmops.cli.answer import Answer, Style, give
 from llmops.cli.opening import Sources
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Status
+from llmops.domain.forms import dump
 from llmops.formats.lock import dump_lock, parse_lock
 from llmops.formats.lock_differences import differences
 from llmops.formats.tiny_model import tiny_model
@@ -107,11 +110,26 @@ def test_what_was_typed_beside_the_profile_does_not_follow_from_it(here: Path) -
     assert "deployments.chat.settings.context_size" in keys
 
 
-def test_without_the_hosts_facts_the_plan_is_not_made_again_and_that_is_said(here: Path) -> None:
-    facts = Path(__file__).parents[1] / "docs" / "examples" / "host.json"
+@pytest.mark.usefixtures("here")
+def test_on_the_host_it_was_planned_for_no_facts_are_asked_for() -> None:
+    planned(gpus=())
+    answer, keys = checked()
+    assert (answer.ok, keys, answer.findings) == (True, [], ())
+
+
+def test_without_the_hosts_facts_the_plan_is_not_made_again_and_that_is_said(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = here / "elsewhere.json"
+    facts.write_text(json.dumps(dump(hosts.host())))
     planned(gpus=(), facts=str(facts))
     answer, keys = checked()
     assert (answer.ok, keys) == (True, [])
+    assert [(one.code, one.status) for one in answer.findings] == [("LOCK003", Status.WARN)]
+    assert "--facts FILE" in (answer.findings[0].fix or "")
+    assert (give("lock", answer, Style()), give("lock", answer, Style(strict=True))) == (0, 1)
+    assert capsys.readouterr().out.count("was NOT planned again") == 2
+    answer, keys = checked(offline=True)
     assert [(one.code, one.status) for one in answer.findings] == [("LOCK003", Status.SKIP)]
     answer, keys = checked(facts=str(facts))
     assert (answer.ok, keys, answer.findings) == (True, [], ())

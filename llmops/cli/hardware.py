@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,12 +85,14 @@ def hardware(*, gpus: Sequence[str], facts: str | None, runner: Runner | None = 
         note = "the host of these cards is not known: its memory is not judged"
         beside = () if facts is None else (f"{facts} was not read: the cards are named, it would be another host's",)
         return Hardware(cards=named, host=unknown, facts=None, notes=(*notes, note, *beside))
-    known = facts_of(facts) if facts is not None else this_host(runner)
+    place = of_facts(facts_of(facts) if facts is not None else this_host(runner))
+    return replace(place, cards=(), notes=("CPU only, as `--gpu none` asks",)) if gpus else place
+
+
+def of_facts(known: "HostFacts") -> Hardware:
+    """The cards and the host that facts tell of."""
     cards, host = devices.from_facts(known, gpu_rows())
     rate = devices.read_bytes_per_second(known)
-    if gpus:
-        notes = ("CPU only, as `--gpu none` asks",)
-        return Hardware(cards=(), host=host, facts=known, notes=notes, read_bytes_per_second=rate)
     unknown_names = dict.fromkeys(card.name for card in cards if card.bandwidth_gb_s is None)
     told = tuple(f"`{name}` is not in the catalogue: its speed is not known" for name in unknown_names)
     notes = (*told, *devices.left_out(known))

@@ -3,20 +3,26 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from llmops.cli.hardware import Hardware, gpu_rows, hardware
+from llmops.cli.hardware import Hardware, gpu_rows, hardware, of_facts, this_host
 from llmops.domain.engine import Device, HostDevice
 from llmops.domain.errors import WrongUsage
 from llmops.domain.ledger import DeviceLedger
 from llmops.domain.lock import Lock, LockedDevice
+from llmops.domain.programs import Runner
 from llmops.formats import devices
+from llmops.formats.facts import facts_digest
 
 
-def place_of(lock: Lock, facts: str | None) -> Hardware | None:
-    """By `facts`, or by the names of the lock's cards where it was planned for named cards; None: it cannot be known."""
+def place_of(lock: Lock, facts: str | None, runner: Runner | None = None) -> Hardware | None:
+    """By `facts`, by the names of the lock's cards where it was planned for named cards, or this host where it is that one.
+
+    None: it cannot be known.
+    """
     if facts is not None:
         return _as_then(hardware(gpus=(), facts=facts), lock)
     if lock.facts_digest is not None:
-        return None
+        here = this_host(runner)
+        return _as_then(of_facts(here), lock) if facts_digest(here) == lock.facts_digest else None
     host = HostDevice(memory_bytes=None, physical_cores=None)
     return _as_then(Hardware(cards=_named(lock), host=host, facts=None, notes=()), lock)
 

@@ -26,8 +26,13 @@ def show_check(to: Screen, checked: Checked) -> None:
     """Each difference by its key, or one line that there is none."""
     against = checked.profile or "its own settings"
     if not checked.differences:
-        how = "follows from" if checked.planned_again else "agrees, as far as that can be known here, with"
-        to.line(f"{checked.lock} ({checked.written}) {how} {against}", tone=Tone.GOOD)
+        if checked.planned_again:
+            to.line(f"{checked.lock} ({checked.written}) follows from {against}", tone=Tone.GOOD)
+            return
+        to.line(
+            f"{checked.lock} ({checked.written}) was NOT planned again: what could be compared agrees with {against}",
+            tone=Tone.WARN,
+        )
         return
     to.line(f"{checked.lock} ({checked.written}) against {against}", tone=Tone.TITLE)
     for one in checked.differences[:SHOWN]:
