@@ -116,6 +116,31 @@ def test_ptx_needs_a_driver_as_new_as_its_toolkit() -> None:
     assert said(EngineName.LLAMA_CPP, A100, driver="550.54.14") == ()  # built on the host
 
 
+@pytest.mark.parametrize(
+    ("card", "driver", "cuda"),
+    [
+        (H100, "580.178.04", "13.0"),
+        (H100, "570.211.01", "12.8"),
+        (H100, "550.54.14", "12.8"),
+        (H100, "535.309.01", None),
+        (V100, "580.178.04", "12.8"),
+        (Card("P40", "6.1"), "570.211.01", "12.8"),
+        (Card("P40", "6.1"), "550.54.14", None),
+    ],
+)
+def test_ollama_brings_two_cuda_builds_and_the_older_one_serves_older_drivers(
+    card: Card, driver: str, cuda: str | None
+) -> None:
+    row = build_for(MATRIX, EngineName.OLLAMA, driver=driver, cards=(card,))
+    assert (row.cuda if row is not None else None) == cuda
+
+
+@pytest.mark.parametrize(("card", "driver"), [(H100, "550"), (Card("P40", "6.1"), "570")])
+def test_a_driver_that_the_engine_asks_for_itself_is_not_laid_to_its_cuda(card: Card, driver: str) -> None:
+    (one,) = said(EngineName.OLLAMA, card, driver="535.309.01")
+    assert one.message == f"Ollama 0.40 needs driver {driver} or newer; this host has 535.309.01"
+
+
 def test_nothing_is_said_of_what_is_not_known() -> None:
     assert said(EngineName.VLLM, Card("some card", None), "awq", "kv-fp8") == ()
     assert said(EngineName.VLLM, H100, "no-such-feature", driver=None) == ()

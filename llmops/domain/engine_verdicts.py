@@ -93,7 +93,8 @@ def _build_verdict(
         message = f"{title} does not run on `{card.name}`, compute capability {card.capability}: {why}"
         subject, upgrade = "card", None
     else:
-        message = f"{title} is built on CUDA {row.cuda}, which needs driver {old} or newer; this host has {driver}"
+        needs = "needs" if row.driver_least is not None else f"is built on CUDA {row.cuda}, which needs"
+        message = f"{title} {needs} driver {old} or newer; this host has {driver}"
         subject, upgrade = "driver", f"upgrade the driver to {old} or newer"
     other = build_for(matrix, engine, driver=driver, cards=cards, features=features)
     plain = build_for(matrix, engine, driver=driver, cards=cards) if other is None else None
