@@ -47,9 +47,15 @@ class Gateway:
         """What an engine counted."""
         return dict(json.loads(_get(self.engine_ports[name], "/stats")))
 
+    def log(self, name: str = "chat") -> list[tuple[str, float, float]]:
+        """Each request an engine had: its identity, its first and its last moment."""
+        return [
+            (identity, began, ended) for identity, began, ended in json.loads(_get(self.engine_ports[name], "/log"))
+        ]
+
     def metric(self, name: str, proxy: str) -> float:
-        """One figure of HAProxy's own metrics."""
-        text = _get(self.metrics_port, "/metrics?scope=backend&scope=frontend").decode()
+        """One figure of HAProxy's own metrics; of a proxy with one server also the server's."""
+        text = _get(self.metrics_port, "/metrics?scope=backend&scope=frontend&scope=server").decode()
         found = re.search(rf'^{name}\{{[^}}]*proxy="{proxy}"[^}}]*\}} (\S+)$', text, flags=re.MULTILINE)
         assert found, f"{name} of {proxy} is not in the metrics"
         return float(found[1])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,9 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request. Seconds since it was sent; `status` 0: no answer. `whole`: the stream ended as it should."""
+    """One request. Seconds since it was sent; `status` 0: no answer. `whole`: the stream ended as it should.
 
+    `sent` and `left`, before which the client did not close, are moments of the machine's monotonic clock.
+    """
+
+    identity: str
     sent: float
+    left: float
     status: int
     answered: float
     first_token: float | None
@@ -26,18 +32,23 @@ async def ask(port: int, key: str, *, tokens: int = 8, give_up: float | None = N
     """One streamed completion; a client that gives up closes the connection after so many seconds."""
     body = json.dumps({"stream": True, "max_tokens": tokens, "messages": [{"role": "user", "content": "x " * words}]})
     sent = time.monotonic()
-    answer = _Answer()
-    with suppress(OSError, TimeoutError, IndexError, ValueError, asyncio.IncompleteReadError):
-        async with asyncio.timeout(give_up or 60):
-            await _exchange(port, key, body.encode(), answer, sent)
-    if answer.writer is not None:
-        answer.writer.close()
+    identity, answer = uuid.uuid4().hex, _Answer()
+    try:
+        with suppress(OSError, TimeoutError, IndexError, ValueError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(give_up or 60):
+                await _exchange(port, key, identity, body.encode(), answer, sent)
+    finally:
+        left = time.monotonic()
+        if answer.writer is not None:
+            answer.writer.close()
     return Asked(
+        identity=identity,
         sent=sent,
+        left=left,
         status=answer.status,
         answered=answer.answered,
         first_token=answer.first_token,
-        total=time.monotonic() - sent,
+        total=left - sent,
         engine=answer.headers.get("x-engine", ""),
         whole=answer.whole,
         retry_after=answer.headers.get("retry-after", ""),
@@ -52,11 +63,11 @@ class _Answer:
         self.writer: asyncio.StreamWriter | None = None
 
 
-async def _exchange(port: int, key: str, body: bytes, answer: _Answer, sent: float) -> None:
+async def _exchange(port: int, key: str, identity: str, body: bytes, answer: _Answer, sent: float) -> None:
     reader, answer.writer = await asyncio.open_connection("127.0.0.1", port)
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\nX-Request-ID: {identity}\r\nConnection: close\r\n\r\n"
     )
     answer.writer.write(head.encode() + body)
     answer.status = int((await reader.readline()).split()[1])

@@ -1,15 +1,17 @@
 """An engine with exact timing, as a process of its own so that it can be killed: it counts, and never queues.
 
 `python slots_engine.py --port 18080 --key KEY --first 0.2 --gap 0.02 --name a`: `/health`, `/v1/chat/completions` as a stream of
-`max_tokens` events, and `/stats`: the most requests at the same moment, how many ended, how many were given up by the client.
-Every answer carries `X-Engine`. Standard library only.
+`max_tokens` events, and `/stats`: the most requests at the same moment, how many ended, how many were given up by the client;
+`/log`: the `X-Request-ID` of each, with its first and last moment on the machine's monotonic clock. Every answer carries
+`X-Engine`. Standard library only.
 """
 
 import argparse
 import asyncio
 import json
+import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(slots=True)
@@ -31,6 +33,7 @@ class Engine:
     first: float
     gap: float
     counts: Counts
+    log: list[tuple[str, float, float]] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, kept alive until the client ends it."""
@@ -50,15 +53,21 @@ class Engine:
             _send(writer, 200, b"{}", self.name)
         elif path == "/stats":
             _send(writer, 200, json.dumps(asdict(self.counts)).encode(), self.name)
+        elif path == "/log":
+            _send(writer, 200, json.dumps(self.log).encode(), self.name)
         elif headers.get("authorization") != f"Bearer {self.key}":
             _send(writer, 401, b"{}", self.name)
         else:
-            await self._complete(int(json.loads(body).get("max_tokens", 8)), reader, writer)
+            await self._complete(
+                headers.get("x-request-id", ""), int(json.loads(body).get("max_tokens", 8)), reader, writer
+            )
         await writer.drain()
         return headers.get("connection") != "close"
 
-    async def _complete(self, tokens: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        counts = self.counts
+    async def _complete(
+        self, identity: str, tokens: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        counts, began = self.counts, time.monotonic()
         counts.running += 1
         counts.peak = max(counts.peak, counts.running)
         gone = asyncio.ensure_future(reader.read(1))  # a client that says more, or nothing any more, has gone
@@ -82,6 +91,7 @@ class Engine:
             raise
         finally:
             counts.running -= 1
+            self.log.append((identity, began, time.monotonic()))
             gone.cancel()
             with suppress(asyncio.CancelledError, OSError):
                 await gone
