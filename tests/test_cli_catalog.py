@@ -40,6 +40,17 @@ def test_nothing_found_is_an_empty_list_not_an_error(capsys: pytest.CaptureFixtu
     assert "0 of 179 cards" in capsys.readouterr().out
 
 
+def test_where_nothing_is_found_what_may_have_been_meant_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["catalog", "models", "qwan3-8b"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "0 of 298 models"
+    assert said[1].startswith("did you mean: qwen3-8b")
+    assert run(["catalog", "gpus", "4O90"]) == 0
+    assert "did you mean: RTX 4090" in capsys.readouterr().out
+    assert run(["catalog", "models", "--moe", "--max-params", "1M"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["0 of 298 models"]
+
+
 def test_a_card_whose_memory_nobody_read_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["catalog", "gpus", "rtx", "4080"]) == 0
 
@@ -109,6 +120,40 @@ def test_sizes_are_of_every_file_type_and_a_publishers_own_lie_in_a_range(capsys
     assert len(plain) == 35
     own = rows(capsys, "sizes", "qwen3.6-27b", "--repository", "unsloth/Qwen3.6-27B-GGUF")
     assert {row["confidence"] for row in own} == {"low"}
+
+
+def test_a_repository_of_quantized_files_is_a_name_and_says_who_publishes(capsys: pytest.CaptureFixture[str]) -> None:
+    own = {row["quantization"]: row for row in rows(capsys, "sizes", "https://huggingface.co/unsloth/Qwen3.6-27B-GGUF")}
+    assert own["UD-Q4_K_XL"]["model"] == "qwen3.6-27b"
+    low, high = (int(str(own["UD-Q4_K_XL"][key])) for key in ("low_bytes", "high_bytes"))
+    assert low < 16.4 * 2**30 < high  # the published file
+    assert "Q4_K_L" in {row["quantization"] for row in rows(capsys, "sizes", "bartowski/Qwen_Qwen3.6-27B-GGUF")}
+    assert "UD-Q4_K_XL" not in {row["quantization"] for row in rows(capsys, "sizes", "qwen3.6-27b")}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (('"unsloth/Qwen3-8B-GGUF"', '"unsloth/Qwen3-14B-GGUF"'), "is of another model by its name"),
+        (('"awq":["', '"awq":["Qwen/Qwen3-8B-FP8","'), "is listed as awq, and is fp8 by its name"),
+        (('"gguf_architecture":"qwen3",', ""), "without `gguf_architecture`"),
+        (('"parameters":8190735360', '"parameters":8190735361'), "the shape has 8,190,735,360 parameters"),
+        (('"kv_heads":8', '"kv_heads":7'), "no multiple of 7"),
+        (('"layers":36', '"layers":37'), "letters for 37 layers"),
+        (('"hidden":4096', '"hidden":4096,"parameters_vision":5'), "say what sees"),
+        (('"hidden":4096', '"hidden":4096,"moe":{"n_experts":4,"n_active":8,"moe_intermediate":9}'), "`n_active`"),
+    ],
+)
+def test_each_way_a_row_can_be_wrong_is_told(
+    change: tuple[str, str], problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = shipped.text("catalogue", "models.json").splitlines()
+    line = next(one.rstrip(",") for one in lines if one.startswith('{"id":"qwen3-8b"'))
+    assert change[0] in line
+    file = tmp_path / "row.json"
+    file.write_text(line.replace(*change))
+    assert run(["catalog", "check", str(file)]) == 1
+    assert problem in capsys.readouterr().out
 
 
 def test_a_new_row_is_checked_beside_the_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

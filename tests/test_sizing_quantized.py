@@ -80,7 +80,6 @@ def test_every_row_that_llama_cpp_runs_is_sized_at_every_file_type() -> None:
             assert quantized(one, quantization="Q4_K_M") is not None, one.id
     assert [one.id for one in rows() if one.gguf_architecture is None] == [
         "olmo-hybrid-7b",
-        "solar-open-100b",
         "llama-3.2-11b-vision-instruct",
     ]
 

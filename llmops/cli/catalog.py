@@ -23,10 +23,11 @@ from llmops.formats import catalogue
 from llmops.formats.catalogue_check import parse_candidates, problems_of_gpu, problems_of_model
 from llmops.formats.engine_matrix import engine_matrix
 from llmops.formats.profile import nearest, parse_profile
+from llmops.formats.repository_names import without_address
 from llmops.library import files, shipped
 from llmops.sizing.family_tensors import active_parameters, parameters
 from llmops.sizing.file_types import DEFAULTS
-from llmops.sizing.recipes import file_size
+from llmops.sizing.recipes import OWN_NAMES, file_size
 from llmops.views.catalog import show_check, show_engines, show_gpus, show_models, show_profiles, show_sizes
 
 
@@ -140,9 +141,15 @@ def _models(options: Options) -> Answer:
         and _is(options.licence, row.licence)
         and (most is None or row.parameters <= most)
         and (not options.experts or bool(row.moe))
-        and (not options.vision or bool(row.vision) or row.parameters_vision > 0)
+        and (not options.vision or _sees(row))
     )
-    return _answer("models", [dump(row) for row in rows], lambda to: show_models(rows, len(every), to))
+    near = () if rows else catalogue.near_models(every, " ".join(options.words))
+    return _answer("models", [dump(row) for row in rows], lambda to: show_models(rows, len(every), to, near=near))
+
+
+def _sees(row: ModelRow) -> bool:
+    """Also where the tower is not described: by the class that serves it."""
+    return bool(row.vision) or row.parameters_vision > 0 or row.architecture.endswith("ForConditionalGeneration")
 
 
 def _is(wanted: str | None, said: str | None) -> bool:
@@ -174,7 +181,8 @@ def _gpus(options: Options) -> Answer:
         and (not least or (row.memory_bytes or 0) >= least)
         and (wanted is None or (_is_cuda(row) and _version(row.compute_capability or "0.0") >= wanted))
     )
-    return _answer("gpus", [dump(row) for row in rows], lambda to: show_gpus(rows, len(every), to))
+    near = () if rows else catalogue.near_gpus(every, " ".join(options.words))
+    return _answer("gpus", [dump(row) for row in rows], lambda to: show_gpus(rows, len(every), to, near=near))
 
 
 def _is_cuda(row: GpuRow) -> bool:
@@ -194,14 +202,15 @@ def _sizes(options: Options) -> Answer:
         raise WrongUsage("`catalog sizes` needs a MODEL", hint="`llmops catalog sizes qwen3-8b`")
     rows = catalogue.models(shipped.text("catalogue", "models.json"))
     name = " ".join(options.words)
-    row = catalogue.find_model(rows, name)
+    row = catalogue.find_published(rows, name)
     if row is None:
         near = catalogue.near_models(rows, name)
         hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"
         raise WrongUsage(f"no model `{name}` in the catalogue", hint=hint)
-    found = [
-        (kind, size) for kind in DEFAULTS if (size := file_size(row, kind, repository=options.repository)) is not None
-    ]
+    typed = without_address(name)
+    repository = options.repository or (typed if "/" in typed else None)
+    kinds = (*DEFAULTS, *OWN_NAMES.get((repository or "").partition("/")[0], ()))
+    found = [(kind, size) for kind in kinds if (size := file_size(row, kind, repository=repository)) is not None]
     if not found:
         raise WrongUsage(f"llama.cpp does not run `{row.id}`: there are no GGUF files of it")
     result: list[Json] = [

@@ -176,7 +176,7 @@ def _gpus_for(options: Options, name: str) -> Answer:
 def row_of(name: str) -> ModelRow:
     """The catalogue's row. Raises `WrongUsage` with the candidates."""
     rows = model_rows()
-    row = catalogue.find_model(rows, name)
+    row = catalogue.find_published(rows, name)
     if row is not None:
         return row
     near = catalogue.near_models(rows, name)
@@ -264,9 +264,9 @@ def models_of(words: Sequence[str]) -> list[ModelRow]:
     """The catalogue's models of `--search`. Raises `WrongUsage` where no name holds the words: that is not "none fits"."""
     rows = [row for row in model_rows() if _holds(words, row.id, row.repository, row.family, row.licence)]
     if not rows:
-        raise WrongUsage(
-            f"no model of the catalogue is named {_quoted(words)}", hint="`llmops catalog models` lists them"
-        )
+        near = catalogue.near_models(model_rows(), " ".join(words))
+        hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"
+        raise WrongUsage(f"no model of the catalogue is named {_quoted(words)}", hint=hint)
     return rows
 
 
@@ -274,7 +274,9 @@ def cards_of(words: Sequence[str]) -> list[GpuRow]:
     """The catalogue's cards of `--search` whose memory is known. Raises `WrongUsage` as `models_of` does."""
     rows = [row for row in gpu_rows() if row.memory_bytes and _holds(words, row.name, row.vendor, row.architecture)]
     if not rows:
-        raise WrongUsage(f"no card of the catalogue is named {_quoted(words)}", hint="`llmops catalog gpus` lists them")
+        near = catalogue.near_gpus(gpu_rows(), " ".join(words))
+        hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog gpus` lists them"
+        raise WrongUsage(f"no card of the catalogue is named {_quoted(words)}", hint=hint)
     return rows
 
 

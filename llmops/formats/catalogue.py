@@ -12,6 +12,7 @@ from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Where
 from llmops.domain.forms import FormError, Json, dump, load
 from llmops.domain.units import size_text
+from llmops.formats.repository_names import without_address, without_formats
 
 Row = TypeVar("Row", GpuRow, ModelRow)
 
@@ -102,6 +103,19 @@ def find_model(rows: Sequence[ModelRow], name: str) -> ModelRow | None:
     return None
 
 
+def find_published(rows: Sequence[ModelRow], name: str) -> ModelRow | None:
+    """As `find_model`, also by a page's address and by a repository that publishes the model in another format."""
+    word = without_address(name)
+    spelled = word.casefold()
+    published = next((row for row in rows if spelled in _published_names(row)), None)
+    return published or find_model(rows, name) or (find_model(rows, word) if word != name else None)
+
+
+def _published_names(row: ModelRow) -> set[str]:
+    listed = [*row.gguf_repositories, *(one for those in row.quantized_repositories.values() for one in those)]
+    return {name for one in listed for name in (one.casefold(), one.casefold().rpartition("/")[2])}
+
+
 def _joined(name: str) -> str:
     """Lower case, without blanks, dashes and underscores: `Qwen3 8B` and `qwen3-8b` are one."""
     return re.sub(r"[\s_-]+", "", name.casefold())
@@ -113,9 +127,11 @@ def _untuned(joined: str) -> str:
 
 def near_models(rows: Sequence[ModelRow], name: str) -> tuple[str, ...]:
     """Ids that a mistyped name may have meant, the nearest first."""
-    word = re.sub(r"[\s_]+", "-", name.strip().casefold()[:80])
+    word = re.sub(r"[\s_]+", "-", without_address(name).casefold()[:80])
     ids = {one: row.id for row in rows for one in (*_own_names(row), *_repository_names(row))}
     near = [ids[one] for one in get_close_matches(word, list(ids), n=SHOWN)]
+    if "/" in word or not near:
+        near = [*(ids[one] for one in get_close_matches(without_formats(word), list(ids), n=SHOWN)), *near]
     parts = [part for part in re.split(r"-|(?<=[a-z])(?=[0-9])", word) if part]
     holding = [row.id for row in rows if parts and all(part in row.id.casefold() for part in parts)]
     return tuple(dict.fromkeys([*near, *holding]))[:SHOWN]
@@ -134,7 +150,7 @@ def find_gpu(rows: Sequence[GpuRow], name: str) -> tuple[GpuRow, str]:
             raise WrongUsage(f"`{name}` names {len(found)} cards", hint=_listed(row.name for row in found))
         if found:
             return found[0], _taken(name, found[0])
-    raise WrongUsage(f"no card `{name}` in the catalogue", hint=_what_instead(name, _near_gpus(cards, name)))
+    raise WrongUsage(f"no card `{name}` in the catalogue", hint=_what_instead(name, near_gpus(cards, name)))
 
 
 def _what_instead(name: str, near: Sequence[str]) -> str:
@@ -147,9 +163,10 @@ def _what_instead(name: str, near: Sequence[str]) -> str:
     return "`llmops catalog gpus` lists them; a size such as `24GiB` needs no name"
 
 
-def _near_gpus(cards: Sequence[GpuRow], name: str) -> tuple[str, ...]:
+def near_gpus(cards: Sequence[GpuRow], name: str) -> tuple[str, ...]:
     """Names of cards that a mistyped one may have meant, the nearest first."""
     rows = {_words(one): row.name for row in reversed(cards) for one in (row.name, *row.aliases)} | DEFAULT_FORMS
+    rows |= {word.partition(" ")[2]: name for word, name in rows.items() if word.partition(" ")[0] in _SERIES}
     close = get_close_matches(_words(name)[:60], list(rows), n=SHOWN)
     numbers = {word for word in _words(name)[:60].split() if re.search(r"[0-9]{3}", word)}
     same = [row.name for row in cards if numbers & set(_words(row.name).split())]

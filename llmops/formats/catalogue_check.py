@@ -6,6 +6,7 @@ from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.formats import catalogue
+from llmops.formats.repository_names import is_of, listed_as
 
 LETTERS = frozenset("FSCXLMPKE-0abc")
 
@@ -37,12 +38,17 @@ def problems_of_model(
         return (f"`pattern` has {len(row.pattern)} letters for {row.layers} layers",)
     if strange := set(row.pattern) - LETTERS:
         return (f"`pattern` has letters that mean nothing: {', '.join(sorted(strange))}",)
+    if row.moe and not 0 < row.moe.get("n_active", 0) <= row.moe.get("n_experts", 0):
+        found.append("`moe`: `n_active` is not between 1 and `n_experts`")
+    if row.parameters_vision and not row.vision:
+        found.append("`parameters_vision` without `vision`: say what sees")
     if "S" in row.pattern and row.window_tokens is None:
         found.append("layers slide (`S`), and `window_tokens` is missing")
     if row.kv_heads and row.heads % row.kv_heads:
         found.append(f"{row.heads} heads are no multiple of {row.kv_heads} KV heads")
     found += _counts(row, parameters, active)
     found += _names(row, shipped)
+    found += _published(row)
     found += [f"`{name}` is empty" for name in ("source", "checked") if not getattr(row, name).strip()]
     return tuple(found)
 
@@ -73,6 +79,23 @@ def _names(row: ModelRow, shipped: Sequence[ModelRow]) -> list[str]:
     taken = {name.casefold(): one.id for one in others for name in (one.id, *one.aliases, one.repository)}
     names = (row.id, *row.aliases, row.repository)
     return [f"the name `{name}` is that of {taken[name.casefold()]}" for name in names if name.casefold() in taken]
+
+
+def _published(row: ModelRow) -> list[str]:
+    """Repositories that are another model's or another format's by their names, and files that no engine here can have."""
+    found: list[str] = []
+    if row.gguf_repositories and row.gguf_architecture is None:
+        found.append("`gguf_repositories` of a model without `gguf_architecture`")
+    listed = [("gguf", one) for one in row.gguf_repositories]
+    listed += [(word, one) for word, those in row.quantized_repositories.items() for one in those]
+    for word, one in listed:
+        if not is_of(one, row):
+            found.append(f"`{one}` is of another model by its name")
+        elif word != "gguf" and listed_as(one, word) != word:
+            found.append(f"`{one}` is listed as {word}, and is {listed_as(one, word)} by its name")
+    if len({one.casefold() for _, one in listed}) < len(listed):
+        found.append("a repository is listed twice")
+    return found
 
 
 def problems_of_gpu(row: GpuRow, shipped: Sequence[GpuRow]) -> tuple[str, ...]:

@@ -24,6 +24,16 @@ PLAIN_TYPES = frozenset({"F16", "BF16", "F32"})
 WITH_MATRIX = frozenset({"bartowski", "unsloth"})
 """Publishers that always use an importance matrix; mradermacher says so by `i1-` in the name."""
 
+OWN_NAMES = {
+    "bartowski": ("Q6_K_L", "Q5_K_L", "Q4_K_L", "Q3_K_XL", "Q2_K_L"),
+    "unsloth": (
+        *("UD-Q8_K_XL", "UD-Q6_K_XL", "UD-Q6_K", "UD-Q5_K_XL", "UD-Q5_K_M", "UD-Q5_K_S", "UD-Q4_K_XL", "UD-Q4_K_M"),
+        *("UD-Q4_K_S", "UD-IQ4_NL", "UD-IQ4_XS", "UD-Q3_K_XL", "UD-Q3_K_M", "UD-Q3_K_S", "UD-IQ3_S", "UD-IQ3_XXS"),
+        *("Q2_K_L", "UD-Q2_K_XL", "UD-IQ2_M", "UD-IQ2_XXS", "UD-IQ1_M", "UD-IQ1_S", "UD-TQ1_0"),
+    ),
+}
+"""Names that only a publisher has, those of `tests/measured/gguf/gguf_sizes.json`; the largest first."""
+
 _LONG_NAMES = {"Small": "S", "Medium": "M", "Large": "L"}
 _SHORT_NAMES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
 _EXTRA = re.compile(r"^(Q[2-8])_K_(XL|L)$")

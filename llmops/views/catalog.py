@@ -9,8 +9,11 @@ from llmops.domain.units import size_text
 from llmops.views.screen import Screen, Tone
 
 
-def show_models(rows: Sequence[ModelRow], known: int, to: Screen) -> None:
+def show_models(rows: Sequence[ModelRow], known: int, to: Screen, *, near: Sequence[str] = ()) -> None:
     """A model a row; parameters are of the text model."""
+    if not rows:
+        _nothing(known, "models", near, to)
+        return
     cells = [
         (
             row.id,
@@ -22,12 +25,16 @@ def show_models(rows: Sequence[ModelRow], known: int, to: Screen) -> None:
         )
         for row in rows
     ]
-    to.table(("model", "parameters", "active", "context", "licence", "repository"), cells, right=(1, 2, 3))
+    head = ("model", "parameters", "active", "context", "licence", "repository")
+    to.table(head, cells, right=(1, 2, 3), first_left_out=("repository", "active", "licence", "context"))
     _foot(len(rows), known, "models", to)
 
 
-def show_gpus(rows: Sequence[GpuRow], known: int, to: Screen) -> None:
+def show_gpus(rows: Sequence[GpuRow], known: int, to: Screen, *, near: Sequence[str] = ()) -> None:
     """A card a row; `~` marks a memory size that was not read from a driver."""
+    if not rows:
+        _nothing(known, "cards", near, to)
+        return
     cells = [
         (
             row.name,
@@ -39,7 +46,8 @@ def show_gpus(rows: Sequence[GpuRow], known: int, to: Screen) -> None:
         )
         for row in rows
     ]
-    to.table(("card", "memory", "GB/s", "FP16 TFLOPS", "capability", "also"), cells, right=(1, 2, 3))
+    head = ("card", "memory", "GB/s", "FP16 TFLOPS", "capability", "also")
+    to.table(head, cells, right=(1, 2, 3), first_left_out=("also", "FP16 TFLOPS", "capability", "GB/s"))
     _foot(len(rows), known, "cards", to)
     if any(row.memory_bytes is not None and not row.memory_measured for row in rows):
         to.line("~ not read from a driver: a sibling card's memory, or the nominal size", tone=Tone.DIM)
@@ -107,7 +115,8 @@ def show_sizes(model: str, rows: Sequence[tuple[str, int, int, int, float, str]]
         for kind, value, low, high, bits, _ in rows
     ]
     to.line(f"GGUF files of {model}, worked out from its shape", tone=Tone.TITLE)
-    to.table(("quantization", "file", "within", "bits a parameter"), cells, right=(1, 2, 3))
+    head = ("quantization", "file", "within", "bits a parameter")
+    to.table(head, cells, right=(1, 2, 3), first_left_out=("bits a parameter",))
     for basis in dict.fromkeys(row[5] for row in rows):
         to.line(basis, tone=Tone.DIM)
 
@@ -144,6 +153,13 @@ def _count(parameters: int) -> str:
     if parameters >= 10**9:
         return f"{parameters / 10**9:.2f} B"
     return f"{parameters / 10**6:.0f} M"
+
+
+def _nothing(known: int, what: str, near: Sequence[str], to: Screen) -> None:
+    """No row is what was asked: what it may have meant."""
+    to.line(f"0 of {known} {what}")
+    if near:
+        to.line(f"did you mean: {', '.join(near)}")
 
 
 def _foot(shown: int, known: int, what: str, to: Screen) -> None:
