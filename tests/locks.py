@@ -278,13 +278,14 @@ def lock(
     serve: Serve | None = None,
     targets: tuple[str, ...] = ("systemd", "env", "nginx"),
     observe: Observe | None = None,
+    host: HostWish | None = None,
 ) -> Lock:
     """A lock over these deployments; without: `chat` on the CPU."""
     return Lock(
         made_by="0.1.0",
         profile_digest=None,
         facts_digest=None,
-        host=HostWish(),
+        host=host or HostWish(),
         serve=serve or Serve(),
         observe=observe or Observe(),
         targets=targets,

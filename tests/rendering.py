@@ -9,7 +9,7 @@ import locks
 from llmops.domain.deployment import RenderedFile, Site
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.numbers import Number
-from llmops.domain.profile import FallbackApi, Serve
+from llmops.domain.profile import FallbackApi, HostWish, Serve, SwapWish
 from llmops.engines.deployment import site
 from llmops.formats.target import parse_target
 from llmops.library import shipped
@@ -60,6 +60,7 @@ CASES: dict[str, Lock] = {
     "fallback_api": locks.lock(
         {"chat": locks.llama_cpu()},
         targets=EVERY_TARGET,
+        host=HostWish(swap=SwapWish.FILE),
         serve=Serve(
             fallback_api=FallbackApi(
                 url="https://api.example/v1", model="big", key_credential="outside", ca="/etc/ssl/api.crt"
@@ -70,7 +71,7 @@ CASES: dict[str, Lock] = {
 }
 """Every engine, on the processor, on NVIDIA's cards and on AMD's;
 
-In `llama_cpp_amd` bound to a memory node; `fallback_api` has what edge and gateway can have beside.
+In `llama_cpp_amd` bound to a memory node; `fallback_api` has what edge and gateway can have beside, and a swap file.
 """
 
 

@@ -9,11 +9,14 @@ from pathlib import PurePosixPath
 from llmops.changes.start_order import groups, in_start_order
 from llmops.domain.changes import ChangeSet
 from llmops.domain.effects import Effect, ServiceUnit
-from llmops.domain.places import STORE
+from llmops.domain.places import STORE, SWAP_FILE, SWAP_UNIT
 
 UNITS = PurePosixPath("/etc/systemd/system")
 START_MARGIN_SECONDS = 30
 """Policy: for systemctl itself, beyond what the unit may take to stop and start."""
+
+STARTED = (".swap", ".service")
+"""Kinds of units that a person starts, in the order in which they are taken out: what makes a swap file outlives its use."""
 
 OTHERS = {"nginx.service": "/etc/nginx", "prometheus.service": "/etc/prometheus"}
 """Services that are not ours, and the directory each reads again on a reload."""
@@ -23,9 +26,9 @@ OWN_PLACES = (STORE / "state", PurePosixPath("/var/cache/llmops"))
 
 
 def removed_units(changes: ChangeSet) -> tuple[str, ...]:
-    """Services whose unit file goes, then slices: a slice ends when nothing is in it."""
+    """Swap files and services whose unit file goes, then slices: a slice ends when nothing is in it."""
     gone = [change.path for change in changes.changes if change.action.writes() and change.after is None]
-    kinds = (".service", ".slice")
+    kinds = (*STARTED, ".slice")
     return tuple(path.name for kind in kinds for path in gone if path.parent == UNITS and path.suffix == kind)
 
 
@@ -66,6 +69,8 @@ def effects(
         for name in _stop_order(removed_units(changes), gone)
         if name in active
     ]
+    if SWAP_UNIT in removed_units(changes):  # while it is in use the kernel keeps it
+        made.append(Effect(argv=("rm", "-f", "--", str(SWAP_FILE)), why="nothing swaps to it now", required=False))
     made += _prepared(there)
     if any(path.parent == UNITS for path in written):
         made.append(Effect(argv=("systemctl", "daemon-reload"), why="units changed"))
@@ -81,8 +86,9 @@ def effects(
 
 
 def _stop_order(names: Sequence[str], gone: Sequence[ServiceUnit]) -> tuple[str, ...]:
-    """Who started last stops first; a slice at the end, when nothing is in it."""
-    known = [one.name for one in reversed(in_start_order([one for one in gone if one.name in names]))]
+    """Who started last stops first: swap before what makes its file, a slice at the end, when nothing is in it."""
+    known = [name for name in names if name.endswith(".swap")]
+    known += [one.name for one in reversed(in_start_order([one for one in gone if one.name in names]))]
     return (*known, *(name for name in names if name not in known))
 
 

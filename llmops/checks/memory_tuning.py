@@ -6,8 +6,9 @@ weights that are mapped, layers and caches left to the processor, an engine's ow
 
 from llmops.checks.check import Check, Judgement, ok, unknown, warn
 from llmops.domain.host import HostFacts, Memory, NvidiaState, SwapKind
+from llmops.domain.host_memory import swap_bytes
 from llmops.domain.reading import Known, Unknown, known
-from llmops.domain.units import GIB, size_text
+from llmops.domain.units import size_text
 
 SWAPPINESS_ON_DISK = 10
 """What the host-tuning target writes: pages of an engine are the last to go to a disk. With zram alone the default is right."""
@@ -74,7 +75,7 @@ def swap_has_a_sensible_size(host: HostFacts) -> Judgement:
         return unknown(memory.swaps, "swap")
     zram = sum(swap.size_bytes for swap in memory.swaps.value if swap.kind is SwapKind.ZRAM)
     disk = sum(swap.size_bytes for swap in memory.swaps.value if swap.kind is not SwapKind.ZRAM)
-    right = min(memory.total_bytes // 4, 8 * GIB)
+    right = swap_bytes(memory.total_bytes)
     rule = f"{size_text(right)} of zram is right here: a quarter of the RAM, at most 8 GiB, for what runs beside the engines"
     if zram * LIMIT_OF_ZRAM > memory.total_bytes:
         return warn(

@@ -23,6 +23,7 @@ from llmops.domain.effects import Effect
 from llmops.domain.errors import ApplyFailed
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
+from llmops.domain.places import SWAP_UNIT
 from llmops.domain.programs import Runner
 from llmops.domain.records import dataclass
 from llmops.probe.units import unit_states
@@ -145,7 +146,7 @@ def _label_findings(labels: Labels, unlabelled: Sequence[PurePosixPath], place: 
 
 def _states(names: Iterable[str], runner: Runner) -> tuple[UnitState, ...]:
     """Of our units and those we reload; none where systemd does not run."""
-    return unit_states([*names, *OTHERS, "basic.target"], {}, runner=runner)
+    return unit_states([*names, *OTHERS, SWAP_UNIT, "basic.target"], {}, runner=runner)
 
 
 def _take_back(generation: int, how: Applying, active: frozenset[str], runner: Runner) -> None:

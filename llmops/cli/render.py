@@ -29,6 +29,8 @@ from llmops.domain.deployment import RenderedFile, Site
 from llmops.domain.errors import ApplyFailed, WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.forms import Json
+from llmops.domain.places import SWAP_UNIT
+from llmops.domain.profile import SwapWish
 from llmops.domain.programs import Runner
 from llmops.formats.env_file import env_problems
 from llmops.probe.programs import Programs
@@ -209,6 +211,8 @@ def _next_commands(wanted: Rendered, current: ChangeSet, applied: Applied | None
         commands.append("systemctl daemon-reload")
     idle = " ".join(unit for unit in units if unit not in active)
     commands += [f"systemctl enable {idle} && systemctl restart {idle}"] if idle else []
+    if wanted.site.swap is SwapWish.FILE and "host-tuning" in touched and SWAP_UNIT not in active:
+        commands.append(f"systemctl daemon-reload && systemctl enable --now {SWAP_UNIT}")
     if "nginx" in touched and "nginx.service" not in active:
         commands.append("nginx -t && systemctl reload-or-restart nginx")
     return tuple(commands)

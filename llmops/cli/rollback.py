@@ -9,7 +9,7 @@ import typer
 
 from llmops.apply.root import Root
 from llmops.changes.diff import diff_text
-from llmops.changes.effects import UNITS
+from llmops.changes.effects import STARTED, UNITS
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
 from llmops.cli.freezes import freeze_now, way_back_findings
@@ -86,7 +86,7 @@ def next_commands(changes: ChangeSet, root: Root, applied: Applied | None) -> tu
     if applied is None or not root.is_host:
         return ()
     changed = [change for change in changes.changes if change.action.writes()]
-    units = [one for one in changed if one.path.parent == UNITS and one.path.suffix == ".service"]
+    units = [one for one in changed if one.path.parent == UNITS and one.path.suffix in STARTED]
     again = sorted(
         one.path.name for one in units if one.action is Action.CREATE and one.path.name not in applied.active
     )

@@ -16,7 +16,7 @@ from llmops.apply.reading import every_generation
 from llmops.apply.root import Root
 from llmops.apply.undoing import has_pending
 from llmops.changes.diff import diff_text
-from llmops.changes.effects import leftovers, removed_units
+from llmops.changes.effects import STARTED, leftovers, removed_units
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
 from llmops.cli.freezes import respect_freeze
@@ -79,7 +79,7 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
         forget(past.root)
         applied = _cleared(applied, changes, past.root, runner)
     stopping: tuple[str, ...] = ()
-    services = [name for name in removed_units(changes) if name.endswith(".service")]
+    services = [name for name in removed_units(changes) if name.endswith(STARTED)]
     if services and past.root.is_host and applied is not None and not applied.commands:
         stopping = (f"systemctl disable --now {' '.join(services)}",)
     keys = sum(one.after is None and one.before is not None and one.before.secret for one in changes.changes)

@@ -7,9 +7,13 @@ from typing import NamedTuple
 
 from llmops.domain.binding import Binding
 from llmops.domain.engine import DeviceKind, EngineName
+from llmops.domain.host_memory import SWAP_LIMIT_BYTES, SWAP_ROOM, SWAP_SHARE
 from llmops.domain.hosted_api import HostedApi
 from llmops.domain.numbers import Numbers
+from llmops.domain.places import SWAP_FILE
+from llmops.domain.profile import SwapWish
 from llmops.domain.records import dataclass
+from llmops.domain.units import MIB
 
 
 class MetricRow(NamedTuple):
@@ -242,6 +246,27 @@ class Site:
     made_by: str
     memory_max_bytes: int
     hosted_api: HostedApi | None = None
+    swap: SwapWish = SwapWish.ZRAM
+
+    def swap_file(self) -> PurePosixPath:
+        """Where a swap file lies."""
+        return SWAP_FILE
+
+    def swap_share(self) -> int:
+        """Swap is the RAM divided by this."""
+        return SWAP_SHARE
+
+    def swap_limit_bytes(self) -> int:
+        """And at most this."""
+        return SWAP_LIMIT_BYTES
+
+    def swap_limit_mebibytes(self) -> int:
+        """The same in zram-generator's unit."""
+        return SWAP_LIMIT_BYTES // MIB
+
+    def swap_room(self) -> int:
+        """A swap file is made where so many times its size is free."""
+        return SWAP_ROOM
 
     def deployment(self, name: str) -> Deployment:
         """The deployment of that name."""
@@ -284,6 +309,8 @@ class When(StrEnum):
     GATEWAY = "gateway"
     HOSTED_API = "hosted_api"
     AUDIT_LOG = "audit_log"
+    ZRAM = "zram"
+    SWAP_FILE = "swap_file"
     LLAMA_CPP = "llama.cpp"
     VLLM = "vllm"
     OLLAMA = "ollama"

@@ -4,6 +4,20 @@ import re
 
 from llmops.domain.reading import NOT_ASKED, Known, Unknown
 from llmops.domain.records import dataclass
+from llmops.domain.units import GIB
+
+SWAP_SHARE = 4
+SWAP_LIMIT_BYTES = 8 * GIB
+SWAP_ROOM = 2
+"""Policy: a quarter of the RAM, at most 8 GiB, for what runs beside the engines; a file takes at most half of what is free.
+
+zram-generator's own default is min(ram / 2, 4 GiB) (zram-generator.conf(5)); half the RAM is more than an engine leaves.
+"""
+
+
+def swap_bytes(ram_bytes: int) -> int:
+    """What is right for a host with so much RAM, in zram or in a file."""
+    return min(ram_bytes // SWAP_SHARE, SWAP_LIMIT_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,12 @@ NAME_LIMIT = 24
 GATEWAY_METRICS_PORT = 8405
 """Where the queue tells its figures, on loopback."""
 
-TAKEN_NAMES = frozenset({"api", "gateway", "gpu", "metrics", "nobody"})
-"""No deployment's name: `llmops-gateway` and `llmops-gpu` are units of their own, the others sections of the gateway's file."""
+SWAP_FILE = STORE / "state/swap/file"
+SWAP_UNIT = "var-lib-llmops-state-swap-file.swap"
+"""Named after the file, as systemd.swap(5) wants it: `systemd-escape --path --suffix=swap FILE`."""
+
+TAKEN_NAMES = frozenset({"api", "gateway", "gpu", "metrics", "nobody", "swap"})
+"""No deployment's name: `llmops-gateway`, `-gpu` and `-swap` are their own units, the others sections of the gateway's file."""
 
 
 def deployment_name(model: str) -> str:

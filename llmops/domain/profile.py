@@ -135,12 +135,21 @@ class Intent:
     engine_args: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
 
+class SwapWish(StrEnum):
+    """Where what runs beside the engines may be swapped to; the engines never are."""
+
+    ZRAM = "zram"
+    FILE = "file"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostWish:
-    """Which host: a facts file, or this one; which of its cards, by index or UUID."""
+    """Which host: a facts file, or this one; which of its cards, by index or UUID; `swap` is of the target `host-tuning`."""
 
     facts: str | None = None
     gpus: AllGpus | tuple[int | str, ...] = AllGpus.ALL
+    swap: SwapWish = SwapWish.ZRAM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

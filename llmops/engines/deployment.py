@@ -92,6 +92,7 @@ def site(
         made_by=lock.made_by,
         memory_max_bytes=together_bytes(lock, gateway=gateway),
         hosted_api=hosted_api,
+        swap=lock.host.swap,
     )
 
 

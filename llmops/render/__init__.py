@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from llmops.domain.deployment import Deployment, Per, RenderedFile, Site, Target, TargetFile, When
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Where
+from llmops.domain.profile import SwapWish
 from llmops.render.directives import NUMA_SINCE, RESTART_STEPS_SINCE, sandbox
 from llmops.render.quoting import (
     compose_list,
@@ -67,10 +68,8 @@ def _is_wanted(when: When, site: Site, deployment: Deployment) -> bool:
     match when:
         case When.ALWAYS:
             return True
-        case When.AUDIT_LOG:
-            return site.edge.audit_log
-        case When.HOSTED_API:
-            return site.hosted_api is not None
+        case When.AUDIT_LOG | When.HOSTED_API | When.ZRAM | When.SWAP_FILE:
+            return _site_has(when, site)
         case When.GATEWAY:
             return deployment.gateway_port is not None
         case When.GPU:
@@ -81,6 +80,15 @@ def _is_wanted(when: When, site: Site, deployment: Deployment) -> bool:
             return deployment.has_key
         case When.LLAMA_CPP | When.VLLM | When.OLLAMA:
             return when.value == deployment.engine.value
+
+
+def _site_has(when: When, site: Site) -> bool:
+    return {
+        When.AUDIT_LOG: site.edge.audit_log,
+        When.HOSTED_API: site.hosted_api is not None,
+        When.ZRAM: site.swap is SwapWish.ZRAM,
+        When.SWAP_FILE: site.swap is SwapWish.FILE,
+    }[when]
 
 
 def _file(
