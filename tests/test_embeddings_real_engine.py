@@ -12,7 +12,7 @@ import pytest
 from edge import free_port
 
 from llmops.cli.hardware import Hardware
-from llmops.cli.opening import Sources
+from llmops.cli.opened import Sources
 from llmops.cli.placing import plan_all
 from llmops.cli.planning import Options
 from llmops.domain.engine import HostDevice

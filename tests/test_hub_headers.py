@@ -6,7 +6,8 @@ from threading import Barrier
 import pytest
 from fake_hub import FakeHub
 
-from llmops.cli.opening import Sources, open_model
+from llmops.cli.opened import Sources
+from llmops.cli.opening import open_model
 from llmops.domain.errors import WrongInput
 from llmops.domain.model import ModelRef, ModelShape, Tensor
 from llmops.domain.profile import EngineChoice

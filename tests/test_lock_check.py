@@ -12,7 +12,7 @@ from hub_models import REPOSITORY
 
 from llmops.cli import lock, plan, planning
 from llmops.cli.answer import Answer, Style, give
-from llmops.cli.opening import Sources
+from llmops.cli.opened import Sources
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Status
 from llmops.domain.forms import dump

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from llmops.cli.opening import Opened, Sources, open_model
+from llmops.cli.opened import Opened, Sources
+from llmops.cli.opening import open_model
 from llmops.domain.errors import WrongInput
 from llmops.domain.profile import EngineChoice
 from llmops.formats.gguf import read_header

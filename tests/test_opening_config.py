@@ -11,7 +11,8 @@ import pytest
 from explaining import document
 from fake_hub import FakeHub
 
-from llmops.cli.opening import Opened, Sources, open_model
+from llmops.cli.opened import Opened, Sources
+from llmops.cli.opening import open_model
 from llmops.cli.opening_config import safetensors_list
 from llmops.domain.errors import Impossible, WrongInput, WrongUsage
 from llmops.domain.ledger import Confidence

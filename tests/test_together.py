@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmops.cli.hardware import Hardware, hardware
-from llmops.cli.opening import Sources
+from llmops.cli.opened import Sources
 from llmops.cli.placing import Placed, plan_all
 from llmops.cli.plan import result_of, run
 from llmops.cli.planning import Options, Planned

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from llmops.cli.opening import Opened, gguf_shape
+from llmops.cli.opened import Opened, gguf_shape
 from llmops.domain.companions import Adapter, Projector
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import Stop, WrongInput

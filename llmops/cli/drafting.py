@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from llmops.cli.opening import Opened, Sources, model_rows, open_model
+from llmops.cli.opened import Opened, Sources
+from llmops.cli.opening import model_rows, open_model
 from llmops.domain.errors import Stop
 from llmops.domain.explained import Meaning
 from llmops.domain.finding import Finding, Status

@@ -14,7 +14,7 @@ from llmops.cli.clashes import Clash
 from llmops.cli.drafting import with_draft
 from llmops.cli.explaining import Question, assumed, locked, open_named, proposal, shape_that_fits, sized_from
 from llmops.cli.hardware import hardware
-from llmops.cli.opening import Sources
+from llmops.cli.opened import Sources
 from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
 from llmops.cli.possible import of_line
 from llmops.cli.starting import from_file, is_file_name, typed

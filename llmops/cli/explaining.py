@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from llmops.cli.hardware import Hardware
-from llmops.cli.opening import Opened, Sources, model_row, open_model
+from llmops.cli.opened import Opened, Sources
+from llmops.cli.opening import model_row, open_model
 from llmops.domain.engine import Device, EngineName, Wishes
 from llmops.domain.errors import Stop, WrongInput, WrongUsage
 from llmops.domain.explained import EngineProcess, Meaning

@@ -12,7 +12,7 @@ from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Sty
 from llmops.cli.clashes import Clash
 from llmops.cli.lock_place import place_of
 from llmops.cli.locking import lock_of
-from llmops.cli.opening import Sources
+from llmops.cli.opened import Sources
 from llmops.cli.options import FactsOption
 from llmops.cli.placing import plan_all
 from llmops.cli.planning import PROFILE, read_profile

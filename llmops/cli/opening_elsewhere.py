@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from llmops.cli.opening import Opened, Sources, engine_for, gguf_shape
+from llmops.cli.opened import Opened, Sources, engine_for, gguf_shape
 from llmops.cli.opening_config import config_shape, vllm_shapes
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.companions import Projector

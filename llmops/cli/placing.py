@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from llmops.cli.hardware import Hardware
-from llmops.cli.opening import Opened, Sources, open_model
+from llmops.cli.opened import Opened, Sources
+from llmops.cli.opening import open_model
 from llmops.cli.planning import Options, Planned, refuse_without_effect, reserve_bytes_of, wishes, with_own
 from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.errors import WrongUsage

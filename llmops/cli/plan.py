@@ -10,7 +10,7 @@ import typer
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.completing import gpu_names, model_names
 from llmops.cli.hardware import hardware
-from llmops.cli.opening import Sources
+from llmops.cli.opened import Sources
 from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
 from llmops.cli.placing import plan_all
 from llmops.cli.planning import (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from llmops.cli.hardware import Hardware
-from llmops.cli.opening import Opened
+from llmops.cli.opened import Opened
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.engine import Device, EngineSettings
 from llmops.domain.errors import Stop

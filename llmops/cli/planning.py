@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from llmops.cli.hardware import Hardware
-from llmops.cli.opening import Opened
+from llmops.cli.opened import Opened
 from llmops.domain.engine import EngineName, FlashAttention, Wishes
 from llmops.domain.errors import WrongUsage
 from llmops.domain.explained import OwnParameters

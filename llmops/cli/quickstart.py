@@ -16,7 +16,7 @@ import typer
 
 from llmops.cli import doctor, plan, planning, pull, render, smoke, verify
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
-from llmops.cli.opening import Sources
+from llmops.cli.opened import Sources
 from llmops.domain.errors import OutsideWorld, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.forms import Json, dump
