@@ -77,6 +77,9 @@ class Dtype:
         self.size = size
 
 
+PACKED_RECORD, PACKED_ALIGNMENT = 584, 576
+"""DeepSeek-V4's `fp8_ds_mla` record of one latent, and what its pages are aligned to."""
+
 BF16, F32, U8 = Dtype(2), Dtype(4), Dtype(1)
 TYPES = {"auto": BF16, "bfloat16": BF16, "fp8": U8, "float32": F32}
 
@@ -91,6 +94,12 @@ def sliding(count: int, heads: int, length: int, window: int) -> dict[str, Any]:
 
 def latent(count: int, width: int = 576, **more: Any) -> dict[str, Any]:
     return {"kind": "latent", "count": count, "kv_heads": 1, "length": width, **more}
+
+
+def compressed(count: int, ratio: int) -> dict[str, Any]:
+    """A layer of DeepSeek-V4: a window of 128 latents, and one of them for `ratio` tokens (0: none)."""
+    index = {"indexer": 128} if ratio == 4 else {}
+    return {"kind": "compressed", "count": count, "kv_heads": 1, "length": 512, "window": 128, "ratio": ratio, **index}
 
 
 def mamba2(count: int, heads: int, length: int, state: int, groups: int) -> dict[str, Any]:
@@ -126,6 +135,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "mixed full": {"layers": [full(20, 8, 128), full(12, 4, 256), full(4, 4, 64)]},
     "deepseek-v3": {"layers": [latent(61)]},
     "deepseek-v3.2": {"layers": [latent(61, indexer=128)]},
+    "deepseek-v4-flash": {"layers": [compressed(2, 0), *(compressed(1, one) for one in (4, 128) * 20 + (4,))]},
     "qwen3-next": {"architecture": "qwen3next", "layers": [delta(36, 16, 32), full(12, 2, 256)]},
     "qwen3.5-9b": {"architecture": "qwen35", "ssm": "float32", "layers": [delta(24, 16, 32), full(8, 4, 256)]},
     "qwen3.6-27b": {"architecture": "qwen35", "ssm": "float32", "layers": [delta(48, 16, 48), full(16, 4, 256)]},
@@ -207,13 +217,14 @@ class Planner:
         )
         self.shapes, self.dtypes = mamba_utils.MambaStateShapeCalculator, mamba_utils.MambaStateDtypeCalculator
         mamba_utils.envs.VLLM_SSM_CONV_STATE_LAYOUT = None
-        self.layout = kv_cache_layout.KVCacheLayout.LBNHC
+        self.layout, self.packed = kv_cache_layout.KVCacheLayout.LBNHC, kv_cache_layout.KVCacheLayout.BLHNC
         register = kv_cache_spec_registry.KVCacheSpecRegistry.register
         base = self.specs.FullAttentionSpec
         for kind, uniform in (
             (base, base),
             (self.specs.MLAAttentionSpec, base),
             (self.specs.SlidingWindowSpec, None),
+            (self.specs.SlidingWindowMLASpec, None),
             (self.specs.ChunkedLocalAttentionSpec, None),
             (self.specs.MambaSpec, None),
         ):
@@ -226,7 +237,7 @@ class Planner:
         config = self.config(model, asked)
         try:
             return self._answer(model, asked, config)
-        except (ValueError, NotImplementedError, AssertionError, ZeroDivisionError) as error:
+        except (ValueError, NotImplementedError, AssertionError, ZeroDivisionError, TypeError) as error:
             return {"refused": str(error)[:200] or type(error).__name__}
 
     def _answer(self, model: dict[str, Any], asked: dict[str, Any], config: Any) -> dict[str, Any]:
@@ -286,7 +297,8 @@ class Planner:
 
     def config(self, model: dict[str, Any], asked: dict[str, Any]) -> Any:
         """The parts of a VllmConfig that planning reads."""
-        is_latent = any(one.get("beside", one)["kind"] == "latent" for one in model["layers"])
+        is_latent = any(one.get("beside", one)["kind"] in ("latent", "compressed") for one in model["layers"])
+        layout = self.packed if any(one["kind"] == "compressed" for one in model["layers"]) else self.layout
         attention = next((one for one in self.attention(model)), None)
         has_state = any("kernel" in one for one in model["layers"])
         cache = SimpleNamespace(
@@ -302,7 +314,7 @@ class Planner:
             skip_page_size_padded=None,
             prefix_cache_retention_interval=None,
             use_replayssm=False,
-            get_resolved_kv_cache_layout=lambda: self.layout,
+            get_resolved_kv_cache_layout=lambda: layout,
         )
         return SimpleNamespace(
             cache_config=cache,
@@ -342,6 +354,8 @@ class Planner:
     @staticmethod
     def kernel_block(model: dict[str, Any], asked: dict[str, Any]) -> int:
         """The smallest block of the back end that v1/attention/backends and platforms/cuda.py give for the card."""
+        if any(one["kind"] == "compressed" for one in model["layers"]):
+            return 256
         kinds = [one for one in Planner.attention(model) if one["kind"] == "latent"]
         if not kinds:
             return 16
@@ -425,7 +439,8 @@ class Planner:
                     found |= {f"{at}.{name}": (at, spec) for name, spec in self.token_specs(attention, asked, config)}
                 at += 1
         if asked["drafted"] and self.attention(model):
-            last = [one for one in self.attention(model) if one["kind"] in ("full", "latent")][-1]
+            kept = [one for one in self.attention(model) if one["kind"] in ("full", "latent")]
+            last = kept[-1] if kept else compressed(1, 0)
             for module in range(max(model.get("mtp_modules", 1), 1)):
                 specs = self.token_specs(last, asked, config)
                 found |= {f"draft.{module}.{name}": (-1 - module, spec) for name, spec in specs}
@@ -471,6 +486,8 @@ class Planner:
                 cache_role=self.specs.SparseCacheRole.INDEXER,
             )
             return [("attn", own), ("index", index)]
+        if one["kind"] == "compressed":
+            return self.compressed_specs(one, block)
         common = {
             "block_size": block,
             "num_kv_heads": max(1, one["kv_heads"] // asked["ranks"]),
@@ -484,6 +501,41 @@ class Planner:
                 return [("attn", self.specs.ChunkedLocalAttentionSpec(**common, attention_chunk_size=one["window"]))]
             case _:
                 return [("attn", self.specs.FullAttentionSpec(**common))]
+
+    def compressed_specs(self, one: dict[str, Any], block: int) -> list[tuple[str, Any]]:
+        """As the parts of `models/deepseek_v4` make them, in the order of their construction."""
+        common = {"num_kv_heads": 1, "max_tp_shards": 1, "alignment": PACKED_ALIGNMENT}
+        version = {
+            "state_content_bytes": PACKED_RECORD,
+            "model_version": "deepseek_v4",
+            "cache_dtype_str": "fp8_ds_mla",
+        }
+        ratio, length = one["ratio"], one["length"]
+
+        def state(length: int) -> Any:
+            groups = 2 if ratio == 4 else 1
+            return self.specs.SlidingWindowMLASpec(
+                block_size=4 if ratio == 4 else 8, head_size=2 * groups * length, dtype=F32,
+                sliding_window=groups * ratio, **common,
+            )  # fmt: skip
+
+        found = []
+        if "indexer" in one:
+            width = one["indexer"] + one["indexer"] // 128 * 4
+            index = self.specs.MLAAttentionSpec(
+                block_size=block, head_size=width, dtype=U8, tokens_per_state=ratio, **common
+            )
+            found += [("index", index), ("index.state", state(one["indexer"]))]
+        window = self.specs.SlidingWindowMLASpec(
+            block_size=64, head_size=length, dtype=U8, sliding_window=one["window"], **version, **common
+        )
+        found.append(("window", window))
+        if ratio:
+            keys = self.specs.MLAAttentionSpec(
+                block_size=block, head_size=length, dtype=U8, tokens_per_state=ratio, **version, **common
+            )
+            found += [("attn", keys), ("state", state(length))]
+        return found
 
 
 if __name__ == "__main__":

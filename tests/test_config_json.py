@@ -363,3 +363,16 @@ def test_a_number_of_hundreds_of_digits_is_not_printed() -> None:
         model_shape(config % str(10**400).encode(), name="config.json", tensors=None)
     assert "a number of 401 digits" in stop.value.message
     assert len(stop.value.message) < 150
+
+
+@pytest.mark.parametrize("name", ["qwen3-8b", "gpt-oss-20b", "qwen3-vl-4b-instruct"])
+def test_files_that_hold_fewer_layers_than_the_config_names_are_no_model(name: str) -> None:
+    values = config(name)
+    whole = shape(values).tensors
+    assert shape(values, whole).layers == shape(values).layers
+    last = f".{len(shape(values).layers) - 1}."
+    cut = tuple(one for one in whole if last not in one.name or one.name.startswith("v."))
+    with pytest.raises(WrongInput, match="the files beside it hold the first") as stop:
+        shape(values, cut)
+    assert stop.value.where is not None
+    assert stop.value.where.key == "num_hidden_layers"

@@ -173,7 +173,7 @@ def test_every_parser_that_is_named_is_one_the_engine_has() -> None:
 
 def shard(path: Path, tensors: int) -> None:
     header = json.dumps(
-        {f"layer.{at:06}.weight": {"dtype": "I8", "shape": [1], "data_offsets": [at, at + 1]} for at in range(tensors)}
+        {f"other.{at:06}.weight": {"dtype": "I8", "shape": [1], "data_offsets": [at, at + 1]} for at in range(tensors)}
     )
     path.write_bytes(struct.pack("<Q", len(header)) + header.encode() + bytes(tensors))
 

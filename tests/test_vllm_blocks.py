@@ -9,7 +9,7 @@ import pytest
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, PoolSettings
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import Attention, Indexer, Layer, ModelShape, RecurrentState
+from llmops.domain.model import Attention, Compression, Indexer, Layer, ModelShape, RecurrentState
 from llmops.engines import vllm
 from llmops.engines.pool_groups import PageKind, UngroupableError
 from llmops.engines.vllm_blocks import Pools, pools, stage_bounds
@@ -27,6 +27,7 @@ ATTENTION = {
     "sliding": Attention.SLIDING,
     "chunked": Attention.CHUNKED,
     "latent": Attention.LATENT,
+    "compressed": Attention.SLIDING,
 }
 NAMES = {
     PageKind.FULL: "FullAttentionSpec",
@@ -70,10 +71,15 @@ def layer(one: dict[str, Any]) -> Layer:
         heads=kept.get("kv_heads", 0),
         kv_heads=kept.get("kv_heads", 0),
         key_length=length,
-        value_length=0 if attention is Attention.LATENT else length,
+        value_length=0 if attention is Attention.LATENT or "ratio" in kept else length,
         feed_forward=1024,
         recurrent=state(one),
-        indexer=Indexer(key_length=kept["indexer"], heads=64, top=2048) if "indexer" in kept else None,
+        indexer=Indexer(key_length=kept["indexer"], heads=64, top=2048)
+        if "indexer" in kept and "ratio" not in kept
+        else None,
+        compression=Compression(ratio=kept["ratio"], indexer_length=kept.get("indexer", 0))
+        if "ratio" in kept
+        else None,
     )
 
 
@@ -144,7 +150,8 @@ def test_the_pool_is_the_one_vllm_plans(asked: dict[str, Any]) -> None:
         [len(group.layers), NAMES[group.layers[0].page.kind], group.layers[0].page.block_tokens]
         for group in found.groups
     ]
-    for own, theirs in zip(said, answer["groups"], strict=True):
+    groups = [[count, name.replace("WindowMLASpec", "WindowSpec"), block] for count, name, block in answer["groups"]]
+    for own, theirs in zip(said, groups, strict=True):
         assert own[:2] == theirs[:2]
         assert own[2] == theirs[2] or own[1] == "MambaSpec"
     needed = found.request_blocks(asked["max_model_len"])

@@ -163,3 +163,12 @@ def test_an_mtp_block_of_a_config_alone_takes_its_memory_and_is_said() -> None:
     assert drafted.devices[0].causes.draft_bytes == pytest.approx(2 * 11_610_029_568, rel=0.003)  # less its embeddings
     assert any("MTP block" in note for note in drafted.notes)
     assert not any("MTP block" in note for note in alone.notes)
+
+
+def test_a_32_bit_drafter_is_computed_in_the_models_16_bits() -> None:
+    narrow, wide = (shape(num_hidden_layers=1, torch_dtype=name) for name in ("bfloat16", "float32"))
+    assert wide.weights_bytes() == 2 * narrow.weights_bytes()
+    said = [ledger(drafted_by(one), SMALL).devices[0].causes.draft_bytes for one in (narrow, wide)]
+    assert said[1] == pytest.approx(said[0], rel=1e-4)  # norms stay as they are
+    as_told = ledger(drafted_by(narrow), SMALL, "--dtype", "float32")
+    assert as_told.devices[0].causes.draft_bytes == 2 * said[0]

@@ -2,7 +2,7 @@
 
 Source: vLLM 0.33, v1/core/kv_cache_planning.py (`get_kv_cache_groups`, `unify_kv_cache_spec_page_size`,
 `_get_kv_cache_groups_uniform_page_size`, `_promote_local_kv_cache_specs`) and v1/kv_cache_interface.py, for layouts that keep
-a layer together (what CUDA's back ends prefer). Layouts that keep a block of all layers together are not covered.
+a layer together (what CUDA's back ends prefer). Layouts that keep a block of all layers together: pool_packed.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -92,18 +92,18 @@ def grouped(layers: Sequence[LayerPage], *, window_groups: bool = True) -> tuple
         layers = _promoted(layers)
     if not layers:
         return ()
-    if _are_of_one_type(one.page for one in layers):
+    if are_of_one_type(one.page for one in layers):
         return (Group(layers=tuple(layers)),)
     equal = _with_equal_pages(layers)
     if equal is None:
         whole = _promoted(layers)
-        if not _are_of_one_type(one.page for one in whole):
+        if not are_of_one_type(one.page for one in whole):
             raise UngroupableError("the pages of its layers cannot be made equal")
         return (Group(layers=tuple(whole)),)
     return _dealt(equal)
 
 
-def _are_of_one_type(pages: Iterable[Page]) -> bool:
+def are_of_one_type(pages: Iterable[Page]) -> bool:
     """Whether all need blocks for the same tokens: then one group holds them, whatever their sizes."""
     distinct = set(pages)
     kinds = {PageKind.FULL if page.kind in WHOLE else page.kind for page in distinct}
@@ -116,7 +116,7 @@ def _are_of_one_type(pages: Iterable[Page]) -> bool:
 
 def _promoted(layers: Sequence[LayerPage]) -> list[LayerPage]:
     """Windows and chunks as full attention. Raises where that still leaves several kinds."""
-    if _are_of_one_type(one.page for one in layers):
+    if are_of_one_type(one.page for one in layers):
         return list(layers)
     sizes = {one.page.block_tokens for one in layers if one.page.kind in WHOLE}
     if not sizes:
@@ -129,7 +129,7 @@ def _promoted(layers: Sequence[LayerPage]) -> list[LayerPage]:
             size = page.page_bytes * block // page.block_tokens
             page = replace(page, kind=PageKind.FULL, window_tokens=0, block_tokens=block, page_bytes=size)
         found.append(replace(one, page=page))
-    if not _are_of_one_type(one.page for one in found):
+    if not are_of_one_type(one.page for one in found):
         raise UngroupableError("without groups for windows all layers must be of one kind, and states are another")
     return found
 

@@ -26,6 +26,7 @@ _EXPERT = re.compile(r"\.experts\.|_exps\.")
 _REPLICATED = re.compile(
     r"norm|\.mlp\.gate\.|\.block_sparse_moe\.gate\.|\.router\.|gate_inp|shared_expert_gate|e_score|exp_probs|inv_freq|g_idx"
     r"|kv_a_proj_with_mqa|q_a_proj|attn_kv_a_mqa|attn_q_a\.|indexer|\.weight_scale_2|\.input_scale"
+    r"|compressor|attn_kv\.|\.attn\.w(?:kv|q_a)\.|\bhc_|output_hc_"
 )
 _ROW_BIAS = re.compile(r"(?:o_proj|down_proj|attn_output|ffn_down|out_proj)\.bias$")
 _ROW_MATRIX = re.compile(r"(?:o_proj|down_proj|attn_output|ffn_down|out_proj|ssm_out)\b")

@@ -15,7 +15,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
 from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import MIB
-from llmops.engines.card_count import too_few_cards
+from llmops.engines.card_count import too_few_cards, unusable_instances
 from llmops.engines.computed_type import in_computed_type
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.sglang_defaults import graphs_mib, resolved
@@ -73,7 +73,11 @@ def ledger(
     wanted = settings.tensor_parallel * told.pipeline_parallel * told.data_parallel
     used = tuple(devices[:wanted])
     ranks = [_rank(shape, settings, device, _stage(at, settings)) for at, device in enumerate(used)]
-    refusals = [*too_few_cards(wanted, devices), *_refusals(shape, settings, ranks)]
+    refusals = [
+        *too_few_cards(wanted, devices),
+        *unusable_instances(EngineName.SGLANG, devices),
+        *_refusals(shape, settings, ranks),
+    ]
     pool = _pool(shape, settings, ranks)
     if refusals:
         pool = replace(pool, holds_one=False)
@@ -84,6 +88,8 @@ def ledger(
         notes.append(f"each of {told.attention_replicas} groups of attention has a pool of this size")
     if told.drafted_tokens:
         notes.append("the drafter's weights are not counted, and its cache is not")
+    if any(layer.compression is not None for layer in shape.layers):
+        notes.append("not sized: its compressed caches, every layer is taken as one uncompressed latent, which is more")
     notes += [f"not sized: {one}" for one in shape.not_sized]
     return Ledger(
         engine=EngineName.SGLANG.value,

@@ -30,12 +30,17 @@ _VLLM = {
     "rwkv7": Unserved(last=None, instead=_GGUF),
 }
 
+_TGI = {"deepseek_v4": Unserved(last=None, instead="`--engine vllm` or `--engine sglang` serves it")}
+"""TGI 3.3.6 ended before it came, and its transformers (4.49) knows no such type."""
+
+_TABLES = {EngineName.VLLM: _VLLM, EngineName.TGI: _TGI}
+
 
 def unserved(engine: EngineName, build: str, model_type: str | None) -> tuple[str, str] | None:
     """What is wrong and what to do instead; None where the engine serves the type, or nothing is known."""
-    found = _VLLM.get(model_type or "") if engine is EngineName.VLLM else None
+    found = _TABLES.get(engine, {}).get(model_type or "")
     if found is None:
         return None
     until = f": {found.last} was the last that did" if found.last else ", nor did any before"
-    older = f"`pip install vllm=={found.last}`, or " if found.last else ""
-    return f"vllm {build} does not serve the model type `{model_type}`{until}", f"{older}{found.instead}"
+    older = f"`pip install {engine.value}=={found.last}`, or " if found.last else ""
+    return f"{engine.value} {build} does not serve the model type `{model_type}`{until}", f"{older}{found.instead}"

@@ -11,6 +11,8 @@ from llmops.domain.engine import Device, EngineSettings, PoolSettings
 from llmops.domain.model import ModelShape
 from llmops.domain.records import dataclass
 from llmops.engines.pool_groups import Group, PageKind, UngroupableError, grouped
+from llmops.engines.pool_packed import packed
+from llmops.engines.vllm_compressed import BLOCK_TOKENS
 from llmops.engines.vllm_pages import LayerPages
 
 
@@ -56,7 +58,7 @@ def pools(shape: ModelShape, settings: EngineSettings, *, device: Device | None 
     """The pool's groups; None where no layer keeps anything. Raises `UngroupableError` for a mix vLLM refuses."""
     told = settings.pool or PoolSettings()
     reader = LayerPages(shape, settings, device)
-    groups = grouped(reader.pages(), window_groups=told.window_groups)
+    groups = _groups(reader, told)
     if not groups:
         return None
     if told.context_parallel > 1 and any(one.page.kind is PageKind.WINDOW for group in groups for one in group.layers):
@@ -72,6 +74,18 @@ def pools(shape: ModelShape, settings: EngineSettings, *, device: Device | None 
         in_flight_tokens=settings.batch_tokens * (told.pipeline_parallel + told.async_scheduling),
         context_parallel=told.context_parallel,
     )
+
+
+def _groups(reader: LayerPages, told: PoolSettings) -> tuple[Group, ...]:
+    """Of a model with compressed caches side by side in a block, of any other layer by layer."""
+    pages = reader.pages()
+    if not reader.is_compressed or len({one.page.page_bytes for one in pages}) == 1:
+        return grouped(pages, window_groups=told.window_groups)
+    if reader.block_tokens % BLOCK_TOKENS:
+        raise UngroupableError(f"compressed caches have blocks of {BLOCK_TOKENS} tokens, not of {reader.block_tokens}")
+    if not told.window_groups:
+        raise UngroupableError("`--disable-hybrid-kv-cache-manager` ends the start of a model with compressed caches")
+    return packed(pages)
 
 
 def _stage(groups: Sequence[Group], first: int, last: int, *, is_last: bool) -> tuple[Group, ...]:

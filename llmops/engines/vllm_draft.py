@@ -6,6 +6,7 @@ eagle/utils.py (`maybe_share_target_embed`: an embedding that equals the model's
 
 from llmops.domain.engine import EngineSettings, PoolSettings
 from llmops.domain.model import Layer, ModelShape
+from llmops.engines.computed_type import in_computed_type
 from llmops.engines.rank_weights import Cut, embedding_bytes, is_drafted, rank_weights
 from llmops.engines.vllm_mtp import block_bytes
 from llmops.engines.vllm_pages import NO_DRAFT_LAYERS, draft_model
@@ -40,6 +41,7 @@ def _weights(shape: ModelShape, settings: EngineSettings, told: PoolSettings, *,
     draft, ranks = draft_model(shape), told.draft_parallel or settings.tensor_parallel
     if draft is None:
         return _estimated_head(shape, ranks) if is_eagle(told) else 0
+    draft = in_computed_type(draft, told.computed_type)
     size = rank_weights(draft, Cut(tensor=ranks)).text
     shares = is_eagle(told) and (draft.vocabulary, draft.embedding_length) == (shape.vocabulary, shape.embedding_length)
     return size - (embedding_bytes(draft, ranks) if shares and not is_safe else 0)

@@ -15,7 +15,7 @@ from llmops.domain.errors import WrongUsage
 from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, Ledger, Pool
 from llmops.domain.model import Attention, ModelShape, is_tower
 from llmops.domain.units import GIB, MIB
-from llmops.engines.card_count import too_few_cards
+from llmops.engines.card_count import too_few_cards, unusable_instances
 from llmops.engines.pool_groups import UngroupableError
 from llmops.engines.vllm_blocks import Pools, pools
 from llmops.engines.vllm_defaults import resolved
@@ -47,7 +47,12 @@ def ledger(
     ranks = settings.tensor_parallel * told.pipeline_parallel * told.data_parallel
     used = tuple(devices[:ranks])
     notes = _notes(shape, settings)
-    refusals = [*too_few_cards(ranks, devices), *_refusals(shape, settings), *draft_refusals(settings)]
+    refusals = [
+        *too_few_cards(ranks, devices),
+        *unusable_instances(EngineName.VLLM, devices),
+        *_refusals(shape, settings),
+        *draft_refusals(settings),
+    ]
     cut = None
     try:
         cut = pools(shape, settings, device=devices[0])
@@ -197,6 +202,10 @@ def _refusals(shape: ModelShape, settings: EngineSettings) -> list[str]:
     ranks = settings.tensor_parallel
     heads = {layer.heads for layer in shape.layers if layer.attention is not Attention.NONE and layer.heads}
     found = [f"{count} heads do not divide by tensor parallel {ranks}" for count in sorted(heads) if count % ranks]
+    if any(one.compression is not None for one in shape.layers) and not settings.kv_cache_type_k.startswith(
+        ("auto", "fp8")
+    ):
+        found.append(f"its compressed caches are 8-bit floats: `--kv-cache-dtype fp8`, not {settings.kv_cache_type_k}")
     told = settings.pool or PoolSettings()
     said, stages, layers = told.layer_partition, told.pipeline_parallel, len(shape.layers)
     if said and stages > 1 and (len(said) != stages or sum(said) != layers):

@@ -4,10 +4,12 @@ Source: vLLM 0.33, platforms/interface.py (`_align_hybrid_block_size`), platform
 sizes in v1/attention/backends, layers/mamba/abstract.py and mamba_mixer2.py, layers/mamba/gdn/qwen_gdn_linear_attn.py.
 """
 
+from dataclasses import replace
 from math import ceil, lcm
 
 from llmops.domain.engine import Device, EngineSettings, PoolSettings
-from llmops.domain.model import Attention, Layer, ModelShape, RecurrentState
+from llmops.domain.model import Attention, Compression, Layer, ModelShape, RecurrentState
+from llmops.engines import vllm_compressed
 from llmops.engines.cache_width import (
     WIDE_STATES,
     heads_on_rank,
@@ -19,6 +21,7 @@ from llmops.engines.cache_width import (
 )
 from llmops.engines.computed_type import WIDE_NAMES
 from llmops.engines.pool_groups import LayerPage, Page, PageKind
+from llmops.engines.vllm_compressed import compressed_pages
 
 BLOCK_TOKENS = 16
 INDEX_BLOCK_TOKENS = 64
@@ -42,6 +45,7 @@ class LayerPages:
         self.kind = cache_type(shape, settings)
         self.major = _major(device)
         self.attention = tuple(layer for layer in shape.layers if keeps_tokens(layer))
+        self.is_compressed = any(layer.compression is not None for layer in self.attention)
         self.states = tuple(layer.recurrent for layer in shape.layers if layer.recurrent is not None)
         self.block_tokens = self._block_tokens()
         self.width = self._width(self.attention[0]) if self.attention else 0
@@ -70,6 +74,9 @@ class LayerPages:
                 for page in self._token_pages(layer, ranks=ranks, window_tokens=draft.window_tokens)
             ]
         count = max(self.shape.mtp_layers, 1) if "mtp" in self.told.drafter else 1
+        if self.is_compressed:  # an MTP block keeps a window and compresses nothing
+            plain = replace(self.attention[-1], compression=Compression(ratio=0))
+            return [LayerPage(layer=-1 - at, page=page) for at in range(count) for page in self._token_pages(plain)]
         whole = [layer for layer in self.attention if layer.attention in (Attention.FULL, Attention.LATENT)]
         template = (whole or list(self.attention))[-1]
         return [LayerPage(layer=-1 - at, page=page) for at in range(count) for page in self._token_pages(template)]
@@ -81,6 +88,8 @@ class LayerPages:
         """Of the model's own layer, or of a drafter's on so many ranks and with its window."""
         ranks, is_own = ranks or self.ranks, not ranks
         block, window = self.block_tokens, (self.shape.window_tokens if is_own else window_tokens) or 0
+        if layer.compression is not None:
+            return list(compressed_pages(layer, window_tokens=window, block_tokens=block))
         size = block * token_bytes(layer, ranks=ranks, kind=self.kind)
         if layer.attention is Attention.LATENT:
             pages = [Page(kind=PageKind.LATENT, block_tokens=block, page_bytes=size, form=(layer.key_length,))]
@@ -149,6 +158,8 @@ class LayerPages:
     def _kernel_tokens(self) -> int:
         """The block of the attention kernels that are chosen on this card."""
         latent = next((layer for layer in self.attention if layer.attention is Attention.LATENT), None)
+        if self.is_compressed:
+            return vllm_compressed.BLOCK_TOKENS
         if latent is None:
             return BLOCK_TOKENS
         if latent.indexer is not None:

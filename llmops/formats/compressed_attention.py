@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import Attention, Layer, ModelShape, Tensor
+from llmops.domain.model import Attention, Compression, Layer, ModelShape, Tensor
 from llmops.formats.blueprint import Experts
 from llmops.formats.blueprint_tensors import experts
 from llmops.formats.config_forwards import EXPERTS_LIMIT
@@ -24,14 +24,15 @@ _RATES = {
     "sliding_attention": 0,
     "full_attention": 0,
 }
-NOT_SIZED = "its compressed caches; its layers are taken as latent attention"
+WINDOW_TOKENS, INDEXED_RATIO = 128, 4
+"""The window, where the file is silent; of layers that keep one latent for so many tokens an indexer chooses."""
 HASHED_LAYERS = 3
 
 
 def compressed_shape(
     config: ConfigValues, *, name: str, tensors: Sequence[Tensor] | None, dtype: str | None, how: Quantization | None
 ) -> ModelShape:
-    """The shape; caches are counted uncompressed, which is never too little."""
+    """The shape: a window in every layer, one latent for many tokens in most."""
     hidden, layers = (
         config.integer("hidden_size", least=1),
         config.integer("num_hidden_layers", least=1, most=LAYERS_LIMIT),
@@ -44,12 +45,12 @@ def compressed_shape(
         shared_bias=config.flag("mlp_bias"),
         shared_width=config.integer("n_shared_experts", default=1) * config.integer("moe_intermediate_size", least=1),
     )
-    confidence = Confidence.EXACT
+    confidence, rates = Confidence.EXACT, _rates(config, layers)
     if tensors is None:
-        tensors = _tensors(config, mixed, dtype=dtype or "BF16", how=how, rates=_rates(config, layers))
+        tensors = _tensors(config, mixed, dtype=dtype or "BF16", how=how, rates=rates)
         confidence = Confidence.LOW
     layer = Layer(
-        attention=Attention.LATENT,
+        attention=Attention.SLIDING,
         heads=heads,
         kv_heads=1,
         key_length=length,
@@ -63,19 +64,24 @@ def compressed_shape(
     return ModelShape(
         architecture="deepseek4",
         name=name,
-        layers=(layer,) * layers,
+        layers=tuple(replace(layer, compression=_compression(config, rate)) for rate in rates),
         embedding_length=hidden,
         vocabulary=config.integer("vocab_size", least=1),
         context_length=trained,
+        window_tokens=config.integer("sliding_window", default=WINDOW_TOKENS, least=1),
         tensors=tuple(tensors),
         tensors_confidence=confidence,
         quantization=how.scheme.method if how is not None else dtype or "BF16",
         mtp_layers=config.integer("num_nextn_predict_layers", default=0, most=LAYERS_LIMIT),
-        not_sized=(NOT_SIZED,),
         model_type="deepseek_v4",
         rope=rope_scaling(config, trained),
         scheme=how.scheme if how is not None else None,
     )
+
+
+def _compression(config: ConfigValues, rate: int) -> Compression:
+    length = config.integer("index_head_dim", least=1) if rate == INDEXED_RATIO else 0
+    return Compression(ratio=rate, indexer_length=length)
 
 
 def _rates(config: ConfigValues, layers: int) -> tuple[int, ...]:
@@ -132,7 +138,7 @@ def _block(sink: Sink, config: ConfigValues, mixed: Experts, *, streams: int, ra
             sink.plain(f"hc_{part}_{name}", *dims)
     if rate:
         _compressor(sink, "attn_compressor", hidden, length, rate)
-    if rate == 4:
+    if rate == INDEXED_RATIO:
         own, length = config.integer("index_n_heads", least=1), config.integer("index_head_dim", least=1)
         sink.plain("indexer.proj.weight", hidden, own)
         sink.matrix("indexer.attn_q_b.weight", "self_attn.indexer.q_b_proj", rank, own * length)
@@ -142,7 +148,7 @@ def _block(sink: Sink, config: ConfigValues, mixed: Experts, *, streams: int, ra
 
 def _compressor(sink: Sink, name: str, hidden: int, length: int, rate: int) -> None:
     """Keys and gates of a group, its positions, a norm; the fine one looks at two groups."""
-    width = length * (2 if rate == 4 else 1)
+    width = length * (2 if rate == INDEXED_RATIO else 1)
     sink.plain(f"{name}_kv.weight", hidden, width)
     sink.plain(f"{name}_gate.weight", hidden, width)
     sink.plain(f"{name}_ape.weight", width, rate)

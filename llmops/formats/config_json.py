@@ -22,6 +22,7 @@ from llmops.formats.config_quantization import Quantization, quantization
 from llmops.formats.config_towers import Tower, tower
 from llmops.formats.config_values import LENGTH_LIMIT, ConfigValues
 from llmops.formats.encoder_tensors import encoder_tensors
+from llmops.formats.held_layers import check_layers
 from llmops.formats.json_text import Value, json_object
 from llmops.formats.layer_kinds import layer_kinds, window_tokens
 from llmops.formats.layers import LAYERS_LIMIT
@@ -45,9 +46,16 @@ def model_shape(
 ) -> ModelShape:
     """The shape; `tensors` from the safetensors headers, None: worked out from the shape (then not `exact`).
 
-    `hf_quant_config` is ModelOpt's file beside it. Raises `WrongInput` for a file that is no config.json and for a
-    `model_type` that is not covered.
+    `hf_quant_config` is ModelOpt's file beside it. Raises `WrongInput` for a file that is no config.json, for a
+    `model_type` that is not covered, and for files that hold fewer layers than it names.
     """
+    shape = _shape(config, name, tensors, hf_quant_config)
+    if tensors is not None:
+        check_layers(tensors, len(shape.layers), name=name)
+    return shape
+
+
+def _shape(config: bytes, name: str, tensors: Sequence[Tensor] | None, hf_quant_config: bytes | None) -> ModelShape:
     if len(config) > CONFIG_LIMIT_BYTES:
         raise refusal(name, "too large for a model's config.json")
     outer = json_object(config, name=name, what="a model's config.json")

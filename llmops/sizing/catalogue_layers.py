@@ -6,7 +6,7 @@ The row's pattern says what a layer is; which windows llama.cpp honours is its o
 from collections.abc import Iterator, Sequence
 
 from llmops.domain.catalogue import ModelRow
-from llmops.domain.model import Attention, Indexer, LatentAttention, Layer, RecurrentState
+from llmops.domain.model import Attention, Compression, Indexer, LatentAttention, Layer, RecurrentState
 from llmops.sizing.family_attention import heads_of, latent_number
 from llmops.sizing.family_feed_forward import dense_width, expert_width, has_experts
 
@@ -24,7 +24,6 @@ NO_CACHE = frozenset({"bert", "nomic-bert", "nomic-bert-moe", "gemma-embedding"}
 _INDEXED = frozenset({"deepseek32", "glm-dsa"})
 _INDEXER = "the cache of its attention indexer, which comes on top of the keys and values"
 NOT_SIZED = {
-    "deepseek4": "its compressed caches: each layer is taken as one uncompressed latent cache, which is more",
     "glm5-next": _INDEXER,
     "minimax-m3": _INDEXER,
     "qwen4exp": _INDEXER,
@@ -34,6 +33,7 @@ NOT_SIZED = {
 _ATTENTION = "FSCP"
 _COMPRESSED = "abc"
 _STATES = "LMPK"
+INDEXED_RATIO = 4
 
 
 def layers(row: ModelRow) -> tuple[Layer, ...]:
@@ -62,7 +62,7 @@ def _layers(row: ModelRow) -> Iterator[Layer]:
     for at in range(row.layers):
         letter, heads = row.pattern[at], heads_of(row, at)
         kind = _attention(row, letter)
-        is_latent = kind is Attention.LATENT
+        is_latent = kind is Attention.LATENT or letter in _COMPRESSED
         is_away = kind is Attention.NONE and row.gguf_architecture not in NO_CACHE
         expert = has_experts(row, at)
         is_dense = not expert or bool(row.details.get("dense_mlp_beside_moe"))
@@ -79,14 +79,17 @@ def _layers(row: ModelRow) -> Iterator[Layer]:
             owns_kv_cache=kind is not Attention.NONE and at < own,
             recurrent=_state(row) if letter in _STATES else None,
             indexer=_indexer(row, at),
+            compression=_compression(row, at),
         )
 
 
 def _attention(row: ModelRow, letter: str) -> Attention:
     if row.gguf_architecture in NO_CACHE or letter not in _ATTENTION + _COMPRESSED:
         return Attention.NONE
-    if row.mla or letter in _COMPRESSED:
+    if row.mla:
         return Attention.LATENT
+    if letter in _COMPRESSED:
+        return Attention.SLIDING
     if letter == "C":
         return Attention.CHUNKED
     is_windowed = letter == "S" and row.gguf_architecture in SLIDING and row.window_tokens
@@ -115,6 +118,14 @@ def _state(row: ModelRow) -> RecurrentState:
         groups=int(row.mamba.get("n_groups", 0)),
         group_width=int(row.mamba.get("d_state", 0)),
     )
+
+
+def _compression(row: ModelRow, at: int) -> Compression | None:
+    """How many tokens one latent stands for; an indexer chooses among those that stand for few."""
+    if not row.compressed:
+        return None
+    ratio = row.compress_ratios[at]
+    return Compression(ratio=ratio, indexer_length=row.compressed["index_head_dim"] if ratio == INDEXED_RATIO else 0)
 
 
 def _indexer(row: ModelRow, at: int) -> Indexer | None:
