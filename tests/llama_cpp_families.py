@@ -9,7 +9,21 @@ from functools import partial
 from random import Random
 
 import llama_cpp_plain_families as plain
-from families import delta, dense, experts, gemma, kimi, latent, recurrent, routing, rwkv, shared, sparse, windows
+from families import (
+    delta,
+    dense,
+    experts,
+    gemma,
+    kimi,
+    latent,
+    recent,
+    recurrent,
+    routing,
+    rwkv,
+    shared,
+    sparse,
+    windows,
+)
 from llama_cpp_draft import Draft, Numbers, dense_numbers, expert_numbers, mixed, square_expert_numbers, square_numbers
 
 from llmops.domain.model import Tensor
@@ -105,10 +119,18 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
     "mistral4": ("mistral4", latent.mistral4, lambda rng: latent.mla_numbers(rng) | {"temper": rng.randint(0, 1)}),
     "minicpm3": ("minicpm3", latent.minicpm3, latent.small_numbers),
     "kimi-linear": ("kimi-linear", kimi.kimi_linear, kimi.kimi_numbers),
+    "bailingmoe3": ("bailingmoe3", kimi.bailingmoe3, kimi.bailingmoe3_numbers),
+    "kimi-k3": ("kimi-k3", kimi.kimi_k3, kimi.kimi_k3_numbers),
     "plamo2": ("plamo2", recurrent.plamo2, recurrent.hybrid),
     "rwkv6": ("rwkv6", rwkv.rwkv6, rwkv.rwkv6_numbers),
     "rwkv6qwen2": ("rwkv6qwen2", rwkv.rwkv6qwen2, rwkv.rwkv6qwen2_numbers),
     "arwkv7": ("arwkv7", rwkv.arwkv7, rwkv.arwkv7_numbers),
+    "spark2_5": ("spark2_5", recent.spark2_5, recent.window_numbers),
+    "maple": ("maple", recent.maple, recent.maple_numbers),
+    "muse-glimmer": ("muse-glimmer", recent.muse_glimmer, recent.muse_glimmer_numbers),
+    "maion-coder": ("maion-coder", recent.maion_coder, recent.maion_coder_numbers),
+    "k2-horizon": ("k2-horizon", recent.k2_horizon, recent.k2_horizon_numbers),
+    "talkie": ("talkie", recent.talkie, recent.talkie_numbers),
 }
 
 
@@ -117,8 +139,6 @@ for _name in plain.PLAIN:
 
 
 BOUNDED: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
-    "bailingmoe3": ("bailingmoe3", kimi.bailingmoe3, kimi.bailingmoe3_numbers),
-    "kimi-k3": ("kimi-k3", kimi.kimi_k3, kimi.kimi_k3_numbers),
     "minimax-m3": ("minimax-m3", sparse.minimax_m3, sparse.minimax_m3_numbers),
     "minimax-01": ("minimax-01", sparse.minimax_01, sparse.minimax_01_numbers),
     "dots3note": ("dots3note", sparse.dots3note, sparse.dots3note_numbers),

@@ -170,7 +170,7 @@ class GraphKeys:
     """What a file says of how its graph is computed, beyond widths. None: not known, as its family does.
 
     `expert_gating` is GGUF's number: 1 softmax, 2 sigmoid, 3 softmax of the chosen ones' weights. `residual_bank`: every
-    so many layers the stream is kept for all later ones.
+    so many layers the stream is kept for all later ones. `norm_groups`: norms over so many parts of a row.
     """
 
     expert_gating: int | None = None
@@ -192,6 +192,9 @@ class GraphKeys:
     rescale_every: int = 0
     norm_before_residual: bool | None = None
     residual_bank: int = 0
+    decay_bounded: bool = False
+    norm_groups: int = 0
+    value_experts_used: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,13 @@
 Source: llama.cpp b11669, src/llama-graph.cpp `build_moe_ffn`; checked node by node against graphs of the running server.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_graph import (
     Node,
+    bent,
     continuous,
     expert_product,
     gated,
@@ -65,16 +67,41 @@ def _chosen(
     net: "Network", at: int, logits: Node, how: Routing, used: int, *, grouped: bool = False
 ) -> tuple[Node, Node]:
     """Numbers of the chosen experts, or of their groups, and what each counts."""
-    tokens = logits.dims[1]
-    operation = {"softmax": "softmax", "sigmoid": "unary"}.get(how.gating)
-    chances = logits if operation is None else same(operation, logits)
-    judged = chances
     bias = next((name for name in ("exp_probs_b.bias", "exp_probs_b") if f"blk.{at}.{name}" in net.tensors), "")
-    if bias:
-        judged = same("add", chances, net.layer(at, bias))
-    if how.apart:
-        judged = same("unary", logits)
-    judged = _best_groups(net, logits if how.first else judged)
+
+    def judge(judged: Node) -> Node:
+        judged = same("unary", logits) if how.apart else judged
+        return _best_groups(net, logits if how.first else judged)
+
+    return choose(
+        logits,
+        used,
+        bias=net.layer(at, bias) if bias else None,
+        gating=how.gating,
+        normed=how.normed,
+        scaled=how.scaled,
+        judge=judge,
+        grouped=grouped,
+    )
+
+
+def choose(
+    logits: Node,
+    used: int,
+    *,
+    bias: Node | None,
+    gating: str,
+    normed: bool,
+    scaled: bool,
+    judge: Callable[[Node], Node] | None = None,
+    grouped: bool = False,
+) -> tuple[Node, Node]:
+    """The best of what a router says, and their weights. `judge`: what else the choice goes by."""
+    tokens = logits.dims[1]
+    operation = {"softmax": "softmax", "sigmoid": "unary"}.get(gating)
+    chances = logits if operation is None else same(operation, logits)
+    judged = chances if bias is None else same("add", chances, bias)
+    judged = judged if judge is None else judge(judged)
     order = Node("argsort", "I32", judged.dims, (judged,))
     chosen = view(order, used, tokens, strides="top", size=4 * ((tokens - 1) * logits.dims[0] + used))
     if grouped:
@@ -82,11 +109,11 @@ def _chosen(
     weights = rows(reshape(chances, 1, logits.dims[0], tokens), chosen)
     if operation is None:
         weights = reshape(same("softmax", reshape(weights, used, tokens)), 1, used, tokens)
-    if how.normed:
+    if normed:
         flat = reshape(weights, used, tokens)
         total = same("clamp", Node("sum_rows", "F32", (1, tokens, 1, 1), (flat,)))
         weights = reshape(same("div", flat, total), 1, used, tokens)
-    return chosen, same("scale", weights) if how.scaled else weights
+    return chosen, same("scale", weights) if scaled else weights
 
 
 def _best_groups(net: "Network", judged: Node) -> Node:
@@ -119,7 +146,8 @@ def _activated(net: "Network", at: int, node: Node, chosen: Node, how: Routing) 
         return Node("glu", "F32", dims, halves)
     up = _linear(net, at, f"ffn_up_{how.names}", node, chosen)
     if net.has_in(at, f"ffn_gate_{how.names}"):
-        return gated(_linear(net, at, f"ffn_gate_{how.names}", node, chosen), up)
+        gate = _linear(net, at, f"ffn_gate_{how.names}", node, chosen)
+        return bent(gate, up) if how.act == "situ" else gated(gate, up)
     node = same("unary", up)
     return same("sqr", node) if how.act == "relu²" else node
 

@@ -263,6 +263,16 @@ def gated(gate: Node, up: Node | None = None) -> Node:
     return Node("glu", "F32", gate.dims, (gate, up))
 
 
+def bent(gate: Node, up: Node) -> Node:
+    """Gate and up, both bent by a tanh of some width before they are multiplied (Kimi K3's SiTU)."""
+    opened = same("mul", _tanh(gate), same("unary", gate))
+    return same("mul", opened, _tanh(up))
+
+
+def _tanh(values: Node) -> Node:
+    return same("scale", same("unary", same("scale", values)))
+
+
 def joined(first: Node, second: Node, along: int) -> Node:
     """`ggml_concat`."""
     dims = list(first.dims)

@@ -74,7 +74,9 @@ def _chosen_cells(net: Network, at: int, node: Node, low_query: Node, indexer: I
     return same("add", view(chosen, cells, rows_, 1, streams), mask)
 
 
-def latent_attention(net: Network, at: int, node: Node, *, turned: bool = True) -> Node:
+def latent_attention(
+    net: Network, at: int, node: Node, *, turned: bool = True, output: str | None = "attn_output"
+) -> Node:
     """Low-rank queries, one latent row a token as key and value, and where there is an indexer the cells it chose."""
     indexer = net.shape.layers[at].indexer
     if indexer is not None:
@@ -88,7 +90,7 @@ def latent_attention(net: Network, at: int, node: Node, *, turned: bool = True) 
         query = product(net.layer(at, "attn_q_b"), low_query)
     else:
         low_query = query = product(net.layer(at, "attn_q"), node)
-    if indexer is None and turned:
+    if indexer is None and turned and output is not None:  # Ling 3 cuts the product as it is
         query = reshape(query, latent.key_length, one.heads, tokens)
     span = 4 * (tokens * one.heads * latent.key_length)
     unturned = view(query, plain, one.heads, tokens, strides=("head", latent.key_length), size=span - 4 * shared)
@@ -110,7 +112,8 @@ def latent_attention(net: Network, at: int, node: Node, *, turned: bool = True) 
         query = temper(net, query)
     keys = joined(low, key_part, 0)
     chosen = None if indexer is None else (node, low_query, indexer)
-    return _attend_latent(net, at, query, keys, low, rank, chosen)
+    node = _attend_latent(net, at, query, keys, low, rank, chosen)
+    return node if output is None else product(net.layer(at, output), node)
 
 
 def _attend_latent(
@@ -148,4 +151,4 @@ def _attend_latent(
         if not net.placement.kv_offload:
             node.backend = net.placement.cards
     graph.expand(node)
-    return product(net.layer(at, "attn_output"), node)
+    return node

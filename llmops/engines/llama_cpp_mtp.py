@@ -1,13 +1,14 @@
 """The graph of a model's MTP blocks, which draft from its last hidden state. llama.cpp b11669, src/models/*.cpp `graph_mtp`.
 
 One block is run: embedding and hidden state, each normed, side by side through `nextn.eh_proj`, a block as the model's own,
-the head. Read node by node from graphs of the running server (glm4moe, qwen35, qwen35moe, qwen3next).
+the head. Read node by node from graphs of the running server (bailingmoe3, glm4moe, qwen35, qwen35moe, qwen3next).
 """
 
 from collections.abc import Callable
 
 from llmops.engines.llama_cpp_delta import gated_attention
 from llmops.engines.llama_cpp_graph import Graph, Node, given, joined, product, rows, same
+from llmops.engines.llama_cpp_kimi import gated_latent
 from llmops.engines.llama_cpp_network import Build, Network
 
 
@@ -30,8 +31,16 @@ def _routed(net: Network, values: Node) -> Node:
 Part = Callable[[Network, Node], Node]
 
 
-def _build(net: Network, attention: Part, feed_forward: Part = _mixed, *, early: bool = False) -> Graph:
-    """`early`: only the rows that get logits go on behind attention, not all up to the head."""
+def _build(
+    net: Network,
+    attention: Part,
+    feed_forward: Part = _mixed,
+    *,
+    early: bool = False,
+    forward: str = "post_attention_norm",
+    end: str = "nextn.shared_head_norm",
+) -> Graph:
+    """`early`: only the rows that get logits go on behind attention, not all up to the head. Names of the last two norms."""
     table = "blk.0.nextn.embed_tokens" if net.has_in(0, "nextn.embed_tokens") else "token_embd"
     tokens = rows(net.weight(table), net.input("tokens", "I32", net.tokens))
     embedded = net.norm(tokens, "nextn.enorm", 0)
@@ -41,10 +50,10 @@ def _build(net: Network, attention: Part, feed_forward: Part = _mixed, *, early:
     if early:
         node, before = rows(node, net.output_ids()), rows(before, net.output_ids())
     between = same("add", node, before)
-    node = feed_forward(net, net.norm(between, "post_attention_norm", 0))
+    node = feed_forward(net, net.norm(between, forward, 0))
     node = same("add", node, between)
-    if net.has_in(0, "nextn.shared_head_norm"):
-        node = same("mul", same("rms_norm", node), net.layer(0, "nextn.shared_head_norm"))
+    if net.has_in(0, end):
+        node = same("mul", same("rms_norm", node), net.layer(0, end))
     else:
         node = net.norm(node, "output_norm", output=True)
     node.is_output = True  # the next token is drafted from it
@@ -69,7 +78,18 @@ def _qwen3next(net: Network) -> Graph:
     return _build(net, lambda one, node: gated_attention(one, 0, node), early=True)
 
 
+def _bailingmoe3(net: Network) -> Graph:
+    return _build(
+        net,
+        lambda one, node: gated_latent(one, 0, node, turned=True),
+        _routed,
+        forward="ffn_norm",
+        end="layer_output_norm",
+    )
+
+
 MTP_NETWORKS: dict[str, Build] = {
+    "bailingmoe3": _bailingmoe3,
     "glm4moe": _glm4moe,
     "qwen35": _qwen,
     "qwen35moe": _qwen,

@@ -74,10 +74,14 @@ class Network(Attending):
         capped: bool = False,
         scaled_before: bool = False,
         without_images: bool = False,
+        every_row: bool = False,
     ) -> Graph:
-        """The output norm and the logits."""
+        """The output norm and the logits. `every_row` is normed, since drafts are made from it."""
         name = next((name for name in ("output_norm", "token_embd_norm") if self.has(name)), "")
         node = self.norm(values, name, kind=kind, output=True) if name else same(kind, values)
+        if every_row:
+            node.is_output = True
+            node = rows(node, self.output_ids())
         if self.case.pooling() is not None:
             return self.resulting(node)
         if self.case.settings.embeddings and self.shape.architecture in ROWS_ALONE:
@@ -142,10 +146,8 @@ class Network(Attending):
         """`build_moe_ffn`; `how` is `llama_cpp_experts.Routing`, `logits` the router's where it reads something else."""
         return expert_layer(self, at, values, Routing(**how), logits)  # type: ignore[arg-type]
 
-    def routed(
-        self, at: int, values: Node, *, gating: str, normed: bool, reads: frozenset[str] = ALL_KEYS, **how: object
-    ) -> Node:
-        """`mixed`, with the routing as the file's keys have it, as far as the family's loader `reads` them."""
+    def routing(self, *, gating: str, normed: bool, reads: frozenset[str] = ALL_KEYS) -> dict[str, object]:
+        """How experts are chosen, as the file's keys have it, as far as the family's loader `reads` them."""
         keys, scaled = self.shape.graph, False
         if "gating" in reads:
             gating = GATINGS.get(keys.expert_gating or 0, gating)
@@ -153,7 +155,14 @@ class Network(Attending):
             normed = keys.expert_weights_norm
         if "scale" in reads:
             scaled = keys.expert_weights_scale not in (None, 0.0, 1.0)
-        return self.mixed(at, values, gating=gating, normed=normed, scaled=scaled, **how)  # type: ignore[arg-type]
+        return {"gating": gating, "normed": normed, "scaled": scaled}
+
+    def routed(
+        self, at: int, values: Node, *, gating: str, normed: bool, reads: frozenset[str] = ALL_KEYS, **how: object
+    ) -> Node:
+        """`mixed`, with the routing as the file's keys have it."""
+        chosen = self.routing(gating=gating, normed=normed, reads=reads)
+        return self.mixed(at, values, **chosen, **how)  # type: ignore[arg-type]
 
     def mixed(self, at: int, values: Node, *, silu_gate: bool = False, **how: object) -> Node:
         """Experts where the layer has them, with the shared one beside; else the dense feed-forward."""

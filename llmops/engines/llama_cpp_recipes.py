@@ -55,11 +55,12 @@ class Recipe:
     """One family. Names are those of a block's tensors, "" where there is no such norm; `bare`: norms without weights.
 
     `from_file`: which of the experts' keys its loader reads (gating, norm, scale); the others are constants of the family.
-    `scales_always`: its loader has values of its own for scales that a file lacks. `pinned_forward_after`: the norm after
-    the feed-forward is pinned to the layer's card as those before are. `uncached`: every row of a batch sees all others, and
-    nothing is kept. `forward_of_attention`: the feed-forward reads what attention made, not its sum with the stream.
-    `keeps_last`: the last layer's rows stay, for the blocks that predict more tokens. `factors_slide`: layers that slide
-    turn by the file's factors as well.
+    `scales_always`: its loader has values of its own for scales that a file lacks. `pinned_forward_after`: the norm after the
+    feed-forward is pinned to the layer's card as those before are, `pinned_after`: that after attention. `uncached`: every
+    row of a batch sees all others, and nothing is kept. `embedding_bare`: the embedding is normed without weights.
+    `forward_of_attention`: the feed-forward reads what attention made, not its sum with the stream. `keeps_last`: the last
+    layer's rows stay, for the blocks that predict more tokens. `factors_slide`: layers that slide turn by the file's factors
+    as well.
     """
 
     norm: str = "rms_norm"
@@ -67,6 +68,7 @@ class Recipe:
     after: str = ""
     forward: str = "ffn_norm"
     forward_after: str = ""
+    pinned_after: bool = True
     pinned_forward_after: bool = True
     bare: bool = False
     head_norm: HeadNorm = HeadNorm.BEFORE
@@ -85,6 +87,7 @@ class Recipe:
     scales_always: bool = False
     embedding: str = ""
     embedding_norm: bool = False
+    embedding_bare: bool = False
     logits: str = ""
     gating: str = "softmax"
     normed: bool = True
@@ -169,6 +172,9 @@ RECIPES: dict[str, Recipe] = {
         from_file=ALL_KEYS,
         keeps_last=True,
     ),
+    "spark2_5": Recipe(gate="attn_gate"),
+    "maple": Recipe(turning=Turning.WINDOWS),
+    "maion-coder": Recipe(after="post_attention_norm", forward_after="post_ffw_norm", turning=Turning.WINDOWS),
     "laguna": Recipe(gate="attn_gate", gating="sigmoid", normed=False, from_file=ALL_KEYS),
     "mimo2": Recipe(gating="sigmoid", sinks=True, keeps_last=True),
     "granite_swa": Recipe(sinks=True, residual=True, embedding="factor", logits="scale", factors="rope_freqs"),
@@ -218,6 +224,17 @@ RECIPES: dict[str, Recipe] = {
     ),
     "glm4": Recipe(after="post_attention_norm", forward_after="post_ffw_norm"),
     "plamo3": Recipe(after="post_attention_norm", forward_after="post_ffw_norm"),
+    "muse-glimmer": Recipe(
+        after="post_attention_norm",
+        forward_after="post_ffw_norm",
+        pinned_after=False,
+        pinned_forward_after=False,
+        turning=Turning.WINDOWS,
+        embedding_bare=True,
+        gate="attn_gate",
+        chosen=Chosen.NORMED,
+        logits="scaled, capped by key",
+    ),
     "gemma2": Recipe(
         after="post_attention_norm",
         forward_after="post_ffw_norm",

@@ -17,7 +17,7 @@ from llmops.engines.llama_cpp_graph import (
     same,
     view,
 )
-from llmops.engines.llama_cpp_kimi import kimi_linear
+from llmops.engines.llama_cpp_kimi import bailingmoe3, kimi_k3, kimi_linear
 from llmops.engines.llama_cpp_network import Build, Network
 from llmops.engines.llama_cpp_plamo import plamo2
 from llmops.engines.llama_cpp_rwkv import rwkv7
@@ -210,6 +210,8 @@ RECURRENT_NETWORKS: dict[str, Build] = {
     "lfm2": _lfm2,
     "lfm2moe": _lfm2,
     "kimi-linear": kimi_linear,
+    "bailingmoe3": bailingmoe3,
+    "kimi-k3": kimi_k3,
     "plamo2": plamo2,
     "rwkv6": rwkv6,
     "rwkv6qwen2": rwkv6qwen2,

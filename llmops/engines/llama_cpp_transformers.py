@@ -1,4 +1,4 @@
-"""Graphs of llama.cpp's transformers: one builder for the families `llama_cpp_recipes.py` describes, and Llama 4.
+"""Graphs of llama.cpp's transformers: one builder for the families `llama_cpp_recipes.py` describes.
 
 Source: llama.cpp b11669, src/models/<family>.cpp; checked node by node against graphs of the running server.
 """
@@ -10,15 +10,20 @@ from llmops.domain.model import Attention, Layer
 from llmops.engines.llama_cpp_encoders import attend_uncached
 from llmops.engines.llama_cpp_gemma import gemma3n, gemma4
 from llmops.engines.llama_cpp_graph import Graph, Node, product, reshape, rows, same
+from llmops.engines.llama_cpp_k2_horizon import k2_horizon
 from llmops.engines.llama_cpp_latent import deepseek2
 from llmops.engines.llama_cpp_network import Build, Network
 from llmops.engines.llama_cpp_recipes import RECIPES, Beside, Chosen, HeadNorm, Recipe, Turning
+from llmops.engines.llama_cpp_singles import arctic, grovemoe, llama4, talkie
 from llmops.engines.llama_cpp_unfolded import minicpm3
 
 SMALLTHINKER_STEP = 4
 """smallthinker turns every layer but one in four, and all of as many."""
 BAICHUAN_7B_LAYERS = 32
 """baichuan's 7B size has RoPE; its 13B has ALiBi."""
+
+CAPPED_BY_KEY = frozenset({"grok", "capped by key", "scaled, capped by key"})
+"""Logits that are capped where the file says so."""
 
 
 def plain(recipe: Recipe, net: Network) -> Graph:
@@ -34,6 +39,8 @@ def plain(recipe: Recipe, net: Network) -> Graph:
     stream = net.embedded(factor=has_factor, scaled=recipe.embedding == "rows")
     if net.has("position_embd"):
         stream = same("add", stream, rows(net.weight("position_embd"), net.positions()))
+    if recipe.embedding_bare:
+        stream = same(recipe.norm, stream)
     if recipe.embedding_norm:
         stream = net.norm(stream, "token_embd_norm", kind=recipe.norm)
         net.pin(stream, 0)
@@ -48,10 +55,10 @@ def _finish(net: Network, recipe: Recipe, stream: Node) -> Graph:
     return net.finish(
         stream,
         kind=recipe.norm,
-        scaled=recipe.logits == "grok"
+        scaled=recipe.logits in ("grok", "scaled, capped by key")
         or (recipe.logits == "scale" and (recipe.scales_always or keys.logit_scale != 0)),
         without_images=recipe.logits == "without images",
-        capped=recipe.logits == "capped" or (recipe.logits in ("grok", "capped by key") and bool(keys.logit_cap)),
+        capped=recipe.logits == "capped" or (recipe.logits in CAPPED_BY_KEY and bool(keys.logit_cap)),
     )
 
 
@@ -69,10 +76,7 @@ def _block(net: Network, recipe: Recipe, at: int, one: Layer, stream: Node) -> N
     node = _before(net, recipe, at, recipe.forward, node if recipe.forward_of_attention else between)
     node = _forward(net, recipe, at, one, node, logits)
     if recipe.forward_after:
-        pinned = recipe.pinned_forward_after
-        node = (
-            net.norm(node, recipe.forward_after, at) if pinned else net.norm(node, f"blk.{at}.{recipe.forward_after}")
-        )
+        node = _after(net, at, recipe.forward_after, node, pinned=recipe.pinned_forward_after)
     if _scales_residual(net, recipe):
         node = same("scale", node)
     return same("add", between, node) if recipe.stream_first else same("add", node, between)
@@ -93,10 +97,14 @@ def _chosen(
     if logits is not None:
         (logits,) = net.chosen_rows(at, logits)
     if recipe.after:
-        node = net.norm(node, recipe.after, at)
+        node = _after(net, at, recipe.after, node, pinned=recipe.pinned_after)
     if recipe.chosen is Chosen.NORMED:
         node, before = net.chosen_rows(at, node, before)
     return node, before, logits
+
+
+def _after(net: Network, at: int, name: str, node: Node, *, pinned: bool) -> Node:
+    return net.norm(node, name, at) if pinned else net.norm(node, f"blk.{at}.{name}")
 
 
 def _scales_residual(net: Network, recipe: Recipe) -> bool:
@@ -189,6 +197,8 @@ def _turns(net: Network, recipe: Recipe, at: int, one: Layer) -> bool:
 def _forward(net: Network, recipe: Recipe, at: int, one: Layer, node: Node, logits: Node | None = None) -> Node:
     if not one.experts:
         return net.feed_forward(at, node, act=recipe.act)
+    if net.has_in(at, "ffn_latent_down"):
+        return _narrow_experts(net, recipe, at, node)
     node = net.routed(
         at,
         node,
@@ -200,6 +210,14 @@ def _forward(net: Network, recipe: Recipe, at: int, one: Layer, node: Node, logi
         logits=logits,
     )
     return same("scale", node) if recipe.shared_mean and net.has_in(at, "ffn_up_shexp") else node
+
+
+def _narrow_experts(net: Network, recipe: Recipe, at: int, node: Node) -> Node:
+    """Experts in a narrower space than the router's."""
+    how = net.routing(gating=recipe.gating, normed=recipe.normed, reads=recipe.from_file)
+    logits = product(net.layer(at, "ffn_gate_inp"), node)
+    node = net.experts(at, product(net.layer(at, "ffn_latent_down"), node), logits=logits, **how)
+    return product(net.layer(at, "ffn_latent_up"), node)
 
 
 def _is_beside(net: Network, recipe: Recipe, at: int) -> bool:
@@ -229,59 +247,6 @@ def _side_by_side(net: Network, recipe: Recipe, at: int, node: Node, before: Nod
             return same("add", _forward(net, recipe, at, one, normed), between)
 
 
-def _arctic(net: Network) -> Graph:
-    """Experts read the stream before attention, a small dense feed-forward the one after it."""
-    stream = net.embedded()
-    for at, one in enumerate(net.shape.layers):
-        before = stream
-        query, keys, values = net.queries_keys_values(at, net.norm(stream, "attn_norm", at))
-        node = net.attend(at, net.rotated(at, query), net.rotated(at, keys), values)
-        del one
-        node, before = net.chosen_rows(at, node, before)
-        between = same("add", node, before)
-        dense = same("add", net.feed_forward(at, net.norm(between, "ffn_norm", at)), between)
-        stream = same("add", net.experts(at, net.norm(before, "ffn_norm_exps", at)), dense)
-    return net.finish(stream)
-
-
-def _grovemoe(net: Network) -> Graph:
-    """Experts, and smaller ones that groups of them share, chosen by the same router: they read what the first made."""
-    stream = net.embedded()
-    for at in range(net.count):
-        query, keys, values = net.queries_keys_values(at, net.norm(stream, "attn_norm", at))
-        query, keys = net.norm(query, "attn_q_norm", at), net.norm(keys, "attn_k_norm", at)
-        node = net.attend(at, net.rotated(at, query), net.rotated(at, keys), values)
-        node, before = net.chosen_rows(at, node, stream)
-        between = same("add", node, before)
-        node = net.norm(between, "ffn_norm", at)
-        logits = product(net.layer(at, "ffn_gate_inp"), node)
-        node = net.experts(at, node, logits=logits, apart=True)
-        beside = net.experts(at, node, logits=logits, names="chexps", apart=True)
-        stream = same("add", same("add", node, same("scale", beside)), between)
-    return net.finish(stream)
-
-
-def _llama4(net: Network) -> Graph:
-    """Chunked layers have RoPE and normed heads; the others neither, and their queries are scaled by position."""
-    stream = net.embedded()
-    for at, one in enumerate(net.shape.layers):
-        before = stream
-        node = net.norm(stream, "attn_norm", at)
-        query, keys, values = net.queries_keys_values(at, node)
-        if one.attention is Attention.CHUNKED or not net.case.is_windowed():
-            query, keys = net.rotated(at, query, "rope_freqs"), net.rotated(at, keys, "rope_freqs")
-            query, keys = same("rms_norm", query), same("rms_norm", keys)
-        else:
-            query = same("mul", query, net.input("attention scales", "F32", 1, 1, net.tokens))
-        node = net.attend(at, query, keys, values)
-        node, before = net.chosen_rows(at, node, before)
-        between = same("add", node, before)
-        node = net.norm(between, "ffn_norm", at)
-        node = net.mixed(at, node, gating="sigmoid", normed=False, first=True)
-        stream = same("add", node, between)
-    return net.finish(stream)
-
-
 TRANSFORMERS: dict[str, Build] = {name: partial(plain, recipe) for name, recipe in RECIPES.items()} | {
     "gemma3n": gemma3n,
     "gemma4": gemma4,
@@ -289,8 +254,10 @@ TRANSFORMERS: dict[str, Build] = {name: partial(plain, recipe) for name, recipe 
     "deepseek32": deepseek2,
     "mistral4": deepseek2,
     "minicpm3": minicpm3,
-    "grovemoe": _grovemoe,
+    "grovemoe": grovemoe,
     "glm-dsa": deepseek2,
-    "llama4": _llama4,
-    "arctic": _arctic,
+    "llama4": llama4,
+    "arctic": arctic,
+    "talkie": talkie,
+    "k2-horizon": k2_horizon,
 }

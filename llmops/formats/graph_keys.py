@@ -28,5 +28,8 @@ def graph_keys(keys: ModelKeys) -> GraphKeys:
         rescale_every=keys.integer("rescale_every_n_layers", 0),
         norm_before_residual=keys.flag("norm_before_residual", default=False),
         residual_bank=keys.integer("attn_res.block_size", 0),
+        decay_bounded=keys.has("kda.gate_lower_bound"),
+        norm_groups=keys.integer("attention.group_norm_groups", 0),
+        value_experts_used=keys.integer("attention.value_expert_used_count", 0),
         rms_norm=keys.has("attention.layer_norm_rms_epsilon"),
     )

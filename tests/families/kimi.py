@@ -130,6 +130,8 @@ def kimi_k3(d: Draft) -> None:
     d.key("expert_weights_norm", True)
     d.key("expert_latent_length", d["latent"])
     d.key("attn_res.block_size", d["bank"])
+    if d["bounded"]:
+        d.key("kda.gate_lower_bound", -5.0)
     d.key("activation.situ_beta", 1.0)
     d.key("activation.situ_linear_beta", 1.0)
     for at in d.blocks():
@@ -167,4 +169,8 @@ def _latent_experts(d: Draft) -> None:
 
 
 def kimi_k3_numbers(rng: Random) -> Numbers:
-    return kimi_numbers(rng) | {"latent": 64 * rng.randint(8, 40), "bank": rng.choice((2, 4, 12)), "qrank": 768}
+    return (
+        kimi_numbers(rng)
+        | {"latent": 64 * rng.randint(8, 40), "bank": rng.choice((2, 4, 12)), "qrank": 768}
+        | {"bounded": rng.randint(0, 1)}
+    )
