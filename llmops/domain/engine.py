@@ -52,6 +52,7 @@ class Device:
 
     Bandwidth in 10^9 bytes per second, FLOPS dense in 10^12 (`fp16_tflops` accumulates in FP32, `fp16_acc16_tflops` in FP16),
     None where not known. `numa_node` is the memory node it hangs on. `power_watts` is the card's limit as its maker states it.
+    `instance` is the number of a MIG instance on its card: a process sees one, and none can be joined. None: a whole card.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Device:
     fp16_acc16_tflops: float | None = None
     fp32_tflops: float | None = None
     power_watts: int | None = None
+    instance: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +104,8 @@ class PoolSettings:
     `images_a_prompt` (and videos) at most, None: no limit; `image_pixels` of one image, None: the model's;
     `profiles_images` False: the profiling run leaves them out. `fused_all_reduce` False: no workspace for reductions in one.
     `attention_replicas`: groups of tensor ranks that each have all of attention and a cache of their own (SGLang).
+    `adapter_slots` LoRA adapters of at most `adapter_rank` have room at once, `sharded_adapters`: cut as the matrices are;
+    `graphs_by_adapters`: batches are captured for several numbers of them (vLLM).
     `computed_type` is that of weights which are not quantized and of a cache of type auto, as `--dtype` spells it.
     """
 
@@ -146,6 +150,10 @@ class PoolSettings:
     fused_all_reduce: bool = True
     computed_type: str = "auto"
     attention_replicas: int = 1
+    adapter_slots: int = 0
+    adapter_rank: int = 16
+    sharded_adapters: bool = False
+    graphs_by_adapters: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ the names of safetensors and of GGUF files.
 """
 
 import re
+from enum import Enum
 from functools import lru_cache
 
 from llmops.domain.model import ModelShape, Tensor, is_tower
@@ -141,6 +142,29 @@ def _vocabulary_bytes(tensor: Tensor, ranks: int) -> int:
     if len(tensor.dims) == 2 and rows:
         size = size // rows * padded(rows, VOCABULARY_GRANULE)
     return _part(size, ranks)
+
+
+class Side(Enum):
+    """Along what a linear layer's matrix is cut: whole experts, rows of its output, columns of its input, not at all."""
+
+    EXPERT = "expert"
+    ROWS = "rows"
+    COLUMNS = "columns"
+    WHOLE = "whole"
+
+
+def side_of(name: str, shape: ModelShape, cut: Cut) -> tuple[Side, int]:
+    """How the matrix of this name is cut, and into how many parts; K and V by whole heads."""
+    is_expert = bool(_EXPERT.search(name))
+    if is_expert and cut.by_expert:
+        return Side.EXPERT, cut.tensor * cut.replicas
+    if _REPLICATED.search(name):
+        return Side.WHOLE, 1
+    ranks = cut.tensor if is_expert or not _ATTENTION.search(name) else cut.of_attention()
+    if _ROW_MATRIX.search(name):
+        return Side.COLUMNS, ranks
+    layer = shape.layers[min(layer_of(name) or 0, len(shape.layers) - 1)]
+    return Side.ROWS, min(ranks, max(layer.kv_heads, 1)) if _KEY_VALUE.search(name) else ranks
 
 
 def _rank_bytes(tensor: Tensor, at: int | None, cut: Cut, shape: ModelShape) -> int:

@@ -89,7 +89,7 @@ def ledger(
     if told.drafted_tokens:
         notes.append("the drafter's weights are not counted, and its cache is not")
     if any(layer.compression is not None for layer in shape.layers):
-        notes.append("not sized: its compressed caches, every layer is taken as one uncompressed latent, which is more")
+        notes.append("not sized: its compressed caches, every layer is taken as one uncompressed latent")
     notes += [f"not sized: {one}" for one in shape.not_sized]
     return Ledger(
         engine=EngineName.SGLANG.value,

@@ -75,6 +75,10 @@ def _pool_words(told: PoolSettings) -> list[str]:
     words += ["--compilation-config.cudagraph_mode", told.graph_mode] if told.graph_mode else []
     words += ["--mamba-cache-dtype", told.conv_state_type] if told.conv_state_type != "auto" else []
     words += ["--mamba-ssm-cache-dtype", told.state_type] if told.state_type != "auto" else []
+    if told.adapter_slots:
+        words += ["--enable-lora", "--max-loras", str(told.adapter_slots), "--max-lora-rank", str(told.adapter_rank)]
+        words += ["--fully-sharded-loras"] if told.sharded_adapters else []
+        words += ["--specialize-active-lora"] if told.graphs_by_adapters else []
     if told.drafted_tokens:
         words += ["--speculative-config.method", told.drafter]
         words += ["--speculative-config.num_speculative_tokens", str(told.drafted_tokens)]
@@ -141,6 +145,10 @@ def settings_of(line: Line) -> EngineSettings:
             profiles_images=not line.is_on("--skip-mm-profiling"),
             async_scheduling=line.is_on("--async-scheduling", default=True),
             chunked_prefill=line.is_on("--enable-chunked-prefill", default=True),
+            adapter_slots=max(line.number("--max-loras", 1), 1) if line.is_on("--enable-lora") else 0,
+            adapter_rank=line.number("--max-lora-rank", 16),
+            sharded_adapters=line.is_on("--fully-sharded-loras"),
+            graphs_by_adapters=line.is_on("--specialize-active-lora"),
         ),
     )
 

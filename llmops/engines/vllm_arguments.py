@@ -28,6 +28,7 @@ CHOICES = {
     "--mamba-ssm-cache-dtype": frozenset({"auto", "bfloat16", "float16", "float32"}),
     "--performance-mode": frozenset({"balanced", "interactivity", "throughput"}),
     "--mm-encoder-tp-mode": frozenset({"data", "weights"}),
+    "--max-lora-rank": frozenset({"1", "8", "16", "32", "64", "128", "256", "320", "512"}),
     "--dtype": frozenset({"auto", "bfloat16", "float", "float16", "float32", "half"}),
 }
 POSITIVE = frozenset(

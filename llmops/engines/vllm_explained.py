@@ -16,7 +16,7 @@ from llmops.engines.vllm_defaults import resolved
 
 WITHOUT_MODEL = frozenset({"ngram", "ngram_gpu", "suffix"})
 UNCOUNTED = {
-    "--enable-lora": "LoRA adapters",
+    "--enable-tower-connector-lora": "LoRA adapters of a vision tower",
     "--cpu-offload-gb": "weights that are offloaded to RAM",
     "--kv-offloading-size": "a KV cache in RAM",
     "--mm-ipc-gpu-memory-gb": "memory for images that other processes hand over",

@@ -2,11 +2,12 @@
 
 Source: vLLM 0.33, config/vllm.py (`_set_cudagraph_sizes`; -O levels), v1/worker/gpu/cudagraph_utils.py (`_init_candidates`,
 `_extrapolate_full_graph_memory`). Which sizes are captured is exact; bytes of one graph are a fit on two logged estimates (see
-`GRAPH_BYTES`) and stay an estimate. Not counted: graphs of LoRA cases, of microbatches and of an image encoder.
+`GRAPH_BYTES`) and stay an estimate. Not counted: graphs of microbatches and of an image encoder.
 """
 
 from llmops.domain.engine import Device, EngineSettings, PoolSettings
 from llmops.domain.units import MIB
+from llmops.engines.vllm_adapters import capture_cases
 
 LARGEST, LARGEST_DATA_CENTER_BLACKWELL = 512, 1024
 INTERACTIVE = 32
@@ -76,10 +77,11 @@ def graphs(settings: EngineSettings, device: Device | None) -> int:
     full, pieces = MODES.get(mode(told), MODES[DEFAULT_MODE])
     query = 1 + told.drafted_tokens
     most = min(settings.parallel * query, max(sizes, default=0))
+    cases = capture_cases(told)
     if mode(told) == "FULL":
-        return len(sizes)
+        return cases * len(sizes)
     rounded = {-(-one // query) * query for one in sizes}
-    return full * sum(one <= most for one in rounded) + pieces * len(sizes)
+    return cases * (full * sum(one <= most for one in rounded) + pieces * len(sizes))
 
 
 def graph_bytes(settings: EngineSettings, device: Device | None) -> int:

@@ -17,6 +17,7 @@ from llmops.domain.model import Attention, ModelShape, is_tower
 from llmops.domain.units import GIB, MIB
 from llmops.engines.card_count import too_few_cards, unusable_instances
 from llmops.engines.pool_groups import UngroupableError
+from llmops.engines.vllm_adapters import adapter_notes, adapter_refusals
 from llmops.engines.vllm_blocks import Pools, pools
 from llmops.engines.vllm_defaults import resolved
 from llmops.engines.vllm_draft import draft_notes, draft_refusals
@@ -52,6 +53,7 @@ def ledger(
         *unusable_instances(EngineName.VLLM, devices),
         *_refusals(shape, settings),
         *draft_refusals(settings),
+        *adapter_refusals(shape, told),
     ]
     cut = None
     try:
@@ -219,4 +221,5 @@ def _notes(shape: ModelShape, settings: EngineSettings) -> list[str]:
     notes = []
     if told.data_parallel > 1:
         notes.append(f"each of {told.data_parallel} replicas has a pool of this size")
-    return [*notes, *draft_notes(shape, told), *(f"not sized: {one}" for one in shape.not_sized)]
+    notes += [*draft_notes(shape, told), *adapter_notes(shape, told)]
+    return [*notes, *(f"not sized: {one}" for one in shape.not_sized)]

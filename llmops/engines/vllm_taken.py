@@ -13,6 +13,7 @@ from llmops.domain.records import dataclass
 from llmops.domain.units import MIB
 from llmops.engines.rank_weights import Cut, rank_weights, vocabulary_rows
 from llmops.engines.step_width import text_token_bytes
+from llmops.engines.vllm_adapters import adapter_bytes
 from llmops.engines.vllm_blocks import stage_bounds
 from llmops.engines.vllm_draft import draft_bytes
 from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
@@ -91,9 +92,13 @@ def taken(
         tower_on_every_rank=told.replicated_tower,
     )
     own = rank_weights(as_loaded(shape, device, told.computed_type), cut, stage=stage)
+    adapters = adapter_bytes(shape, settings, cut=cut, stage=stage, is_safe=constants is SAFE)
     is_last = stage == told.pipeline_parallel - 1
     return Taken(
-        weights=own.text + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel) + constants.weights,
+        weights=own.text
+        + adapters
+        + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel)
+        + constants.weights,
         draft=draft_bytes(shape, settings, own.draft, cut=cut, is_safe=constants is SAFE) if is_last else 0,
         tower=0 if told.text_only else own.tower,
         peak=_peak(shape, settings, constants, is_first=stage == 0, is_last=is_last),
