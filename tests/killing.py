@@ -3,6 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from llmops.cli.finishing import finish_earlier
+from llmops.probe.programs import Programs
 
 STEPS = ("mkdir", "open", "write", "fchmod", "fchown", "setxattr", "fsync", "rename", "unlink", "rmdir")
 
@@ -41,3 +46,8 @@ def killed(at: int, act: Callable[[], object]) -> None:
             act()
         os._exit(0)
     os.waitpid(child, 0)
+
+
+def taken_back(root: Path) -> tuple[str, ...]:
+    """What every command that writes begins with: what an earlier run left is brought to an end."""
+    return finish_earlier(root, runner=Programs(os.environ), now=datetime(2026, 11, 21, tzinfo=UTC))

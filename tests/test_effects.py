@@ -18,7 +18,7 @@ from llmops.cli import render
 from llmops.cli.applying import Applying, apply_changes
 from llmops.domain.changes import Action, Change, ChangeSet, FileState
 from llmops.domain.effects import ServiceUnit
-from llmops.domain.errors import ApplyFailed
+from llmops.domain.errors import ApplyFailed, BrokenOff
 from llmops.domain.lock import Lock
 from llmops.domain.profile import ChangePolicy
 from llmops.domain.programs import Ran, Running
@@ -203,9 +203,11 @@ def test_a_restart_that_fails_puts_files_and_units_back(root: Path, failing: str
     assert any(one.startswith("systemctl restart llmops-chat") for one in again)
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt(), ApplyFailed("the disk is full")])
+@pytest.mark.parametrize(
+    ("end", "said"), [(KeyboardInterrupt(), BrokenOff), (ApplyFailed("the disk is full"), ApplyFailed)]
+)
 def test_a_unit_that_was_to_go_is_in_the_boot_again_when_nothing_was_written(
-    root: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException
+    root: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException, said: type[Exception]
 ) -> None:
     _apply(root, LOCK, Host())
     before, host = _files(root), Host()
@@ -213,8 +215,8 @@ def test_a_unit_that_was_to_go_is_in_the_boot_again_when_nothing_was_written(
     def ended(*_: object, **__: object) -> None:
         raise end
 
-    monkeypatch.setattr("llmops.cli.applying.apply", ended)
-    with pytest.raises(type(end)):
+    monkeypatch.setattr("llmops.apply.transaction.refuse_changed", ended)
+    with pytest.raises(said):
         _apply(root, locks.lock({"other": locks.llama_cpu()}, targets=LOCK.targets), host)
     assert _files(root) == before
     assert host.commands == [f"systemctl {verb} --quiet llmops-chat.service" for verb in ("disable", "enable")]

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pytest
-from killing import breaking, killed
+from killing import breaking, killed, taken_back
 from rendering import NOW
 
 from llmops.apply.labels import labels_of
@@ -198,6 +198,6 @@ def test_a_file_that_is_replaced_keeps_its_label_where_nothing_else_is_known(tmp
     _foreign(tmp_path)
     apply(_changes(b"1\n", before=b"0\n"), root=tmp_path, made_by="0.1.0", now=NOW)
     assert set(_labels(tmp_path).values()) == {_label("admin_home_t")}
-    back = changes_back_to(read_past(str(tmp_path), finish=True), 0)
+    back = changes_back_to(read_past(str(tmp_path), finish=taken_back), 0)
     apply(replace(back), root=tmp_path, made_by="0.1.0", now=NOW)
     assert set(_labels(tmp_path).values()) == {_label("admin_home_t")}

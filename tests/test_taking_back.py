@@ -11,7 +11,7 @@ from pathlib import Path
 
 import locks
 import pytest
-from killing import breaking, killed
+from killing import breaking, killed, taken_back
 from rendering import NOW, with_number
 
 from llmops.cli import past, render, rollback, status, uninstall
@@ -287,7 +287,7 @@ def test_a_way_back_killed_at_any_step_is_finished_or_undone_by_the_next(
             assert left == template.before, f"step {at} of {len(calls)}"
             finished += 1
             continue
-        past.read_past(str(box.root), finish=True)
+        past.read_past(str(box.root), finish=taken_back)
         tree = _tree(box.root, records=False)
         assert tree in (applied, wanted), f"step {at} of {len(calls)}"
         undone += tree == applied

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from killing import breaking, killed
+from killing import breaking, killed, taken_back
 from rendering import NOW
 
 from llmops.apply.owners import owners_of
@@ -55,7 +55,7 @@ class Host:
         self.file.write_text(text)
 
     def back(self, number: int, ways: Ways = Ways.REFUSE) -> None:
-        changes = changes_back_to(read_past(str(self.root), finish=True), number, ways=ways)
+        changes = changes_back_to(read_past(str(self.root), finish=taken_back), number, ways=ways)
         apply(changes, root=self.root, made_by="0.1.0", now=NOW)
 
     def state(self) -> str:

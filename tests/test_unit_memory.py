@@ -162,15 +162,15 @@ def test_each_unit_is_judged_by_the_files_that_it_reads(tmp_path: Path) -> None:
         "etc/llmops/chat.env": ("llmops-chat.service", "at_start"),
         "etc/systemd/system/llmops-chat.service": ("llmops-chat.service", "at_start"),
     }
-    before = changed_by_unit(read_past(str(root), finish=False))
+    before = changed_by_unit(read_past(str(root)))
     for path, (unit, when) in reads.items():
         assert (root / path).is_file(), path
         stat = (root / path).stat()
         os.utime(root / path, (later.timestamp(), later.timestamp()))
-        now = changed_by_unit(read_past(str(root), finish=False))
+        now = changed_by_unit(read_past(str(root)))
         assert getattr(now[unit], when) == later, path
         assert {name for name in now if now[name] != before[name]} == {unit}, path
         os.utime(root / path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     (root / "etc/llmops/haproxy.cfg").unlink()
     assert Root(root).changed_at(PurePosixPath("/etc/llmops/haproxy.cfg")) is None
-    assert changed_by_unit(read_past(str(root), finish=False))["llmops-gateway.service"].on_reload is not None
+    assert changed_by_unit(read_past(str(root)))["llmops-gateway.service"].on_reload is not None

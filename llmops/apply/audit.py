@@ -4,7 +4,8 @@ import getpass
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from llmops.apply.root import Root
 from llmops.domain.changes import GENERATIONS, Generation
@@ -45,17 +46,39 @@ def audit_line(generation: Generation) -> str:
 
 def is_behind(root: Root) -> bool:
     """Whether a generation has no line yet."""
-    found = root.read(AUDIT)
-    lines = found.content.count(b"\n") if found is not None else 0
-    return sum(name.isdecimal() for name in root.names(GENERATIONS)) > lines
+    return not {int(name) for name in root.names(GENERATIONS) if name.isdecimal()} <= _told(_lines(root))
 
 
 def complete(root: Root, generations: tuple[Generation, ...]) -> None:
     """Add the lines the audit lacks: a run that was killed between its last step and its line is made good by the next."""
-    found = root.read(AUDIT)
-    lines = found.content.decode("utf-8", "replace").splitlines() if found is not None else []
-    missing = [audit_line(one) for one in generations[len(lines) :]]
+    lines = _lines(root)
+    told = _told(lines)
+    missing = [audit_line(one) for one in generations if one.number not in told]
     if missing:
-        text = "".join(f"{line}\n" for line in (*lines, *missing))
-        root.stage(AUDIT, text.encode(), mode=0o600, owner=None)
-        root.switch(AUDIT)
+        _write(root, [*lines, *missing])
+
+
+def add(root: Root, line: str) -> None:
+    """One more line, of something that made no generation."""
+    _write(root, [*_lines(root), line])
+
+
+def _lines(root: Root) -> list[str]:
+    found = root.read(AUDIT)
+    return found.content.decode("utf-8", "replace").split("\n")[:-1] if found is not None else []
+
+
+def _told(lines: Sequence[str]) -> set[int]:
+    """The generations that have a line; a line that is broken tells of none."""
+    numbers: set[int] = set()
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            data = json.loads(line)
+            number = data.get("generation") if isinstance(data, dict) else None
+            numbers |= {number} if isinstance(number, int) else set()
+    return numbers
+
+
+def _write(root: Root, lines: Sequence[str]) -> None:
+    root.stage(AUDIT, "".join(f"{line}\n" for line in lines).encode(), mode=0o600, owner=None)
+    root.switch(AUDIT)

@@ -1,10 +1,10 @@
 """The generations below a root: what each apply did, what lay there before it, and how all of it is put away."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
 
 from llmops.apply.audit import AUDIT
-from llmops.apply.holding import locked
 from llmops.apply.owners import Owners
 from llmops.apply.reading import every_generation, state_of
 from llmops.apply.recording import digest
@@ -48,23 +48,22 @@ GONE = GENERATIONS / "gone"
 """A record on its way out: its number is taken from it before anything of it is removed."""
 
 
-def forget(root: Root) -> None:
-    """Remove every record, and the directories that were made for files where those are empty now.
+def forget(root: Root, *, also: Sequence[PurePosixPath] = ()) -> None:
+    """Remove every record, and the directories that were made for files, and `also`, where those are empty now.
 
-    The newest record goes first: with the older ones a run that ends in between can be repeated.
+    Asked by who holds the lock. The newest record goes first: with the older ones a run that ends in between can be repeated.
     """
-    if not root.has_directory(GENERATIONS):
-        _remove_directories(root, {*GENERATIONS.parents})  # an earlier run ended among these
-        return
-    with locked(root):
-        records = every_generation(root)
-        _remove_directories(root, {path for record in records for path in record.directories})
+    records = every_generation(root)
+    directories = {path for record in records for path in record.directories}
+    _remove_directories(
+        root, directories | {up for path in also for up in (path, *path.parents) if "llmops" in up.parts}
+    )
+    _clear(root)
+    for record in reversed(records):
+        root.rename(GENERATIONS / str(record.number), GONE)
         _clear(root)
-        for record in reversed(records):
-            root.rename(GENERATIONS / str(record.number), GONE)
-            _clear(root)
-        root.unstage(AUDIT)
-        root.remove(AUDIT)
+    root.unstage(AUDIT)
+    root.remove(AUDIT)
     _remove_directories(root, {GENERATIONS, *GENERATIONS.parents})
 
 

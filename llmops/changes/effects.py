@@ -25,6 +25,13 @@ OWN_PLACES = (STORE / "state", PurePosixPath("/var/cache/llmops"))
 """Below these each service has a directory of its own (unit.service.j2)."""
 
 
+NOT_LOADED = 5
+"""How `systemctl stop` ends for a unit that systemd knows no more (systemctl(1), LSB's "program is not installed")."""
+
+NO_SUCH_USER = 6
+"""How `userdel` ends for an account that is not there (userdel(8))."""
+
+
 def removed_units(changes: ChangeSet) -> tuple[str, ...]:
     """Swap files and services whose unit file goes, then slices: a slice ends when nothing is in it."""
     gone = [change.path for change in changes.changes if change.action.writes() and change.after is None]
@@ -40,6 +47,14 @@ def before(changes: ChangeSet, *, enabled: Collection[str]) -> tuple[Effect, ...
     return (Effect(argv=("systemctl", "disable", "--quiet", *names), why="their files go", required=False),)
 
 
+def after_all(changes: ChangeSet, *, enabled: Collection[str]) -> tuple[Effect, ...]:
+    """What takes `before` back: in the boot again, by files that lie there again."""
+    return tuple(
+        Effect(argv=("systemctl", "enable", "--quiet", *one.argv[3:]), why="taken back", required=False)
+        for one in before(changes, enabled=enabled)
+    )
+
+
 def leftovers(units: Sequence[ServiceUnit]) -> tuple[Effect, ...]:
     """What services that are gone for good leave behind: what they wrote, and accounts of ours."""
     made = [
@@ -47,7 +62,13 @@ def leftovers(units: Sequence[ServiceUnit]) -> tuple[Effect, ...]:
         for path in sorted({path for unit in units for path in unit.directories if _is_its_own(path)})
     ]
     users = sorted({unit.user for unit in units if unit.user.startswith("llmops-")})
-    return (*made, *(Effect(argv=("userdel", user), why="made for it", required=False) for user in users))
+    return (
+        *made,
+        *(
+            Effect(argv=("userdel", user), why="made for it", required=False, also_fine=(NO_SUCH_USER,))
+            for user in users
+        ),
+    )
 
 
 def _is_its_own(path: PurePosixPath) -> bool:
@@ -65,7 +86,13 @@ def effects(
     written = {change.path for change in changes.changes if change.action.writes()}
     there = {change.path for change in changes.changes if change.action.writes() and change.after is not None}
     made = [
-        Effect(argv=("systemctl", "stop", name), why="its file is gone", required=False, timeout_seconds=600)
+        Effect(
+            argv=("systemctl", "stop", name),
+            why="its file is gone",
+            required=False,
+            timeout_seconds=600,
+            also_fine=(NOT_LOADED,),
+        )
         for name in _stop_order(removed_units(changes), gone)
         if name in active
     ]

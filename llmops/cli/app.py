@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from llmops import __version__
-from llmops.domain.errors import Exit, Stop, WrongUsage
+from llmops.domain.errors import Exit, Stop, Terminated, WrongUsage
 from llmops.domain.finding import Where
 
 COMMANDS: dict[str, str] = {
@@ -37,10 +37,6 @@ COMMANDS: dict[str, str] = {
     "catalog": "List what is known: models, gpus, profiles, engines.",
     "schema": "Print the JSON Schema of a command's document or of a file.",
 }
-
-
-class Terminated(BaseException):
-    """SIGTERM: like Ctrl-C, everything is put away on the way out."""
 
 
 class OneDocument:

@@ -1,35 +1,33 @@
 """From a change set to a host on which it counts: the freeze, the files, what makes them take effect, and the way back."""
 
 import os
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from llmops import __version__
 from llmops.apply.audit import audit_line, who
-from llmops.apply.effects import take_effect
-from llmops.apply.labels import Labels, labels_of
-from llmops.apply.reading import every_generation, last_generation
+from llmops.apply.holding import locked
+from llmops.apply.reading import PENDING, last_generation
 from llmops.apply.root import Root
-from llmops.apply.transaction import apply
-from llmops.changes.effects import OTHERS, before, effects, removed_units
+from llmops.apply.transaction import write
+from llmops.changes.effects import OTHERS, after_all, before, effects, removed_units
+from llmops.cli.finishing import TRY_AGAIN, run_counted, take_back
 from llmops.cli.freezes import respect_freeze
-from llmops.cli.past import Past, changes_back_to, units_after, units_before
-from llmops.domain.changes import By, ChangeSet, Clash
+from llmops.cli.labelling import label_findings, labels_for
+from llmops.cli.past import units_after, units_before
+from llmops.domain.changes import By, ChangeSet, Clash, Generation
 from llmops.domain.drift import UnitState
-from llmops.domain.effects import Effect
-from llmops.domain.errors import ApplyFailed
+from llmops.domain.effects import Effect, Todo
+from llmops.domain.errors import ApplyFailed, BrokenOff, Terminated
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
 from llmops.domain.places import SWAP_UNIT
 from llmops.domain.programs import Runner
 from llmops.domain.records import dataclass
 from llmops.probe.units import unit_states
-
-AUTORELABEL = PurePosixPath("/.autorelabel")
-"""Its being there has the next boot set every label (selinux-autorelabel.service)."""
 
 RUNNING = ("active", "activating", "reloading")
 
@@ -65,42 +63,113 @@ def apply_changes(changes: ChangeSet, how: Applying, *, lock: Lock, file: str, r
     return carry_out(changes, replace(how, freeze=lock.change.freeze), what="apply", runner=runner)
 
 
-def carry_out(changes: ChangeSet, how: Applying, *, what: str, runner: Runner) -> Applied:
-    """Write the files and have them count. Raises `ApplyFailed`: then files and units are as before."""
+def carry_out(
+    changes: ChangeSet,
+    how: Applying,
+    *,
+    what: str,
+    runner: Runner,
+    leftovers: Sequence[Effect] = (),
+    ending: Callable[[Root], None] | None = None,
+) -> Applied:
+    """Write the files and have them count. Raises `ApplyFailed`, `BrokenOff`: then files and units are as before.
+
+    `leftovers` follow where anything was done on the host; `ending` is the last step, while nobody else may apply.
+    """
     _refuse_conflicts(changes, what)
     place = Root(how.root)
-    units = units_after(changes, place, last_generation(place))
+    last = last_generation(place)
+    has_work = changes.has_work() or (last is not None and last.freeze != how.freeze)
+    applied = Applied(generation=None, commands=(), active=frozenset(), findings=())
+    if not has_work and ending is None:
+        return applied
+    with locked(place) as made:
+        if has_work:
+            todo = _todo(changes, how, place, last, leftovers, runner)
+            applied = _carried(changes, how, what, todo, place, made, runner)
+        if ending is not None:
+            ending(place)
+    return applied
+
+
+def _todo(
+    changes: ChangeSet,
+    how: Applying,
+    place: Root,
+    last: Generation | None,
+    leftovers: Sequence[Effect],
+    runner: Runner,
+) -> Todo:
+    """What is to be done on the host: nothing where nothing of it runs, or it is to be left alone."""
+    units = units_after(changes, place, last)
     states = _states((*(one.name for one in units), *removed_units(changes)), runner) if place.is_host else ()
     active = frozenset(one.name for one in states if one.active in RUNNING)
+    if not how.restarts or not active:
+        return Todo(active=tuple(sorted(active)))
     enabled = frozenset(one.name for one in states if one.enabled == "enabled")
-    counts = how.restarts and bool(active)
-    early = take_effect(before(changes, enabled=enabled) if counts else (), runner=runner)
+    early = before(changes, enabled=enabled)
+    late = effects(changes, units, active=active, gone=units_before(changes))
+    return Todo(
+        before=early,
+        back=after_all(changes, enabled=enabled),
+        after=(*late, *(leftovers if early or late else ())),
+        active=tuple(sorted(active)),
+    )
+
+
+def _carried(
+    changes: ChangeSet,
+    how: Applying,
+    what: str,
+    todo: Todo,
+    place: Root,
+    made: tuple[PurePosixPath, ...],
+    runner: Runner,
+) -> Applied:
     by = By(what=what, who=who(os.environ), reason=how.reason or "", freeze=how.freeze)
-    labels = _labels(changes, place, runner)
+    labels = labels_for(changes, place, runner)
+    number = (last.number if (last := last_generation(place)) is not None else 0) + 1
     try:
-        receipt = apply(changes, root=how.root, made_by=__version__, now=how.now, by=by, labels=labels.by_path)
-    except BaseException:  # Ctrl-C, too
-        _enable(early.commands, removed_units(changes), enabled, runner)
-        raise
-    found = [Finding(code="RND006", status=Status.WARN, message=text) for text in receipt.warnings]
-    found += _label_findings(labels, receipt.unlabelled, place)
-    if receipt.generation is None:
-        return Applied(generation=None, commands=(), active=active, findings=tuple(found))
-    newest = last_generation(place)
-    if place.is_host and newest is not None:
-        runner.run(("logger", "-t", "llmops", audit_line(newest)))
-    gone = units_before(changes)
-    done = take_effect(effects(changes, units, active=active, gone=gone) if counts else (), runner=runner)
-    if done.failed:
-        _take_back(receipt.generation, how, active, runner)
-        _enable(early.commands, removed_units(changes), enabled, runner)
-        raise ApplyFailed(
-            f"{done.failed}; files and units are as they were",
-            hint="put right what it says, and try again; `--no-restart` writes the files and leaves what runs alone",
+        receipt = write(
+            changes,
+            place,
+            made=made,
+            made_by=__version__,
+            now=how.now,
+            by=by,
+            labels=labels.by_path,
+            todo=todo,
+            runner=runner,
         )
-    found += [Finding(code="RND014", status=Status.WARN, message=text) for text in (*early.warnings, *done.warnings)]
-    commands = (*early.commands, *done.commands)
-    return Applied(generation=receipt.generation, commands=commands, active=active, findings=tuple(found))
+        newest = last_generation(place)
+        if place.is_host and newest is not None:
+            runner.run(("logger", "-t", "llmops", audit_line(newest)))
+        done = run_counted(todo, place, number, runner=runner)
+    except (KeyboardInterrupt, Terminated) as ended:
+        raise BrokenOff(_given_up(place, made, number, todo, how, runner), cause=ended) from None
+    if done.failed:
+        said = take_back(place, made, number, todo, runner=runner, now=how.now)
+        raise ApplyFailed(f"{done.failed}; {said}", hint=TRY_AGAIN)
+    found = [Finding(code="RND006", status=Status.WARN, message=text) for text in receipt.warnings]
+    found += label_findings(labels, receipt.unlabelled, place)
+    found += [Finding(code="RND014", status=Status.WARN, message=text) for text in (*receipt.failed, *done.warnings)]
+    commands = (*(one.text() for one in todo.before), *done.commands)
+    return Applied(
+        generation=receipt.generation, commands=commands, active=frozenset(todo.active), findings=tuple(found)
+    )
+
+
+def _given_up(
+    place: Root, made: tuple[PurePosixPath, ...], number: int, todo: Todo, how: Applying, runner: Runner
+) -> str:
+    """Broken off: what was begun is taken back, and what is true then, in words."""
+    with suppress(KeyboardInterrupt, Terminated):
+        last = last_generation(place)
+        if last is not None and last.number >= number:
+            return take_back(place, made, number, todo, runner=runner, now=how.now)
+        if not place.has_directory(PENDING):  # it took itself back
+            return "files and units are as they were"
+    return "and once more while it was taken back, the next `llmops render --apply` brings that to an end"
 
 
 def _refuse_conflicts(changes: ChangeSet, what: str) -> None:
@@ -127,41 +196,6 @@ def _both(clash: Clash) -> str:
     return f"; line {clash.line} is {here!r} here, and rendered as {now!r}"
 
 
-def _labels(changes: ChangeSet, place: Root, runner: Runner) -> Labels:
-    written = [one.path for one in changes.changes if one.action.writes() and one.after is not None]
-    return labels_of(written, root=place, runner=runner)
-
-
-def _label_findings(labels: Labels, unlabelled: Sequence[PurePosixPath], place: Root) -> list[Finding]:
-    """That SELinux' labels are not what its policy says, and what sets them."""
-    if not labels.problem and not unlabelled:
-        return []
-    count = f"{len(unlabelled)} {'file' if len(unlabelled) == 1 else 'files'}"
-    why = labels.problem or f"the file system or the kernel refused those of {count}"
-    directories = " ".join(sorted({shlex.quote(str(path.parent)) for path in unlabelled})) or "/etc /usr/lib/llmops"
-    fix = f"restorecon -R -v {directories}" if place.is_host else f"touch {shlex.quote(place.shown(AUTORELABEL))}"
-    text = f"SELinux is on, but its labels were not set: {why}"
-    return [Finding(code="RND017", status=Status.WARN, message=text, fix=fix)]
-
-
 def _states(names: Iterable[str], runner: Runner) -> tuple[UnitState, ...]:
     """Of our units and those we reload; none where systemd does not run."""
     return unit_states([*names, *OTHERS, SWAP_UNIT, "basic.target"], {}, runner=runner)
-
-
-def _take_back(generation: int, how: Applying, active: frozenset[str], runner: Runner) -> None:
-    place = Root(how.root)
-    past = Past(root=place, records=every_generation(place))
-    back = changes_back_to(past, generation - 1)
-    units = units_after(back, place, past.newest())
-    by = By(what=f"undo of {generation}", who=who(os.environ), freeze=past.freeze_before(generation))
-    labels = _labels(back, place, runner).by_path
-    apply(back, root=how.root, made_by=__version__, now=how.now, by=by, labels=labels)
-    take_effect(effects(back, units, active=active, gone=units_before(back)), runner=runner)
-
-
-def _enable(commands: tuple[str, ...], names: Iterable[str], enabled: frozenset[str], runner: Runner) -> None:
-    """Have them in the boot again, where they were taken out of it."""
-    again = tuple(name for name in names if name in enabled)
-    if commands and again:
-        take_effect((Effect(argv=("systemctl", "enable", "--quiet", *again), why="taken back"),), runner=runner)

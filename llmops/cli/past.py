@@ -1,6 +1,6 @@
 """The generations below a root, and what makes its files as one of them left them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from llmops.apply.owners import owners_of
 from llmops.apply.reading import every_generation, rendered_texts
 from llmops.apply.root import Root
 from llmops.apply.secrets import KEYS_MAP
-from llmops.apply.undoing import recover
 from llmops.changes.back import backups, way_back
 from llmops.changes.effects import UNITS
 from llmops.domain.changes import ChangeSet, Generation, Ways
@@ -50,19 +49,21 @@ def ways_of(**asked: bool) -> Ways:
     return Ways(chosen[0]) if chosen else Ways.REFUSE
 
 
-def read_past(root: str, *, finish: bool) -> Past:
-    """The records below `root`; `finish` takes an interrupted apply back first. Raises `WrongInput` where there are none."""
+def read_past(root: str, *, finish: Callable[[Path], tuple[str, ...]] = lambda _: ()) -> Past:
+    """The records below `root`, once `finish` has brought to an end what an earlier run left; it gives its words.
+
+    Raises `WrongInput` where there are none.
+    """
     if not Path(root).is_dir():
         raise WrongInput(f"--root {root} is not a directory", hint="name a directory", where=Where(file=root))
     place = Root(Path(root))
+    notes = finish(place.path)
     try:
-        left = recover(place.path) if finish else None
         records = every_generation(place)
     except PermissionError as error:
         raise refused(error, place) from None
     if not records:
         raise WrongInput("nothing was applied here", hint="`llmops render --apply` applies", where=Where(file=root))
-    notes = () if left is None else ("an earlier run was interrupted: it was taken back first", *left)
     return Past(root=place, records=records, notes=notes)
 
 

@@ -14,14 +14,16 @@ from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files, last_generation, rendered_texts
 from llmops.apply.root import Root
 from llmops.apply.secrets import API_KEY_FILE, CA_CERTIFICATE, secret_files
+from llmops.apply.todo import is_unsettled
 from llmops.apply.tree import tree_changes, write_tree
-from llmops.apply.undoing import recover
 from llmops.changes import change_set
 from llmops.changes.diff import diff_text
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, apply_changes
+from llmops.cli.finishing import finish_earlier
+from llmops.cli.freezes import respect_freeze
 from llmops.cli.past import ways_of
-from llmops.cli.render_findings import certificate_findings, recovery_findings, site_findings
+from llmops.cli.render_findings import certificate_findings, freeze_findings, recovery_findings, site_findings
 from llmops.cli.rendering import LOCK, Options, Rendered, is_there, rendered
 from llmops.domain.changes import Action, Change, ChangeSet, WantedFile, Ways
 from llmops.domain.consumers import Consumed
@@ -134,7 +136,7 @@ def _to_tree(options: Options, wanted: Rendered, consumed: tuple[Consumed, ...])
 
 def _to_root(options: Options, wanted: Rendered, now: datetime, runner: Runner) -> Answer:
     place = Path(options.root)
-    recovered = recover(place) if options.apply else None
+    finished = _finished(options, wanted, runner, now)
     try:
         current = _change_set(options, wanted, now)
     except PermissionError as error:
@@ -142,7 +144,9 @@ def _to_root(options: Options, wanted: Rendered, now: datetime, runner: Runner) 
     consumed: tuple[Consumed, ...] = ()
     if not options.apply or current.has_work():  # what is there was read by them when it was applied
         consumed = _asked(options, wanted, _with_edits(wanted.files, current), runner, now)
-    findings = [*_findings(options, wanted, consumed), *recovery_findings(options, recovered)]
+    findings = [*_findings(options, wanted, consumed), *recovery_findings(options, finished)]
+    freezes = freeze_findings(options, wanted.lock)
+    findings += freezes
     generation: int | None = None
     applied: Applied | None = None
     if options.apply:
@@ -165,8 +169,22 @@ def _to_root(options: Options, wanted: Rendered, now: datetime, runner: Runner) 
         next_commands=_next_commands(wanted, current, applied) if has_changed and options.root == "/" else (),
         call=_call(options, wanted.site) if "nginx" in wanted.targets else None,
     )
-    differs = current.has_work() or bool(current.conflicts())
+    differs = current.has_work() or bool(current.conflicts()) or is_unsettled(place) or bool(freezes)
     return _answer(rendering, applied=options.apply, ok=not (options.check and differs))
+
+
+def _finished(options: Options, wanted: Rendered, runner: Runner, now: datetime) -> tuple[str, ...]:
+    """What an earlier run left half done is brought to an end first."""
+    if not options.apply:
+        return ()
+    windows, reason = wanted.lock.change.freeze, options.override_freeze
+    return finish_earlier(
+        Path(options.root),
+        runner=runner,
+        now=now,
+        allowed=lambda _: respect_freeze(windows, now, reason=reason, file=options.lock),
+        reason=reason or "",
+    )
 
 
 def _with_edits(files: tuple[RenderedFile, ...], changes: ChangeSet) -> tuple[RenderedFile, ...]:

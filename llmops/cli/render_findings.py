@@ -4,12 +4,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from llmops.apply.certificate import look
+from llmops.apply.reading import PENDING, last_generation
 from llmops.apply.root import Root
 from llmops.apply.secrets import CA_KEY
-from llmops.apply.undoing import has_pending
+from llmops.apply.todo import unfinished
 from llmops.cli.rendering import Options, Rendered, is_there
 from llmops.domain.deployment import Site
 from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.lock import Lock
 from llmops.domain.places import STORE
 from llmops.render.findings import findings
 
@@ -39,19 +41,40 @@ def _api_key_findings(options: Options, site: Site) -> list[Finding]:
     return [Finding(code="RND018", status=Status.WARN, message=text, fix=fix, where=Where(file=place))]
 
 
-def recovery_findings(options: Options, recovered: tuple[str, ...] | None) -> list[Finding]:
-    """What an interrupted apply left, and whether it was taken back (`recovered` is not None)."""
-    if recovered is not None:
-        text = "an earlier apply was interrupted: it was taken back first"
-        return [
-            Finding(code="RND007", status=Status.WARN, message=text),
-            *(Finding(code="RND007", status=Status.WARN, message=left) for left in recovered),
-        ]
-    if has_pending(Path(options.root)):
+def recovery_findings(options: Options, finished: tuple[str, ...]) -> list[Finding]:
+    """What an interrupted apply left, and whether it was brought to an end (`finished` says how)."""
+    if finished:
+        return [Finding(code="RND007", status=Status.WARN, message=text) for text in finished]
+    return unsettled_findings(Root(Path(options.root)))
+
+
+def unsettled_findings(root: Root) -> list[Finding]:
+    """That an apply is half done: its files, or the commands that make them count."""
+    fix = "`llmops render --apply` brings it to an end first"
+    if root.has_directory(PENDING):
         text = "an earlier apply was interrupted, or one is running: what is shown is not settled"
-        fix = "`llmops render --apply` takes it back first"
         return [Finding(code="RND007", status=Status.WARN, message=text, fix=fix)]
-    return []
+    found = unfinished(root)
+    if found is None:
+        return []
+    generation, todo = found
+    text = (
+        f"the apply of generation {generation.number} ({generation.what}) was interrupted among its commands, or is "
+        f"running: not run yet: {'; '.join(one.text() for one in todo.left()) or 'none'}"
+    )
+    if generation.what == "uninstall":
+        fix = "`llmops uninstall` brings it to an end"
+    return [Finding(code="RND007", status=Status.WARN, message=text, fix=fix)]
+
+
+def freeze_findings(options: Options, lock: Lock) -> list[Finding]:
+    """That the windows the host knows are not those of the lock: `rollback` and `uninstall` read no lock."""
+    recorded = last_generation(Root(Path(options.root))) if options.out is None else None
+    if recorded is None or recorded.freeze == lock.change.freeze or options.apply:
+        return []
+    text = "the change freezes that are recorded here are not the lock's: `rollback` and `uninstall` go by them"
+    fix = "`llmops render --apply` records the lock's"
+    return [Finding(code="RND016", status=Status.WARN, message=text, fix=fix)]
 
 
 def certificate_findings(options: Options, site: Site, now: datetime) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from llmops.changes.diff import diff_text
 from llmops.changes.effects import STARTED, UNITS
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
+from llmops.cli.finishing import finish_earlier, nothing
 from llmops.cli.freezes import freeze_now, way_back_findings
 from llmops.cli.past import Past, changes_back_to, read_past, ways_of
 from llmops.domain.changes import Action, Change, ChangeSet, Ways
@@ -45,7 +47,10 @@ class Options:
 
 def run(options: Options, *, now: datetime | None = None, runner: Runner | None = None) -> Answer:
     """The files as generation `number` left them, and what runs with them."""
-    past = read_past(options.root, finish=not options.dry_run)
+    now, runner = now or datetime.now(UTC), runner or Programs(os.environ)
+    past = read_past(
+        options.root, finish=nothing if options.dry_run else partial(finish_earlier, runner=runner, now=now)
+    )
     newest = past.newest().number
     number = newest - 1 if options.number is None else options.number
     if number == 0:
@@ -56,7 +61,6 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
         known = ", ".join(str(one.number) for one in past.records)
         raise WrongUsage(f"no generation {number}", hint=f"there are {known}; `llmops status` lists them")
     changes = changes_back_to(past, number, ways=options.ways)
-    now = now or datetime.now(UTC)
     freeze = freeze_now(past.newest().freeze, now)
     applied: Applied | None = None
     if not options.dry_run and (changes.has_work() or changes.conflicts()):
@@ -67,7 +71,7 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
             reason=f"a way back within the freeze {freeze.text()}" if freeze is not None else None,
             freeze=past.newest().freeze,
         )
-        applied = carry_out(changes, how, what=f"rollback to {number}", runner=runner or Programs(os.environ))
+        applied = carry_out(changes, how, what=f"rollback to {number}", runner=runner)
     taken = TakenBack(
         goal=f"generation {number}",
         changes=changes.changes,
@@ -76,7 +80,7 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
         generation=applied.generation if applied is not None else None,
         commands=applied.commands if applied is not None else (),
         next_commands=next_commands(changes, past.root, applied),
-        findings=(*_notes(past), *way_back_findings(freeze), *(applied.findings if applied is not None else ())),
+        findings=(*notes(past), *way_back_findings(freeze), *(applied.findings if applied is not None else ())),
     )
     return answer_of(taken, ok=not (options.dry_run and changes.conflicts()))
 
@@ -103,7 +107,8 @@ def next_commands(changes: ChangeSet, root: Root, applied: Applied | None) -> tu
     return (*commands, *starts)
 
 
-def _notes(past: Past) -> tuple[Finding, ...]:
+def notes(past: Past) -> tuple[Finding, ...]:
+    """What an earlier run left, and what became of it."""
     return tuple(Finding(code="RND007", status=Status.WARN, message=text) for text in past.notes)
 
 

@@ -13,11 +13,11 @@ from llmops.apply.owners import owners_of
 from llmops.apply.reading import current_files
 from llmops.apply.root import Root
 from llmops.apply.secrets import API_KEY_FILE, CA_KEY, KEYS_MAP
-from llmops.apply.undoing import has_pending
 from llmops.changes.drift import drift
 from llmops.cli import render
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.past import MAY_CHANGE, read_past
+from llmops.cli.render_findings import unsettled_findings
 from llmops.cli.rollback import RootOption
 from llmops.cli.unit_files import changed_by_unit
 from llmops.domain.changes import Action, Generation
@@ -53,7 +53,7 @@ class Options:
 
 def run(options: Options, *, runner: Runner) -> Answer:
     """Files, units, generations. Raises `WrongInput` where nothing was applied."""
-    past = read_past(options.root, finish=False)
+    past = read_past(options.root)
     newest = past.newest()
     try:
         current = current_files(past.root, owners_of(past.root), wanted=(), recorded=newest)
@@ -62,15 +62,13 @@ def run(options: Options, *, runner: Runner) -> Answer:
         raise refused(error, past.root) from None
     outdated, findings = _outdated(options, runner)
     rows = drift(newest, current, foreign=foreign, outdated=outdated, may_change=MAY_CHANGE, may_go=MAY_GO)
-    if has_pending(past.root.path):
-        text = "an apply was interrupted, or one is running: what is shown is not settled"
-        fix = "`llmops render --apply` takes it back first"
-        findings.append(Finding(code="RND007", status=Status.WARN, message=text, fix=fix))
+    unsettled = unsettled_findings(past.root)
+    findings += unsettled
     changed = changed_by_unit(past)
     units = unit_states(list(changed), changed, runner=runner) if past.root.is_host else ()
     findings += _unit_findings(units)
     findings += _map_findings(past.root)
-    ok = all(row.state.is_fine() for row in rows)
+    ok = all(row.state.is_fine() for row in rows) and not unsettled
     result: dict[str, Json] = {
         "generation": newest.number,
         "files": [dump(row) for row in rows],

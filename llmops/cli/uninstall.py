@@ -2,23 +2,24 @@
 
 import os
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from llmops.apply.effects import take_effect
 from llmops.apply.history import forget
+from llmops.apply.holding import locked
 from llmops.apply.keys import plain_keys
 from llmops.apply.reading import every_generation
 from llmops.apply.root import Root
 from llmops.apply.undoing import has_pending
 from llmops.changes.diff import diff_text
-from llmops.changes.effects import STARTED, leftovers, removed_units
+from llmops.changes.effects import OWN_PLACES, STARTED, leftovers, removed_units
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
+from llmops.cli.finishing import finish_earlier, nothing
 from llmops.cli.freezes import respect_freeze
 from llmops.cli.past import changes_back_to, read_past, units_before, ways_of
 from llmops.cli.rollback import (
@@ -29,6 +30,7 @@ from llmops.cli.rollback import (
     RootOption,
     answer_of,
     next_commands,
+    notes,
 )
 from llmops.domain.changes import GENERATIONS, ChangeSet, Ways
 from llmops.domain.errors import WrongUsage
@@ -65,19 +67,25 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
             findings=(),
         )
         return answer_of(done, ok=True)
-    past = read_past(options.root, finish=not options.dry_run)
+    now, runner = now or datetime.now(UTC), runner or Programs(os.environ)
+    finish = partial(
+        finish_earlier,
+        runner=runner,
+        now=now,
+        allowed=lambda one: respect_freeze(one.freeze, now, reason=options.override_freeze, file=None),
+        reason=options.override_freeze or "",
+    )
+    past = read_past(options.root, finish=nothing if options.dry_run else finish)
     changes = changes_back_to(past, 0, ways=options.ways)
     changes = ChangeSet(changes=(*changes.changes, *plain_keys(past.root, beside=changes)))
     applied: Applied | None = None
     if not options.dry_run:
-        now = now or datetime.now(UTC)
         respect_freeze(past.newest().freeze, now, reason=options.override_freeze, file=None)
         _agree(options, changes)
         how = Applying(root=past.root.path, now=now, restarts=options.restarts, reason=options.override_freeze)
-        runner = runner or Programs(os.environ)
-        applied = carry_out(changes, how, what="uninstall", runner=runner)
-        forget(past.root)
-        applied = _cleared(applied, changes, past.root, runner)
+        applied = carry_out(
+            changes, how, what="uninstall", runner=runner, leftovers=leftovers(units_before(changes)), ending=_ended
+        )
     stopping: tuple[str, ...] = ()
     services = [name for name in removed_units(changes) if name.endswith(STARTED)]
     if services and past.root.is_host and applied is not None and not applied.commands:
@@ -98,22 +106,13 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
         generation=None,
         commands=applied.commands if applied is not None else (),
         next_commands=(*stopping, *next_commands(changes, past.root, applied)),
-        findings=(*(findings if keys else ()), *(applied.findings if applied is not None else ())),
+        findings=(*notes(past), *(findings if keys else ()), *(applied.findings if applied is not None else ())),
     )
     return answer_of(taken, ok=not (options.dry_run and changes.conflicts()))
 
 
-def _cleared(applied: Applied, changes: ChangeSet, root: Root, runner: Runner) -> Applied:
-    """Where the services were stopped: what they wrote for themselves and their accounts go, too."""
-    if not applied.commands or not root.is_host:
-        return applied
-    units = units_before(changes)
-    done = take_effect(leftovers(units), runner=runner)
-    for parent in sorted({up for unit in units for path in unit.directories for up in path.parents}, reverse=True):
-        if "llmops" in parent.parts:
-            root.remove_directory(parent)
-    found = [Finding(code="RND014", status=Status.WARN, message=text) for text in done.warnings]
-    return replace(applied, commands=(*applied.commands, *done.commands), findings=(*applied.findings, *found))
+def _ended(root: Root) -> None:
+    forget(root, also=OWN_PLACES if root.is_host else ())
 
 
 def _finish(options: Options) -> bool:
@@ -123,7 +122,8 @@ def _finish(options: Options) -> bool:
     has_records = root.has_directory(GENERATIONS) and (has_pending(root.path) or bool(every_generation(root)))
     if options.dry_run or has_records or not (is_empty or root.has_directory(GENERATIONS)):
         return False
-    forget(root)
+    with locked(root):
+        _ended(root)
     return True
 
 

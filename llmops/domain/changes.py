@@ -200,10 +200,11 @@ class Generation:
 class Receipt:
     """What an apply did: the generation it made (None: nothing to do) and what could not be set, in words.
 
-    `unlabelled`: files whose SELinux label could not be set.
+    `unlabelled`: files whose SELinux label could not be set; `failed`: what went wrong without harm among early commands.
     """
 
     generation: int | None
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
     unlabelled: tuple[PurePosixPath, ...] = ()
+    failed: tuple[str, ...] = ()

@@ -7,16 +7,50 @@ from llmops.domain.records import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """One command. `required`: the change is taken back when it fails; else that it failed is said."""
+    """One command. `required`: the change is taken back when it fails; else that it failed is said.
+
+    `also_fine`: exit codes that say it is so already, since a command among which a run was killed is run once more.
+    """
 
     argv: tuple[str, ...]
     why: str
     required: bool = True
     timeout_seconds: int = 60
+    also_fine: tuple[int, ...] = ()
 
     def text(self) -> str:
         """As a person would type it."""
         return " ".join(self.argv)
+
+
+TODO_SCHEMA = "llmops.effects/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Todo:
+    """What an apply does on its host beside writing files, decided before the first of it.
+
+    `before` is done while the old files lie there, and `back` takes that back; `after` makes the new files count, and `done`
+    of it have ended. `active`: the units that ran before any of it.
+    """
+
+    schema: str = TODO_SCHEMA
+    before: tuple[Effect, ...] = ()
+    back: tuple[Effect, ...] = ()
+    after: tuple[Effect, ...] = ()
+    done: int = 0
+    active: tuple[str, ...] = ()
+
+    def has_any(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.before or self.after)
+
+    def left(self) -> tuple[Effect, ...]:
+        """Those of `after` that have not ended."""
+        return self.after[max(self.done, 0) :]
+
+
+NOTHING = Todo()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,3 +83,18 @@ class ApplyFailed(Stop):
     """Applying did not go through; the host is as it was before."""
 
     exit_code = Exit.APPLY_FAILED
+
+
+class Terminated(BaseException):
+    """SIGTERM: like Ctrl-C, everything is put away on the way out."""
+
+
+class BrokenOff(Stop):
+    """Ctrl-C or SIGTERM among the commands of an apply; the message says what became of it."""
+
+    exit_code = Exit.INTERRUPTED
+
+    def __init__(self, message: str, *, cause: BaseException, hint: str | None = None) -> None:
+        is_signal = isinstance(cause, Terminated)
+        super().__init__(f"{'terminated' if is_signal else 'interrupted'}: {message}", hint=hint)
+        self.exit_code = Exit.TERMINATED if is_signal else Exit.INTERRUPTED
