@@ -145,7 +145,11 @@ def test_a_card_the_catalogue_does_not_know_is_planned_without_speed() -> None:
     [
         (replace(GPU, memory_bytes=Unknown("Not Supported")), "its memory is not known: Not Supported"),
         (replace(GPU, free_bytes=Unknown("GPU is lost")), "its free memory is not known: GPU is lost"),
-        (replace(GPU, mig_enabled=Known(True)), "divided by MIG"),
+        (replace(GPU, mig_enabled=Known(True)), "divided by MIG, and its instances are not told"),
+        (
+            replace(GPU, mig_enabled=Known(True), is_mig_instance=True, uuid=Unknown("no")),
+            "the UUID of this MIG instance",
+        ),
     ],
 )
 def test_a_card_that_cannot_be_planned_for_is_refused_with_the_reason(gpu: Gpu, reason: str) -> None:

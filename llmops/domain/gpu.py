@@ -120,11 +120,12 @@ class Fabric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigInstance:
-    """Which part of a card: its profile ("3g.40gb"), and NVML's numbers of it."""
+    """Which part of a card: its profile ("3g.40gb"), and NVML's numbers of it; `number` is its own among the card's devices."""
 
     profile: Known[str] | Unknown
     gpu_instance: Known[int] | Unknown
     compute_instance: Known[int] | Unknown
+    number: int | None = None
 
 
 class CardPath(StrEnum):

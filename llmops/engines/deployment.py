@@ -40,6 +40,7 @@ ENV = "/usr/bin/env"
 DEVICE_NODES = {DeviceKind.CUDA: ("char-nvidia*",), DeviceKind.ROCM: ("/dev/kfd", "char-drm")}
 """What a unit may open for its cards, as DeviceAllow= takes it.
 
+NVIDIA's drivers are all named so, also that of /dev/nvidia-caps, which a MIG instance is opened by (MIG user guide, device nodes).
 ROCm opens its compute node and the render nodes of all cards it may see, and passes by what the control group denies (Linux,
 `kfd_devcgroup_check_permission`); render nodes are named by the order drivers came up in, so all of `drm` are allowed.
 """
@@ -172,7 +173,7 @@ def _deployment(
         gateway_port=gateway_port,
         fallbacks=fallbacks,
         starts_after=tuple(f"llmops-{other}.service" for other in locked.starts_after),
-        embeds=locked.settings.embeddings or locked.features.embeddings,
+        role=locked.role(),
         health_path=launch.health_path,
         device_kind=kind,
         device_nodes=nodes,

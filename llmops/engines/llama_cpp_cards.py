@@ -79,7 +79,7 @@ def _draft_numbers(meaning: Meaning, devices: tuple[Device, ...], findings: list
 def visible(text: str | None, devices: tuple[Device, ...], findings: list[Finding]) -> tuple[Device, ...]:
     """Cards by number (as they were given, or the host's own numbers) or by UUID; the first unknown ends the list, as in CUDA."""
     if text is None or not devices:
-        return devices
+        return _enumerated(devices, findings)
     named = [part.strip() for part in text.split(",")]
     if all(part.startswith("GPU-") for part in named) and all(one.uuid is None for one in devices):
         return devices[: len(named)]  # cards that were named to plan for have no UUID: so many of them
@@ -95,7 +95,19 @@ def visible(text: str | None, devices: tuple[Device, ...], findings: list[Findin
             break
         if card not in chosen or card.index is None:
             chosen.append(card)
-    return tuple(chosen)
+    return _enumerated(tuple(chosen), findings)
+
+
+def _enumerated(devices: tuple[Device, ...], findings: list[Finding]) -> tuple[Device, ...]:
+    """What CUDA shows of these to a process: one MIG instance, the first (NVIDIA MIG user guide, CUDA device enumeration)."""
+    if len(devices) < 2 or all(one.instance is None for one in devices):
+        return devices
+    first = devices[0]
+    shown = (first,) if first.instance is not None else tuple(one for one in devices if one.instance is None)
+    message = f"of {len(devices)} cards and MIG instances a process sees {len(shown)}: {shown[0].name}"
+    fix = f"name the one that is meant: `CUDA_VISIBLE_DEVICES={first.uuid or 'MIG-…'}`"
+    findings.append(unwise("EXP047", "CUDA_VISIBLE_DEVICES", message, fix))
+    return shown
 
 
 def _card(word: str, devices: tuple[Device, ...]) -> Device | None:

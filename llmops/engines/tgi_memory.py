@@ -15,7 +15,7 @@ from llmops.domain.ledger import Causes, Confidence, DeviceLedger, HostLedger, L
 from llmops.domain.model import Attention, ModelShape
 from llmops.domain.units import MIB
 from llmops.engines.cache_width import token_bytes
-from llmops.engines.card_count import too_few_cards
+from llmops.engines.card_count import too_few_cards, unusable_instances
 from llmops.engines.computed_type import in_computed_type
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.step_width import text_token_bytes
@@ -78,7 +78,11 @@ def ledger(
     wanted = settings.tensor_parallel
     used = tuple(devices[:wanted])
     ranks = [_rank(shape, settings, one) for one in used]
-    refusals = [*too_few_cards(wanted, devices), *_refusals(shape, settings, ranks)]
+    refusals = [
+        *too_few_cards(wanted, devices),
+        *unusable_instances(EngineName.TGI, devices),
+        *_refusals(shape, settings, ranks),
+    ]
     pool = _pool(shape, settings, ranks)
     notes = ["TGI is in maintenance: estimated from its source, checked with no start"]
     notes += [f"not sized: {one}" for one in shape.not_sized]

@@ -77,7 +77,7 @@ def from_facts(facts: "HostFacts", rows: "Sequence[GpuRow]") -> tuple[tuple[Devi
     is there and whose memory is not known: it is neither planned for nor passed over in silence.
     """
     gpus = sorted(chosen(facts), key=lambda one: one.index)
-    cards, host = tuple(_card(gpu, rows) for gpu in gpus), _host(facts.memory, facts.cpu)
+    cards, host = tuple(_card(gpu, gpus, rows) for gpu in gpus), _host(facts.memory, facts.cpu)
     return _shared(cards, host) if any(gpu.unified_memory for gpu in gpus) else (cards, host)
 
 
@@ -217,19 +217,24 @@ def _bare(name: str, size: int, index: int) -> tuple[Device, str]:
     return device, f"`{name}` is taken as {what}, all of it free, without driver overhead; its speed is not known"
 
 
-def _card(gpu: "Gpu", rows: "Sequence[GpuRow]") -> Device:
+def _card(gpu: "Gpu", gpus: "Sequence[Gpu]", rows: "Sequence[GpuRow]") -> Device:
     from llmops.formats.catalogue import gpu_of_driver
 
     name = known(gpu.name) or f"card {gpu.index}"
     memory, free = gpu.memory_bytes, gpu.free_bytes
-    if known(gpu.mig_enabled):
-        raise _refused(gpu, name, "it is divided by MIG, and its instances are not sized by this version")
+    if known(gpu.mig_enabled) and not gpu.is_mig_instance:
+        reason = (
+            memory.reason if isinstance(memory, Unknown) else "it is divided by MIG, and its instances are not told"
+        )
+        raise _refused(gpu, name, reason)
     if isinstance(memory, Unknown):
         raise _refused(gpu, name, f"its memory is not known: {memory.reason}")
     if isinstance(free, Unknown):
         if gpu.vendor in ("nvidia", "amd"):
             raise _refused(gpu, name, f"its free memory is not known: {free.reason}")
         free = memory  # neither Intel's driver nor macOS tells: a card that is only used for this
+    if gpu.is_mig_instance:
+        return _instance(gpu, gpus, rows, name=name, memory=memory.value, free=free.value)
     row = gpu_of_driver(rows, _FORM.sub("", name), memory.value)
     kind = _KINDS.get(gpu.vendor.casefold(), DeviceKind.OTHER)
     return Device(
@@ -247,6 +252,30 @@ def _card(gpu: "Gpu", rows: "Sequence[GpuRow]") -> Device:
         fp32_tflops=row.fp32_tflops if row else None,
         power_watts=row.power_watts if row else None,
     )
+
+
+def _instance(
+    gpu: "Gpu", gpus: "Sequence[Gpu]", rows: "Sequence[GpuRow]", *, name: str, memory: int, free: int
+) -> Device:
+    """A MIG instance, which a process is told by its UUID alone: NVIDIA's numbers are of whole cards."""
+    from llmops.formats import instances
+
+    if isinstance(gpu.uuid, Unknown):
+        raise _refused(gpu, name, f"the UUID of this MIG instance is not known: {gpu.uuid.reason}")
+    if instances.is_shared(gpu, gpus):
+        raise _refused(gpu, name, "it shares its memory with another compute instance of MIG")
+    device = Device(
+        name=name,
+        kind=_KINDS.get(gpu.vendor.casefold(), DeviceKind.OTHER),
+        capacity_bytes=memory,
+        free_bytes=min(free, memory),
+        compute_capability=known(gpu.compute_capability),
+        uuid=gpu.uuid.value,
+        index=gpu.index,
+        numa_node=known(gpu.numa_node),
+        instance=instances.number(gpu, gpus),
+    )
+    return instances.with_part_of_card(device, gpu, rows)
 
 
 def _refused(gpu: "Gpu", name: str, reason: str) -> WrongInput:

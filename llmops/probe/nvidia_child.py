@@ -173,7 +173,7 @@ def _instances(nvml: Nvml, handle: object, card: Gpu, *, full: bool) -> tuple[Gp
                 processes=one.processes,
                 fault=card.fault or one.fault,
                 is_mig_instance=True,
-                mig_instance=nvml_card.mig_instance(nvml, device.value, one.name),
+                mig_instance=nvml_card.mig_instance(nvml, device.value, one.name, number=at),
             )
         )
     return tuple(found)

@@ -118,13 +118,14 @@ def card(nvml: Nvml, handle: Handle, *, index: int, full: bool) -> Gpu:
     )
 
 
-def mig_instance(nvml: Nvml, handle: Handle, name: Known[str] | Unknown) -> MigInstance:
+def mig_instance(nvml: Nvml, handle: Handle, name: Known[str] | Unknown, *, number: int) -> MigInstance:
     """Which part of its card a MIG device is: the profile stands in its name."""
     match = re.search(r"\bMIG (\S+)", name.value) if isinstance(name, Known) else None
     return MigInstance(
         profile=Known(match[1]) if match is not None else Unknown("the device's name says no profile"),
         gpu_instance=nvml.whole("nvmlDeviceGetGpuInstanceId", handle),
         compute_instance=nvml.whole("nvmlDeviceGetComputeInstanceId", handle),
+        number=number,
     )
 
 

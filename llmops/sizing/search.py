@@ -121,9 +121,10 @@ def plan_of(
 def _environment(question: Question, choice: Choice) -> tuple[tuple[str, str], ...]:
     """Nothing where all cards are taken, in their order, or none; else the variables that hide the others."""
     cards = choice.draft.cards
-    if not cards or cards == tuple(range(len(question.devices))):
-        return ()
     taken = [question.devices[at] for at in cards]
+    is_all = cards == tuple(range(len(question.devices))) and all(one.instance is None for one in taken)
+    if not cards or is_all:
+        return ()
     kind = taken[0].kind
     if kind not in (DeviceKind.CUDA, DeviceKind.ROCM):
         return ()
@@ -260,7 +261,8 @@ def _may_offload_partly(question: Question) -> bool:
 
 def _partial(question: Question, shape: ModelShape) -> Choice | None:
     """Experts in RAM first (the attention stays on the card), else as many layers on the cards as fit, else the CPU alone."""
-    cards = _sets(question, shape)[-1]
+    sets = _sets(question, shape)
+    cards = max(sets, key=lambda one: (sum(question.devices[at].free_bytes for at in one), len(one)))
     for context_tokens in context_goals(shape, question.wishes):
         for kind in question.wishes.kv_cache_types:
             base = Draft(shape=shape, kv_cache_type=kind, context_tokens=context_tokens, parallel=1, cards=cards)

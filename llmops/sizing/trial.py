@@ -244,9 +244,14 @@ def _pool_settings(question: Question, draft: Draft) -> EngineSettings:
 
 
 def card_sets(devices: Sequence[Device]) -> tuple[tuple[int, ...], ...]:
-    """Sets of cards worth trying, smallest first: the roomiest, the two roomiest, … in the order they were given."""
+    """Sets of cards worth trying, smallest first: the roomiest, the two roomiest, … in the order they were given.
+
+    MIG instances stand alone and before whole cards: a process sees one, and leaves the cards to others.
+    """
     order = sorted(range(len(devices)), key=lambda at: (-_room(devices[at]), at))
-    return tuple(tuple(sorted(order[:count])) for count in range(1, len(order) + 1))
+    alone = [(at,) for at in order if devices[at].instance is not None]
+    whole = [at for at in order if devices[at].instance is None]
+    return (*alone, *(tuple(sorted(whole[:count])) for count in range(1, len(whole) + 1)))
 
 
 def _room(device: Device) -> int:
