@@ -23,7 +23,7 @@ from llmops.engines.llama_cpp_unknown import card_bytes, crossing_bytes
 WIDER = frozenset({"falcon-h1", "gemma3n", "gemma4", "mamba", "cohere2", "glm-dsa"})
 """Architectures whose graphs keep more rows of the stream alive than the upper bound has."""
 
-UNLIKE = frozenset({"deci", "kimi-linear", "plamo2", "rwkv6", "rwkv6qwen2", "arwkv7"})
+UNLIKE = frozenset({"bailingmoe3", "deci", "kimi-linear", "plamo2", "rwkv6", "rwkv6qwen2", "arwkv7"})
 """Bounded like a family without a graph: deci's is not built where layers lack attention, the others have wide rows of states."""
 
 BETWEEN_CARDS = 64

@@ -6,7 +6,7 @@ overrides, which leave no trace in a file's header. Checked against `llama-quant
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from llmops.domain.records import dataclass
@@ -139,6 +139,7 @@ class Facts:
         return kind is Category.VALUE or (kind is Category.FUSED and self.fused_as_value)
 
 
+@lru_cache(maxsize=1 << 14)  # the same few thousand names in every model of a list
 def role_in_block(name: str) -> tuple[int, str]:
     """`blk.7.attn_q.weight` → 7 and `attn_q.weight`; 0 and the whole name for tensors of the whole model."""
     if not name.startswith("blk."):
