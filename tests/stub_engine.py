@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 
+from llmops.domain.role import Role
+
 MODEL = "stub-model"
 KEY = "sk-stub-key-0123456789"
 REDIRECTED_TO = "http://elsewhere.invalid/v1/models"
@@ -24,11 +26,20 @@ class StubEngine:
 
     `key` None: it asks for none. Faults: loading, bad-gateway, rate-limit, not-found, html, redirect, no-list, open,
     models-open, any-key, echo-key, one-event, not-a-stream, no-text, no-done, no-finish, no-usage, bad-json, error-event,
-    endless-event, cut, stall, drip, buffered, keep-alives, thinking, silent, garbage.
+    endless-event, cut, stall, drip, buffered, keep-alives, thinking, silent, garbage; of vectors and figures one-answer,
+    same, lengths, no-numbers.
     """
 
-    def __init__(self, *, key: str | None = KEY, fault: str = "", certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        key: str | None = KEY,
+        fault: str = "",
+        certificate: tuple[Path, Path] | None = None,
+        role: Role = Role.CHAT,
+    ) -> None:
         self.key = key
+        self.role = role
         self.fault = fault
         self.error = "context shift is disabled"
         self.seen: list[tuple[str, str, str | None]] = []
@@ -102,8 +113,10 @@ class _Answers(BaseHTTPRequestHandler):
             _WHOLE[fault](self)
         elif self.path == "/v1/models":
             self._send(200, {"object": "list", "data": [{"id": MODEL, "object": "model"}]})
-        elif self.path == "/v1/chat/completions":
+        elif self.path == "/v1/chat/completions" and self.engine.role is Role.CHAT:
             self._complete(json.loads(body))
+        elif self.path == f"/v1/{self.engine.role.question()}":
+            self._send(200, self._at_once(json.loads(body)))
         else:
             self._send(404, {"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}})
 
@@ -122,6 +135,23 @@ class _Answers(BaseHTTPRequestHandler):
             self.send_header("Location", location)
         self.end_headers()
         self.wfile.write(raw)
+
+    def _at_once(self, request: dict[str, object]) -> object:
+        """Vectors of the texts' letters, or how many letters a text shares; as llama-server b11669 shapes them."""
+        fault, usage = self.engine.fault, {"prompt_tokens": 14, "total_tokens": 14}
+        texts = request.get("input" if self.engine.role is Role.EMBEDDINGS else "documents")
+        if not isinstance(texts, list):
+            return {"error": {"code": 400, "message": "no texts"}}
+        texts = texts[:1] if fault == "one-answer" else texts
+        rows: list[object] = []
+        for at, text in enumerate(texts):
+            vector = [float(str(text).count(letter)) for letter in "abcdefgh"]
+            vector = [1.0] * 8 if fault == "same" else [*vector, 0.5] if fault == "lengths" and at else vector
+            values: list[object] = ["NaN"] if fault == "no-numbers" else [*vector]
+            row = {"embedding": values} if self.engine.role is Role.EMBEDDINGS else {"relevance_score": values[0]}
+            rows.append({"index": at, **row})
+        name = "data" if self.engine.role is Role.EMBEDDINGS else "results"
+        return {"object": "list", "model": MODEL, name: rows} | ({} if fault == "no-usage" else {"usage": usage})
 
     def _complete(self, request: dict[str, object]) -> None:
         fault = self.engine.fault

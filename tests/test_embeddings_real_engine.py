@@ -16,9 +16,12 @@ from llmops.cli.opened import Sources
 from llmops.cli.placing import plan_all
 from llmops.cli.planning import Options
 from llmops.domain.engine import HostDevice
+from llmops.domain.finding import Status
 from llmops.domain.plan import Plan
 from llmops.domain.profile import EngineChoice, Features, Intent, Profile, Workload
+from llmops.domain.role import Role
 from llmops.formats.tiny_model import tiny_model
+from llmops.serve.smoke import smoke
 
 KEY = "sk-test-of-embeddings-01"
 
@@ -89,6 +92,15 @@ def test_it_refuses_a_text_that_is_too_long_and_goes_on(server: str) -> None:
     status, body = ask(f"{server}/v1/embeddings", {"input": "a b c d e f g h " * 64, "model": "embed"})
     assert status in (400, 500), body
     assert ask(f"{server}/v1/embeddings", {"input": "hello", "model": "embed"})[0] == 200
+
+
+@pytest.mark.consumer("llama-server")
+def test_smoke_asks_it_for_vectors_and_not_for_a_chat(server: str) -> None:
+    found = smoke(server, model=None, key=KEY, timeout_seconds=20, role=Role.EMBEDDINGS).findings
+    statuses = {one.code: one.status for one in found}
+    assert statuses.pop("SMK006") is Status.SKIP
+    assert set(statuses.values()) == {Status.OK}
+    assert {"SMK003", "SMK004", "SMK009", "SMK010"} <= set(statuses)
 
 
 def test_the_line_says_so_and_a_text_is_one_batch(tmp_path: Path) -> None:

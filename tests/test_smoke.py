@@ -17,10 +17,11 @@ from llmops.domain.finding import Status
 from llmops.domain.measurement import Measurement
 from llmops.formats.lock import dump_lock
 from llmops.serve.address import parse
-from llmops.serve.codes import SMOKE_CHECKS
+from llmops.serve.codes import SCORES, SMOKE_CHECKS, VECTORS
 from llmops.serve.smoke import smoke
 
-ALL = {check.code for check in SMOKE_CHECKS}
+ALL = {check.code for check in SMOKE_CHECKS} - {VECTORS.code, SCORES.code}
+"""Of a chat."""
 
 
 def asked(

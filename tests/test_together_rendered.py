@@ -10,6 +10,7 @@ from rendering import CASES, rendered, site_of, text_of, three_models, with_numb
 from llmops.domain.errors import WrongInput
 from llmops.domain.ledger import HostLedger
 from llmops.domain.lock import LockedDeployment
+from llmops.domain.role import Role
 from llmops.domain.units import GIB
 from llmops.engines.together import GATEWAY_BYTES
 from llmops.formats.lock import dump_lock, parse_lock
@@ -67,7 +68,7 @@ def test_the_edge_passes_embeddings_alone_to_what_makes_them() -> None:
 def test_engine_words_alone_say_that_it_makes_embeddings() -> None:
     models = three_models()
     plain = replace(models["embed"], features=replace(models["embed"].features, embeddings=False))
-    assert site_of(locks.lock({**models, "embed": plain})).deployment("embed").embeds
+    assert site_of(locks.lock({**models, "embed": plain})).deployment("embed").role is Role.EMBEDDINGS
 
 
 @pytest.mark.parametrize(

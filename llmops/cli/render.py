@@ -20,6 +20,7 @@ from llmops.changes import change_set
 from llmops.changes.diff import diff_text
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, apply_changes
+from llmops.cli.booting import started_units, tree_commands
 from llmops.cli.finishing import finish_earlier
 from llmops.cli.freezes import respect_freeze
 from llmops.cli.past import ways_of
@@ -34,6 +35,7 @@ from llmops.domain.forms import Json
 from llmops.domain.places import SWAP_UNIT
 from llmops.domain.profile import SwapWish
 from llmops.domain.programs import Runner
+from llmops.domain.role import Role
 from llmops.formats.env_file import env_problems
 from llmops.probe.programs import Programs
 from llmops.views.call import Call
@@ -166,7 +168,7 @@ def _to_root(options: Options, wanted: Rendered, now: datetime, runner: Runner) 
         consumed=consumed,
         findings=tuple(findings),
         commands=applied.commands if applied is not None else (),
-        next_commands=_next_commands(wanted, current, applied) if has_changed and options.root == "/" else (),
+        next_commands=_next_commands(wanted, current, applied, root=options.root) if has_changed else (),
         call=_call(options, wanted.site) if "nginx" in wanted.targets else None,
     )
     differs = current.has_work() or bool(current.conflicts()) or is_unsettled(place) or bool(freezes)
@@ -216,8 +218,10 @@ def _change_set(options: Options, wanted: Rendered, now: datetime) -> ChangeSet:
     return change_set(current, every, recorded=recorded, targets=wanted.targets, ways=options.ways, last=last)
 
 
-def _next_commands(wanted: Rendered, current: ChangeSet, applied: Applied | None) -> tuple[str, ...]:
+def _next_commands(wanted: Rendered, current: ChangeSet, applied: Applied | None, *, root: str) -> tuple[str, ...]:
     """What is left to type: nothing that was done, and nothing for what runs already."""
+    if root != "/":
+        return tree_commands(started_units(current), root, verb="enable")
     active = applied.active if applied is not None and applied.commands else frozenset[str]()
     touched = {change.target for change in current.changes if change.action.writes()}
     gateway = wanted.site.gateway
@@ -238,7 +242,8 @@ def _next_commands(wanted: Rendered, current: ChangeSet, applied: Applied | None
 
 def _call(options: Options, site: Site) -> Call:
     root = Root(Path(options.root))
-    first = next((one for one in site.deployments if not one.embeds), site.deployments[0])  # the call is a chat
+    chats = (one for one in site.deployments if one.role is Role.CHAT)
+    first = next(chats, site.deployments[0])
     return Call(
         endpoint=f"{site.edge.url()}{first.route}/v1",
         model=first.served_name,
@@ -246,6 +251,7 @@ def _call(options: Options, site: Site) -> Call:
         ca_file=root.shown(CA_CERTIFICATE) if site.edge.self_signed else None,
         timeout_seconds=first.numbers.client_timeout_seconds.value,
         retries=first.numbers.client_retries.value,
+        role=first.role,
     )
 
 

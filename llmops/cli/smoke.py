@@ -13,6 +13,7 @@ from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Status, Where
 from llmops.domain.places import CONFIGURATION
 from llmops.domain.records import dataclass
+from llmops.domain.role import Role
 
 if TYPE_CHECKING:
     from llmops.domain.lock import LockedDeployment
@@ -61,6 +62,7 @@ def run(options: Options, *, environment: Mapping[str, str]) -> Answer:
         key=_key(options.key_file, environment),
         ca=options.ca,
         timeout_seconds=options.timeout_seconds,
+        role=Role.CHAT if locked is None else locked[1].role(),
     )
     if locked is not None and is_loopback(urlsplit(options.url).hostname or ""):
         store = Store(store_root(options.store, environment=environment))

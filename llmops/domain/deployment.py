@@ -13,6 +13,7 @@ from llmops.domain.numbers import Numbers
 from llmops.domain.places import SWAP_FILE
 from llmops.domain.profile import SwapWish
 from llmops.domain.records import dataclass
+from llmops.domain.role import Role
 from llmops.domain.units import MIB
 
 
@@ -87,7 +88,7 @@ class Deployment:
     numbering of cards). `model_files` are what is opened first: the model, and a projector.
     `gateway_port` is where its queue listens, None without a gateway; `fallbacks` are the deployments that answer for it when
     it is full or down, in order. `health_path` answers 200 without a key when the engine can serve.
-    `starts_after` are units that have to be up first. `embeds`: it is asked for vectors of texts alone.
+    `starts_after` are units that have to be up first. `role`: what it is asked for, and nothing else.
     `route` is what stands before `/v1` at the edge, empty for the first deployment. `key_file` is the engine's key;
     `edge_key_file` the nginx line that sends it; `metrics_key_file` is Prometheus' copy.
     """
@@ -110,7 +111,7 @@ class Deployment:
     gateway_port: int | None
     fallbacks: tuple[str, ...]
     starts_after: tuple[str, ...]
-    embeds: bool
+    role: Role
     health_path: str
     device_kind: DeviceKind | None
     device_nodes: tuple[str, ...]
@@ -133,7 +134,7 @@ class Deployment:
 
     def asked(self) -> tuple[str, ...]:
         """What stands behind `/v1/` at the edge."""
-        return ("embeddings", "models") if self.embeds else ("chat/completions", "completions", "embeddings", "models")
+        return self.role.asked()
 
     def upstream_port(self) -> int:
         """Where the edge sends requests: the gateway's queue, or the engine itself."""

@@ -11,8 +11,12 @@ from llmops.domain.numbers import Numbers
 from llmops.domain.plan import Speed
 from llmops.domain.profile import ChangePolicy, Features, HostWish, Observe, Serve, Slo
 from llmops.domain.records import dataclass
+from llmops.domain.role import Role
 
 LOCK_SCHEMA = "llmops.lock/2"
+
+RANK = "rank"
+"""The pooling of llama-server's `--reranking`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,12 @@ class LockedDeployment:
     slo: Slo = field(default_factory=Slo)
     binding: Binding | None = None
     starts_after: tuple[str, ...] = ()
+
+    def role(self) -> Role:
+        """What it is asked for: the command line says it, or the profile."""
+        if self.settings.pooling == RANK:
+            return Role.RERANK
+        return Role.EMBEDDINGS if self.settings.embeddings or self.features.embeddings else Role.CHAT
 
     def served_name(self) -> str | None:
         """The model's name for clients, as the command line says it; None: the engine's own choice."""

@@ -1,8 +1,10 @@
 """The public codes of `smoke`; a code is never used again for something else."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from llmops.domain.finding import Finding, Status
+from llmops.domain.role import Role
 
 
 class SmokeCheck(NamedTuple):
@@ -38,5 +40,18 @@ FINISHED = SmokeCheck(
     "SMK008", "The stream ends as it should", "Without finish reason and [DONE], a cut answer looks like a whole one."
 )
 USAGE = SmokeCheck("SMK009", "The usage is reported", "Without token counts nothing can be billed, capped or compared.")
+VECTORS = SmokeCheck(
+    "SMK010", "Each text has its vector", "Vectors that are the same for every text, or no numbers, find nothing."
+)
+SCORES = SmokeCheck(
+    "SMK011", "Each text has its figure", "A figure too few, or none that is a number, puts texts in no order."
+)
 
-SMOKE_CHECKS = (READY, ENCRYPTED, KEYED, WRONG_KEY, LISTED, MODEL, STREAMED, FINISHED, USAGE)
+SMOKE_CHECKS = (READY, ENCRYPTED, KEYED, WRONG_KEY, LISTED, MODEL, STREAMED, FINISHED, USAGE, VECTORS, SCORES)
+
+ANSWERED: Mapping[Role, tuple[SmokeCheck, ...]] = {
+    Role.CHAT: (STREAMED, FINISHED),
+    Role.EMBEDDINGS: (VECTORS,),
+    Role.RERANK: (SCORES,),
+}
+"""What is asked of a server by what it is for; every other check is of each."""

@@ -7,25 +7,44 @@ from pathlib import Path
 from llmops.domain.errors import OutsideWorld
 from llmops.domain.finding import Finding, Status
 from llmops.domain.measurement import Measurement
+from llmops.domain.role import Role
 from llmops.serve.address import parse
 from llmops.serve.client import Client, Incoming
-from llmops.serve.codes import ENCRYPTED, FINISHED, KEYED, LISTED, MODEL, READY, STREAMED, USAGE, WRONG_KEY, SmokeCheck
+from llmops.serve.codes import (
+    ENCRYPTED,
+    FINISHED,
+    KEYED,
+    LISTED,
+    MODEL,
+    READY,
+    SCORES,
+    STREAMED,
+    USAGE,
+    VECTORS,
+    WRONG_KEY,
+    SmokeCheck,
+)
 from llmops.serve.completion import Transcript, item, read_stream
+from llmops.serve.questions import TEXTS, dimensions, prompt_tokens, question, scores_problem, vectors_problem
 
-CHAT = "/v1/chat/completions"
 MODELS = "/v1/models"
 REFUSED = (401, 403)
 NOT_THE_KEY = "llmops-smoke-this-is-no-key"
-TOKENS = 16
 SHOWN_CHARACTERS = 200
 BUFFERED_SECONDS = 0.2
 """A stream the engine worked on for at least this long can be told from one that a buffer held back."""
 
 
 def smoke(
-    url: str, *, model: str | None, key: str | None, ca: Path | None = None, timeout_seconds: float = 60.0
+    url: str,
+    *,
+    model: str | None,
+    key: str | None,
+    ca: Path | None = None,
+    timeout_seconds: float = 60.0,
+    role: Role = Role.CHAT,
 ) -> Measurement:
-    """Ask the server at `url`; `timeout_seconds` is for each request, `key` None where the server asks for none.
+    """Ask the server at `url` what it is for; `timeout_seconds` is for each request, `key` None where it asks for none.
 
     Raises `OutsideWorld` when it does not answer at all, `WrongUsage` for what is no base address; what a server that
     answers does wrong is in the findings. The key is in no text that comes back, not even where the server echoes it.
@@ -33,7 +52,7 @@ def smoke(
     client = Client(parse(url), ca=ca, timeout_seconds=timeout_seconds)
     with client.exchange("GET", "/health", key=None) as incoming:
         health = incoming.status
-    run = _Run(client, key=key, model=model)
+    run = _Run(client, key=key, model=model, role=role)
     try:
         run.ask(health)
     except OutsideWorld as stop:  # it answered a moment ago
@@ -44,8 +63,10 @@ def smoke(
 class _Run:
     """The findings so far, and the question being asked."""
 
-    def __init__(self, client: Client, *, key: str | None, model: str | None) -> None:
+    def __init__(self, client: Client, *, key: str | None, model: str | None, role: Role) -> None:
         self._client = client
+        self._role = role
+        self._path = f"/v1/{role.question()}"
         self._key = key
         self._expected = model
         self._findings: list[Finding] = []
@@ -69,7 +90,7 @@ class _Run:
         )
         told = self._transcript
         if told is None:
-            return result
+            return replace(result, total_seconds=self._ended_at - self._sent_at) if self._ended_at else result
         first = None if told.first_token_at is None else told.first_token_at - self._sent_at
         return replace(
             result,
@@ -85,7 +106,7 @@ class _Run:
         self._judge_encryption()
         self._ask_without_key()
         if self._ask_models():
-            self._ask_completion()
+            self._ask_completion() if self._role is Role.CHAT else self._ask_at_once()
 
     def _ask_ready(self, health: int) -> bool:
         if health == 503:
@@ -115,10 +136,10 @@ class _Run:
 
     def _ask_without_key(self) -> None:
         self.asking = KEYED
-        models, chat = self._status(MODELS, key=None), self._status(CHAT, key=None)
-        answers = f"{MODELS} answers {models}, {CHAT} answers {chat}"
-        is_open = _is_fine(chat) or (_is_fine(models) and chat not in REFUSED)
-        if models in REFUSED and chat in REFUSED:
+        models, asked = self._status(MODELS, key=None), self._status(self._path, key=None)
+        answers = f"{MODELS} answers {models}, {self._path} answers {asked}"
+        is_open = _is_fine(asked) or (_is_fine(models) and asked not in REFUSED)
+        if models in REFUSED and asked in REFUSED:
             self.note(KEYED, Status.OK, f"refused without a key: {answers}")
         elif is_open and self._key is None:
             fix = "llama-server: --api-key-file FILE; vLLM: VLLM_API_KEY; or a keyed edge in front (target nginx)"
@@ -126,14 +147,12 @@ class _Run:
         elif is_open:
             fix = "the key has to be enforced at this address, by the engine or by the edge in front of it"
             self.note(KEYED, Status.FAIL, f"served without the key: {answers}", fix=fix)
-        elif chat in REFUSED:
-            self.note(
-                KEYED, Status.WARN, f"completions are refused without a key, the list of models is not: {answers}"
-            )
+        elif asked in REFUSED:
+            self.note(KEYED, Status.WARN, f"questions are refused without a key, the list of models is not: {answers}")
         else:
             self.note(KEYED, Status.SKIP, f"neither refused nor served without a key: {answers}")
         if self._key is not None:
-            self._ask_with_wrong_key(CHAT if _is_fine(models) else MODELS)
+            self._ask_with_wrong_key(self._path if _is_fine(models) else MODELS)
 
     def _ask_with_wrong_key(self, path: str) -> None:
         self.asking = WRONG_KEY
@@ -147,7 +166,7 @@ class _Run:
             self.note(WRONG_KEY, Status.SKIP, f"neither refused nor served with a wrong key: {path} answers {status}")
 
     def _status(self, path: str, *, key: str | None) -> int:
-        body = _question("smoke", stream=False) | {"max_tokens": 1} if path == CHAT else None
+        body = question(self._role, "smoke", stream=False, tokens=1) if path == self._path else None
         with self._client.exchange("GET" if body is None else "POST", path, key=key, body=body) as incoming:
             return incoming.status
 
@@ -188,10 +207,10 @@ class _Run:
     def _ask_completion(self) -> None:
         self.asking = STREAMED
         self._sent_at = time.monotonic()
-        question = _question(self._served or "", stream=True)
-        with self._client.exchange("POST", CHAT, key=self._key, body=question) as incoming:
+        asked = question(self._role, self._served or "", stream=True)
+        with self._client.exchange("POST", self._path, key=self._key, body=asked) as incoming:
             if incoming.status != 200:
-                self._note_bad_answer(STREAMED, incoming, CHAT)
+                self._note_bad_answer(STREAMED, incoming, self._path)
                 return
             if incoming.content_type != "text/event-stream":
                 kind = incoming.content_type or "no content type"
@@ -201,6 +220,30 @@ class _Run:
         self._ended_at = time.monotonic()
         self._transcript = told
         self._judge_stream(told)
+
+    def _ask_at_once(self) -> None:
+        """Vectors, or figures: an answer in one piece."""
+        check = self.asking = VECTORS if self._role is Role.EMBEDDINGS else SCORES
+        sent_at = time.monotonic()
+        asked = question(self._role, self._served or "", stream=False)
+        with self._client.exchange("POST", self._path, key=self._key, body=asked) as incoming:
+            if incoming.status != 200:
+                self._note_bad_answer(check, incoming, self._path)
+                return
+            answer = incoming.json()
+        ended_at = time.monotonic()
+        problem = vectors_problem(answer) if check is VECTORS else scores_problem(answer)
+        if problem is not None:
+            self.note(check, Status.FAIL, f"{self._path}: {problem}")
+            return
+        self._sent_at, self._ended_at = sent_at, ended_at
+        each = f"a vector of {dimensions(answer)} numbers" if check is VECTORS else "a figure"
+        self.note(check, Status.OK, f"{each} for each of {len(TEXTS)} texts, after {ended_at - sent_at:.3f} s")
+        tokens = prompt_tokens(answer)
+        if tokens is None:
+            self.note(USAGE, Status.WARN, "no token counts")
+        else:
+            self.note(USAGE, Status.OK, f"{tokens} prompt tokens")
 
     def _judge_stream(self, told: Transcript) -> None:
         if told.problem is not None:
@@ -263,16 +306,6 @@ class _Run:
             text = text.replace(self._key, "[the key]")
         clean = "".join(character if character.isprintable() else " " for character in text)
         return clean if len(clean) <= SHOWN_CHARACTERS * 2 else clean[: SHOWN_CHARACTERS * 2] + " …"
-
-
-def _question(model: str, *, stream: bool) -> dict[str, object]:
-    question: dict[str, object] = {
-        "model": model,
-        "messages": [{"role": "user", "content": "Count from one to ten."}],
-        "max_tokens": TOKENS,
-        "temperature": 0,
-    }
-    return question | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {})
 
 
 def _is_fine(status: int) -> bool:

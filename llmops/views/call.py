@@ -5,9 +5,12 @@ import shlex
 
 from llmops.domain.forms import Json
 from llmops.domain.records import dataclass
+from llmops.domain.role import Role
 
 MILLISECONDS = 1000
 FIRST_WORDS = "Hello"
+OTHER_WORDS = "A bridge over a river"
+RERANK = f"/{Role.RERANK.question()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,17 +26,25 @@ class Call:
     ca_file: str | None
     timeout_seconds: int
     retries: int
+    role: Role = Role.CHAT
+
+    def body(self) -> dict[str, Json]:
+        """What is asked: a chat streams, vectors and figures come in one piece."""
+        if self.role is Role.EMBEDDINGS:
+            return {"model": self.model, "input": [FIRST_WORDS]}
+        if self.role is Role.RERANK:
+            return {"model": self.model, "query": FIRST_WORDS, "documents": [FIRST_WORDS, OTHER_WORDS]}
+        return {"model": self.model, "stream": True, "messages": [{"role": "user", "content": FIRST_WORDS}]}
 
     def curl(self) -> str:
-        """One streamed completion; the key is read from its file and is in no argument."""
+        """One question; the key is read from its file and is in no argument."""
         trust = f"--cacert {shlex.quote(self.ca_file)} " if self.ca_file is not None else ""
-        message = {"role": "user", "content": FIRST_WORDS}
-        body = shlex.quote(json.dumps({"model": self.model, "stream": True, "messages": [message]}))
+        body = shlex.quote(json.dumps(self.body()))
         limits = f"--max-time {self.timeout_seconds} --retry {self.retries} --retry-max-time {self.timeout_seconds}"
         return (
             f'printf \'header = "Authorization: Bearer %s"\' "$(cat {shlex.quote(self.key_file)})" | \\\n'
             f"  curl -sSN {trust}{limits} -K - -H 'Content-Type: application/json' \\\n"
-            f"  {self.endpoint}/chat/completions -d {body}"
+            f"  {self.endpoint}/{self.role.question()} -d {body}"
         )
 
     def python(self) -> str:
@@ -46,11 +57,26 @@ class Call:
                 "import pathlib, ssl, openai" if self.ca_file is not None else "import pathlib, openai",
                 f"key = pathlib.Path({self.key_file!r}).read_text().strip()",
                 f'client = openai.OpenAI(base_url="{self.endpoint}", api_key=key, {limits}{trust})',
-                f"stream = client.chat.completions.create(model={self.model!r}, stream=True,",
-                f'    messages=[{{"role": "user", "content": "{FIRST_WORDS}"}}])',
-                'for chunk in stream:\n    print((chunk.choices[0].delta.content or "") if chunk.choices else "", end="")',
+                *self._asked_in_python(),
             )
         )
+
+    def _asked_in_python(self) -> tuple[str, ...]:
+        match self.role:
+            case Role.CHAT:
+                return (
+                    f"stream = client.chat.completions.create(model={self.model!r}, stream=True,",
+                    f'    messages=[{{"role": "user", "content": "{FIRST_WORDS}"}}])',
+                    'for chunk in stream:\n    print((chunk.choices[0].delta.content or "") if chunk.choices else "", end="")',
+                )
+            case Role.EMBEDDINGS:
+                return (
+                    f"answer = client.embeddings.create(model={self.model!r}, input=[{FIRST_WORDS!r}],",
+                    '    encoding_format="float")',
+                    "print(len(answer.data[0].embedding), answer.data[0].embedding[:4])",
+                )
+            case Role.RERANK:  # the SDK has no word for it
+                return (f"print(client.post({RERANK!r}, cast_to=object, body={self.body()!r}))",)
 
     def typescript(self) -> str:
         """The same with the OpenAI SDK for TypeScript: a module that Node runs as it is, in a file `try.mjs` or `try.mts`."""
@@ -63,14 +89,32 @@ class Call:
                 f'  apiKey: readFileSync({json.dumps(self.key_file)}, "utf8").trim(),',
                 f"  timeout: {self.timeout_seconds * MILLISECONDS}, maxRetries: {self.retries},",
                 "});",
-                "const stream = await client.chat.completions.create({",
-                f"  model: {json.dumps(self.model)}, stream: true,",
-                f'  messages: [{{ role: "user", content: "{FIRST_WORDS}" }}],',
-                "});",
-                "for await (const chunk of stream)",
-                '  process.stdout.write(chunk.choices[0]?.delta?.content ?? "");',
+                *self._asked_in_typescript(),
             )
         )
+
+    def _asked_in_typescript(self) -> tuple[str, ...]:
+        match self.role:
+            case Role.CHAT:
+                return (
+                    "const stream = await client.chat.completions.create({",
+                    f"  model: {json.dumps(self.model)}, stream: true,",
+                    f'  messages: [{{ role: "user", content: "{FIRST_WORDS}" }}],',
+                    "});",
+                    "for await (const chunk of stream)",
+                    '  process.stdout.write(chunk.choices[0]?.delta?.content ?? "");',
+                )
+            case Role.EMBEDDINGS:
+                return (
+                    "const answer = await client.embeddings.create({",
+                    f'  model: {json.dumps(self.model)}, input: ["{FIRST_WORDS}"], encoding_format: "float",',
+                    "});",
+                    "console.log(answer.data[0].embedding.length, answer.data[0].embedding.slice(0, 4));",
+                )
+            case Role.RERANK:
+                return (
+                    f"console.log(await client.post({json.dumps(RERANK)}, {{ body: {json.dumps(self.body())} }}));",
+                )
 
     def node(self) -> str:
         """How the TypeScript form is run: Node takes further certificates from its environment alone."""

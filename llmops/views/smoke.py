@@ -17,6 +17,8 @@ def show_smoke(measurement: Measurement, to: Screen) -> None:
     elif measurement.time_to_first_token_seconds is not None and measurement.total_seconds is not None:
         first, total = measurement.time_to_first_token_seconds, measurement.total_seconds
         to.line(f"it serves: first token after {first:.3f} s, the whole answer after {total:.3f} s", tone=Tone.GOOD)
+    elif measurement.total_seconds is not None:
+        to.line(f"it serves: the answer after {measurement.total_seconds:.3f} s", tone=Tone.GOOD)
 
 
 def smoke_result(measurement: Measurement) -> Json:
