@@ -102,6 +102,11 @@ def compressed(count: int, ratio: int) -> dict[str, Any]:
     return {"kind": "compressed", "count": count, "kv_heads": 1, "length": 512, "window": 128, "ratio": ratio, **index}
 
 
+def speech(count: int, heads: int) -> dict[str, Any]:
+    """A decoder's layer that keeps its own tokens and an encoder's."""
+    return full(count, heads, 64, kind="speech")
+
+
 def mamba2(count: int, heads: int, length: int, state: int, groups: int) -> dict[str, Any]:
     return {
         "kind": "mamba2",
@@ -136,6 +141,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "deepseek-v3": {"layers": [latent(61)]},
     "deepseek-v3.2": {"layers": [latent(61, indexer=128)]},
     "deepseek-v4-flash": {"layers": [compressed(2, 0), *(compressed(1, one) for one in (4, 128) * 20 + (4,))]},
+    "whisper-large-v3": {"layers": [speech(32, 20)]},
+    "whisper-large-v3-turbo": {"layers": [speech(4, 20)]},
     "qwen3-next": {"architecture": "qwen3next", "layers": [delta(36, 16, 32), full(12, 2, 256)]},
     "qwen3.5-9b": {"architecture": "qwen35", "ssm": "float32", "layers": [delta(24, 16, 32), full(8, 4, 256)]},
     "qwen3.6-27b": {"architecture": "qwen35", "ssm": "float32", "layers": [delta(48, 16, 48), full(16, 4, 256)]},
@@ -225,6 +232,7 @@ class Planner:
             (self.specs.MLAAttentionSpec, base),
             (self.specs.SlidingWindowSpec, None),
             (self.specs.SlidingWindowMLASpec, None),
+            (self.specs.CrossAttentionSpec, None),
             (self.specs.ChunkedLocalAttentionSpec, None),
             (self.specs.MambaSpec, None),
         ):
@@ -336,7 +344,10 @@ class Planner:
                 decode_context_parallel_size=asked["context_parallel"],
                 pipeline_parallel_size=asked["stages"],
             ),
-            scheduler_config=SimpleNamespace(disable_hybrid_kv_cache_manager=not asked["window_groups"]),
+            scheduler_config=SimpleNamespace(
+                disable_hybrid_kv_cache_manager=not asked["window_groups"],
+                max_num_encoder_input_tokens=asked["batch_tokens"],
+            ),
             speculative_config=None,
             attention_config=SimpleNamespace(hisparse_config=None),
             num_prefill_lookahead_tokens=(
@@ -439,8 +450,9 @@ class Planner:
                     found |= {f"{at}.{name}": (at, spec) for name, spec in self.token_specs(attention, asked, config)}
                 at += 1
         if asked["drafted"] and self.attention(model):
-            kept = [one for one in self.attention(model) if one["kind"] in ("full", "latent")]
+            kept = [one for one in self.attention(model) if one["kind"] in ("full", "latent", "speech")]
             last = kept[-1] if kept else compressed(1, 0)
+            last = last | {"kind": "full"} if last["kind"] == "speech" else last
             for module in range(max(model.get("mtp_modules", 1), 1)):
                 specs = self.token_specs(last, asked, config)
                 found |= {f"draft.{module}.{name}": (-1 - module, spec) for name, spec in specs}
@@ -499,6 +511,11 @@ class Planner:
                 return [("attn", self.specs.SlidingWindowSpec(**common, sliding_window=one["window"]))]
             case "chunked":
                 return [("attn", self.specs.ChunkedLocalAttentionSpec(**common, attention_chunk_size=one["window"]))]
+            case "speech":
+                return [
+                    ("attn", self.specs.FullAttentionSpec(**common)),
+                    ("cross", self.specs.CrossAttentionSpec(**common)),
+                ]
             case _:
                 return [("attn", self.specs.FullAttentionSpec(**common))]
 

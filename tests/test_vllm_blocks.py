@@ -27,6 +27,7 @@ ATTENTION = {
     "sliding": Attention.SLIDING,
     "chunked": Attention.CHUNKED,
     "latent": Attention.LATENT,
+    "speech": Attention.FULL,
     "compressed": Attention.SLIDING,
 }
 NAMES = {
@@ -35,6 +36,7 @@ NAMES = {
     PageKind.WINDOW: "SlidingWindowSpec",
     PageKind.CHUNK: "ChunkedLocalAttentionSpec",
     PageKind.STATE: "MambaSpec",
+    PageKind.CROSS: "CrossAttentionSpec",
 }
 
 
@@ -74,6 +76,7 @@ def layer(one: dict[str, Any]) -> Layer:
         value_length=0 if attention is Attention.LATENT or "ratio" in kept else length,
         feed_forward=1024,
         recurrent=state(one),
+        cross_tokens=1500 if one["kind"] == "speech" else 0,
         indexer=Indexer(key_length=kept["indexer"], heads=64, top=2048)
         if "indexer" in kept and "ratio" not in kept
         else None,

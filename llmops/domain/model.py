@@ -60,10 +60,11 @@ class Indexer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compression:
-    """One key for `ratio` tokens (0: none), beside the keys of a window; an indexer of `indexer_length` chooses among them."""
+    """One key for `ratio` tokens (0: none), beside the keys of a window; an indexer of `indexer_length` chooses `top` of them."""
 
     ratio: int
     indexer_length: int = 0
+    top: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,7 @@ class Layer:
     """One block. A latent layer has one KV head of `key_length` = rank + rope and `value_length` 0 (V is a view of K).
 
     `feed_forward` is the dense width (0 where the block has experts only); `expert_feed_forward` one expert's width.
+    `cross_tokens`: positions of an encoder whose keys and values it keeps as well, of the same width.
     `owns_kv_cache` is False where the layer reads an earlier layer's cache.
     """
 
@@ -87,6 +89,7 @@ class Layer:
     recurrent: RecurrentState | None = None
     indexer: Indexer | None = None
     compression: Compression | None = None
+    cross_tokens: int = 0
 
     def key_width(self) -> int:
         """Elements of K for one token."""

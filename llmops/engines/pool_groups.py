@@ -21,6 +21,7 @@ class PageKind(StrEnum):
     WINDOW = "window"
     CHUNK = "chunk"
     STATE = "state"
+    CROSS = "cross"
 
 
 WHOLE = (PageKind.FULL, PageKind.LATENT)
@@ -33,7 +34,7 @@ class UngroupableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One layer's part of a block. `window_tokens` of a window or chunk; a state takes `states` blocks a request.
+    """One layer's part of a block. `window_tokens` of a window or chunk, or of an encoder; a state takes `states` blocks a request.
 
     `form` tells layers apart that only happen to have pages of one size (heads, lengths).
     """
@@ -54,6 +55,8 @@ class Page:
             case PageKind.WINDOW:
                 held = min(self.window_tokens - 1 + in_flight_tokens, tokens)
                 return ceil(held / self.block_tokens) + 1
+            case PageKind.CROSS:
+                return ceil(self.window_tokens / self.block_tokens)
             case PageKind.CHUNK:
                 return ceil(min(self.window_tokens + in_flight_tokens, tokens) / self.block_tokens)
             case _:

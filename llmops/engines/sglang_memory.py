@@ -90,6 +90,8 @@ def ledger(
         notes.append("the drafter's weights are not counted, and its cache is not")
     if any(layer.compression is not None for layer in shape.layers):
         notes.append("not sized: its compressed caches, every layer is taken as one uncompressed latent")
+    if any(layer.cross_tokens for layer in shape.layers):
+        notes.append("not sized: what a request keeps of its audio")
     notes += [f"not sized: {one}" for one in shape.not_sized]
     return Ledger(
         engine=EngineName.SGLANG.value,

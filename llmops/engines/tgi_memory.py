@@ -85,6 +85,8 @@ def ledger(
     ]
     pool = _pool(shape, settings, ranks)
     notes = ["TGI is in maintenance: estimated from its source, checked with no start"]
+    if any(layer.cross_tokens for layer in shape.layers):
+        notes.append("not sized: what a request keeps of its audio")
     notes += [f"not sized: {one}" for one in shape.not_sized]
     return Ledger(
         engine=EngineName.TGI.value,

@@ -14,6 +14,9 @@ LARGEST_GIB, LARGE_GIB = 160, 70
 SPARK = "12.1"
 """GB10 has the memory of a large card, not its speed."""
 
+ENCODER_DECODER_GRAPHS = "FULL_DECODE_ONLY"
+"""All that is captured of an encoder-decoder (config/vllm.py)."""
+
 
 class Defaults(NamedTuple):
     """Of a server; the offline class takes more tokens."""
@@ -38,6 +41,9 @@ def defaults(device: Device | None) -> Defaults:
 def resolved(settings: EngineSettings, shape: ModelShape, device: Device | None) -> EngineSettings:
     """The settings with the card's defaults for what was not given."""
     told = settings.pool
+    if told is not None and any(layer.cross_tokens for layer in shape.layers):
+        told = replace(told, graph_mode=ENCODER_DECODER_GRAPHS)
+        settings = replace(settings, pool=told)
     if told is None or (told.parallel_given and told.batch_given):
         return settings
     own, factor = defaults(device), 2 if told.throughput_mode else 1

@@ -42,6 +42,7 @@ class LayerPages:
         self.shape = shape
         self.told = settings.pool or PoolSettings()
         self.ranks = settings.tensor_parallel
+        self.batch_tokens = settings.batch_tokens
         self.kind = cache_type(shape, settings)
         self.major = _major(device)
         self.attention = tuple(layer for layer in shape.layers if keeps_tokens(layer))
@@ -58,6 +59,8 @@ class LayerPages:
                 found.append(LayerPage(layer=at, page=self._state_page(layer.recurrent)))
             if keeps_tokens(layer):
                 found += [LayerPage(layer=at, page=one) for one in self._token_pages(layer)]
+            if layer.cross_tokens:
+                found.append(LayerPage(layer=at, page=self._cross_page(layer)))
         return [*found, *self._drafted()]
 
     def _drafted(self) -> list[LayerPage]:
@@ -102,6 +105,11 @@ class LayerPages:
             window += self._retained_tokens()
         form = (heads_on_rank(layer.kv_heads, ranks), layer.key_length, layer.value_length)
         return [Page(kind=kind, block_tokens=block, page_bytes=size, window_tokens=window, form=form)]
+
+    def _cross_page(self, layer: Layer) -> Page:
+        """Of what an encoder heard: a request is given as many positions as a step has tokens (`CrossAttentionSpec`)."""
+        (own,) = self._token_pages(layer)
+        return replace(own, kind=PageKind.CROSS, window_tokens=self.batch_tokens)
 
     def _retained_tokens(self) -> int:
         """Tokens behind a window that several MTP blocks in a chain read again (`num_prefill_lookahead_tokens` - 1)."""

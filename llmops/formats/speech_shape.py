@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import Attention, Layer, ModelShape, Tensor
-from llmops.domain.units import size_text
 from llmops.formats.audio_towers import whisper_encoder
 from llmops.formats.config_values import ConfigValues
 from llmops.formats.layers import LAYERS_LIMIT
@@ -19,7 +18,7 @@ from llmops.formats.tower_parts import Blocks, Seen, blocks, linear
 def speech_shape(
     config: ConfigValues, *, name: str, tensors: Sequence[Tensor] | None, dtype: str | None, is_tied: bool
 ) -> ModelShape:
-    """The shape; what the decoder keeps of the audio is told apart, since it does not grow with the text."""
+    """The shape; what the decoder keeps of the audio does not grow with the text."""
     hidden, layers = config.integer("d_model", least=1), config.integer("decoder_layers", least=1, most=LAYERS_LIMIT)
     heads, wide = config.integer("decoder_attention_heads", least=1), config.integer("decoder_ffn_dim", least=1)
     heard = config.integer("max_source_positions", least=1)
@@ -31,8 +30,8 @@ def speech_shape(
         key_length=hidden // heads,
         value_length=hidden // heads,
         feed_forward=wide,
+        cross_tokens=heard,
     )
-    kept = size_text(2 * 2 * layers * hidden * heard)
     return ModelShape(
         architecture="whisper",
         name=name,
@@ -44,7 +43,6 @@ def speech_shape(
         tensors_confidence=confidence,
         quantization=dtype or "F32",
         model_type="whisper",
-        not_sized=(f"what a request keeps of its audio: {heard} positions, {kept} in 16 bit",),
     )
 
 
