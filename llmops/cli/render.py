@@ -20,7 +20,7 @@ from llmops.changes import change_set
 from llmops.changes.diff import diff_text
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, apply_changes
-from llmops.cli.booting import started_units, tree_commands
+from llmops.cli.booting import enabling, unlinking
 from llmops.cli.finishing import finish_earlier
 from llmops.cli.freezes import respect_freeze
 from llmops.cli.past import ways_of
@@ -221,7 +221,7 @@ def _change_set(options: Options, wanted: Rendered, now: datetime) -> ChangeSet:
 def _next_commands(wanted: Rendered, current: ChangeSet, applied: Applied | None, *, root: str) -> tuple[str, ...]:
     """What is left to type: nothing that was done, and nothing for what runs already."""
     if root != "/":
-        return tree_commands(started_units(current), root, verb="enable")
+        return (*unlinking(current, Root(Path(root))), *enabling(current, root))
     active = applied.active if applied is not None and applied.commands else frozenset[str]()
     touched = {change.target for change in current.changes if change.action.writes()}
     gateway = wanted.site.gateway

@@ -13,6 +13,7 @@ from llmops.changes.diff import diff_text
 from llmops.changes.effects import STARTED, UNITS
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, carry_out
+from llmops.cli.booting import enabling, unlinking
 from llmops.cli.finishing import finish_earlier, nothing
 from llmops.cli.freezes import freeze_now, way_back_findings
 from llmops.cli.past import Past, changes_back_to, read_past, ways_of
@@ -87,8 +88,10 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
 
 def next_commands(changes: ChangeSet, root: Root, applied: Applied | None) -> tuple[str, ...]:
     """What is left to type: to start what is there again, and everything where nothing was done."""
-    if applied is None or not root.is_host:
+    if applied is None:
         return ()
+    if not root.is_host:
+        return (*unlinking(changes, root), *enabling(changes, str(root.path)))
     changed = [change for change in changes.changes if change.action.writes()]
     units = [one for one in changed if one.path.parent == UNITS and one.path.suffix in STARTED]
     again = sorted(
