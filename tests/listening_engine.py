@@ -22,6 +22,8 @@ class ListeningEngine(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.seen: list[Reached] = []
+        self.says: dict[str, str] = {}
+        """Headers of its answers beside its own."""
 
     def port(self) -> int:
         """Where it listens."""
@@ -44,10 +46,13 @@ class _Answer(BaseHTTPRequestHandler):
         self.server.seen.append(Reached(line[0], line[1], dict(getattr(self, "headers", {})), body))
 
     def do_GET(self) -> None:
+        assert isinstance(self.server, ListeningEngine)
         self._remember(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         body = json.dumps({"data": []}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in self.server.says.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body if self.command != "HEAD" else b"")
 

@@ -74,6 +74,22 @@ def test_without_an_engine_key_nothing_is_answered(tmp_path: Path) -> None:
         assert running.stats()["done"] == 0
 
 
+KEY_SIGNS = "".join(chr(at) for at in range(0x21, 0x7F) if chr(at) not in '"\\$#' and not chr(at).isalnum())
+"""What `render` takes in a key that somebody put there: the other signs it refuses."""
+
+
+@pytest.mark.parametrize("key", [f"key-{KEY_SIGNS}", "%[path]%ci%{+Q}o%%%H", "a,b,a,b,a,b,a,b,a,b"])
+def test_a_key_of_any_sign_is_that_key_and_no_format_or_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setitem(KEYS, "chat", key)
+    with gateway(tmp_path) as running:
+        assert asyncio.run(ask(running.port, key)).status == 200
+        for wrong in (key[:-1], f"{key}x", f"x,Bearer {key}", key.split(",", maxsplit=1)[0] + "x"):
+            assert asyncio.run(ask(running.port, wrong)).status == 401
+        assert running.stats()["done"] == 1
+
+
 def test_whether_it_is_well_is_answered_without_a_slot_and_follows_the_engine(tmp_path: Path) -> None:
     with gateway(tmp_path) as running:
         assert running.health("no-key-of-ours") == 401

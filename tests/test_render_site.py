@@ -129,6 +129,14 @@ def test_a_value_that_could_inject_is_refused_with_its_field(case: str) -> None:
     assert refused.value.where.key == field
 
 
+@pytest.mark.parametrize("place", ["{model}", "{projector}", "{credentials}"])
+def test_a_file_name_that_reads_like_a_place_is_refused(place: str) -> None:
+    with pytest.raises(WrongInput) as refused:
+        site_of(locks.lock({"chat": _with_files(f"a{place}.gguf")}))
+    assert refused.value.where is not None
+    assert refused.value.where.key == "deployments.chat.model.files"
+
+
 @pytest.mark.parametrize("path", ["relative/llama-server", "/a/../b", '/a"b', "/a\nb", "/a$b", "/a%b"])
 def test_an_engine_path_that_no_unit_can_carry_is_refused(path: str) -> None:
     with pytest.raises(WrongInput) as refused:

@@ -10,6 +10,7 @@ from llmops.domain.finding import Where
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PATH = re.compile(r"/[A-Za-z0-9._/@+-]+")
 _PROGRAM = re.compile(r"/[^\x00-\x1f\"'\\$%;{}#]+")
+_PLACE = re.compile(r"\{(?:model|projector|credentials)\}")
 _PLAIN = re.compile(r"[A-Za-z0-9._+ <>=,-]{0,80}")
 
 
@@ -32,6 +33,8 @@ def checked_file_name(name: str, field: str) -> str:
     parts = PurePosixPath(name).parts
     if CONTROL.search(name) or name.startswith("/") or ".." in parts or not parts:
         raise refused(field, f"the file name {name[:60]!r} cannot be written into a unit")
+    if _PLACE.search(name):
+        raise refused(field, f"the file name {name[:60]!r} reads like a place that is filled in")
     return name
 
 
