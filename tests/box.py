@@ -40,9 +40,13 @@ class Box:
 
     def write(self, path: str, text: str) -> None:
         """A file inside."""
-        place = Path(self._must("root", self.name).strip()) / path.lstrip("/")
+        place = Path(self.root()) / path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text)
+
+    def root(self) -> str:
+        """Where this machine sees the box's files."""
+        return self._must("root", self.name).strip()
 
     def reboot(self, *, power_cut: bool = False) -> None:
         """Off and on again, with the same disk."""
