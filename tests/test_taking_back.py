@@ -305,3 +305,19 @@ def test_an_edit_that_is_no_text_can_stay_where_nothing_is_rendered_any_more(box
     options = render.Options(lock=str(box.lock), root=str(box.root), apply=True, ways=Ways.KEEP)
     assert render.run(options, runner=Programs(os.environ), now=NOW).ok
     assert (box.root / UNIT).read_bytes() == b"\xff\xfe edited"
+
+
+def test_of_a_tree_it_is_said_which_units_to_enable_and_which_links_are_left(box: Box) -> None:
+    box.plan()
+    options = render.Options(lock=str(box.lock), root=str(box.root), apply=True)
+    answer = render.run(options, runner=Programs(os.environ), now=NOW)
+    assert isinstance(answer.result, dict)
+    assert answer.result["next"] == [f"systemctl --root={box.root} enable llmops-chat.service"]
+    assert answer.result["done"] == []
+    link = box.root / "etc/systemd/system/multi-user.target.wants/llmops-chat.service"
+    link.parent.mkdir()
+    link.symlink_to("/etc/systemd/system/llmops-chat.service")
+    gone = box.uninstall()
+    assert isinstance(gone.result, dict)
+    assert gone.result["next"] == [f"rm -f {link}"]
+    assert link.is_symlink(), "what a person made is theirs to take away"
