@@ -35,6 +35,7 @@ from llmops.cli.rollback import (
 from llmops.domain.changes import GENERATIONS, ChangeSet, Ways
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding, Status
+from llmops.domain.places import STORE
 from llmops.domain.programs import Runner
 from llmops.domain.records import dataclass
 from llmops.probe.programs import Programs
@@ -112,7 +113,7 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
 
 
 def _ended(root: Root) -> None:
-    forget(root, also=OWN_PLACES if root.is_host else ())
+    forget(root, also=(*OWN_PLACES, STORE / "models") if root.is_host else ())  # of tmpfiles.d; with a model it stays
 
 
 def _finish(options: Options) -> bool:
