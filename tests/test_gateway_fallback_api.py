@@ -23,9 +23,9 @@ from rendering import NOW, with_number
 
 from llmops.apply.certificate import make_ca, make_leaf
 from llmops.domain.lock import LockedDeployment
+from llmops.domain.ports import FALLBACK_API_PORT
 from llmops.domain.profile import FallbackApi, Serve
 from llmops.domain.programs import Running
-from llmops.engines.hosted_api import API_PORT
 from llmops.probe.programs import Programs
 
 pytestmark = [pytest.mark.consumer("nginx-njs"), pytest.mark.consumer("haproxy"), pytest.mark.slow]
@@ -176,8 +176,8 @@ def _moved(root: Path, directory: Path) -> Path:
         "/etc/llmops/nobody", f"{root}/etc/llmops/nobody"
     )
     site, way = root / "etc/nginx/conf.d/llmops.conf", str(free_port())
-    site.write_text(site.read_text().replace(f":{API_PORT}$", f":{way}$"))
-    text = text.replace(f"127.0.0.1:{API_PORT}", f"127.0.0.1:{way}").replace(
+    site.write_text(site.read_text().replace(f":{FALLBACK_API_PORT}$", f":{way}$"))
+    text = text.replace(f"127.0.0.1:{FALLBACK_API_PORT}", f"127.0.0.1:{way}").replace(
         "127.0.0.1:8405", f"127.0.0.1:{free_port()}"
     )
     place = directory / "haproxy.cfg"

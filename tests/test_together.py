@@ -20,13 +20,12 @@ from llmops.domain.engine import EngineName, HostDevice
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Status
 from llmops.domain.host import HostFacts, Listener
-from llmops.domain.places import GATEWAY_METRICS_PORT
 from llmops.domain.plan import Plan
+from llmops.domain.ports import FALLBACK_API_PORT, GATEWAY_METRICS_PORT
 from llmops.domain.profile import EngineChoice, FallbackApi, Features, Intent, Profile, Workload
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.units import GIB
 from llmops.engines import ENGINES
-from llmops.engines.hosted_api import API_PORT
 from llmops.formats.profile import parse_profile
 from llmops.sizing.fallbacks import Server, fallback_findings
 from llmops.sizing.numbers import gateway_port
@@ -259,7 +258,7 @@ def test_ports_of_other_programs_the_edge_and_the_metrics_are_left_alone() -> No
     profile = replace(three(), serve=replace(three().serve, fallback_api=api))
     first = GATEWAY_METRICS_PORT - 1
     found = plan_all(profile, listening(), Options(profile="llmops.yaml", port=first), Sources()).planned
-    assert [one.port for one in found] == [first, API_PORT + 1, API_PORT + 2]
+    assert [one.port for one in found] == [first, FALLBACK_API_PORT + 1, FALLBACK_API_PORT + 2]
 
 
 def test_the_sum_of_all_is_shown_by_card() -> None:

@@ -1,5 +1,7 @@
 """LCK: what a lock needs of the host beside cards and disk: memory, programs, ports, systemd."""
 
+from collections.abc import Sequence
+
 from llmops.checks.check import Judgement, fail, ok, together, unknown, warn
 from llmops.checks.engine_lines import locked_engine_lines
 from llmops.checks.install import commands, toolkit_lines
@@ -10,6 +12,7 @@ from llmops.domain.engine_matrix import numbers
 from llmops.domain.engine_verdicts import TITLES
 from llmops.domain.finding import Status
 from llmops.domain.host import Listener
+from llmops.domain.ports import Port, has_gateway, ports_around, ports_of
 from llmops.domain.profile import Gateway
 from llmops.domain.reading import Unknown, known
 from llmops.domain.units import size_text
@@ -130,25 +133,21 @@ def c_library_fits(wanted: Wanted) -> Judgement | None:
 
 
 def ports_are_free(wanted: Wanted) -> Judgement | None:
-    """Of engine, gateway and edge: free, or held by this deployment's own programs."""
+    """Of engine, gateway, edge and what they tell each other: free, or held by this deployment's own programs."""
     if isinstance(wanted.host.listeners, Unknown):
         return unknown(wanted.host.listeners, "ports")
-    engine = wanted.deployment.numbers.engine_port.value
-    ports = {engine: ("engine", wanted.user(), "")}
-    if wanted.needs.lock.serve.gateway is Gateway.HAPROXY and wanted.has_target("haproxy"):
-        ports[wanted.deployment.numbers.gateway_port.value] = ("gateway", "llmops-gateway", "haproxy")
-    if wanted.has_target("nginx"):
-        ports[wanted.needs.edge_port] = ("edge", "root", "nginx")
-    judgements = [
-        _port(port, who, [one for one in wanted.host.listeners.value if one.port == port])
-        for port, who in ports.items()
-    ]
-    return together(judgements)
+    lock = wanted.needs.lock
+    ports = (
+        *ports_of(wanted.name, wanted.deployment, gateway=has_gateway(lock.serve, lock.targets)),
+        *ports_around(lock.serve, lock.targets, edge_port=wanted.needs.edge_port),
+    )
+    return together([_port(one, wanted.host.listeners.value) for one in ports])
 
 
-def _port(port: int, who: tuple[str, str, str], taken: list[Listener]) -> Judgement:
-    part, user, program = who
-    others = [one for one in taken if one.user != user and (not program or known(one.program) != program)]
+def _port(opened: Port, listeners: Sequence[Listener]) -> Judgement:
+    part, port, program = opened.part, opened.number, opened.program
+    taken = [one for one in listeners if one.port == port]
+    others = [one for one in taken if one.user != opened.user and (not program or known(one.program) != program)]
     if taken and not others:
         return ok(f"the {part}'s port {port} is held by itself")
     if others:

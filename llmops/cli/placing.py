@@ -11,9 +11,9 @@ from llmops.domain.engine import EngineName, EngineSettings
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding
 from llmops.domain.model import ModelShape
-from llmops.domain.places import GATEWAY_METRICS_PORT
 from llmops.domain.plan import Plan, Speed
-from llmops.domain.profile import Auto, Gateway, Intent, Profile
+from llmops.domain.ports import EDGE_TARGET, GATEWAY_TARGET, ports_around
+from llmops.domain.profile import Auto, Intent, Profile
 from llmops.domain.reading import known
 from llmops.domain.records import dataclass
 from llmops.engines import ENGINES
@@ -76,13 +76,9 @@ def _models(name: str, intent: Intent) -> tuple[str, ...]:
 def _ports(profile: Profile, place: Hardware, options: Options) -> dict[str, int]:
     """Beside the edge, the gateway's metrics and what other programs of the host listen on; llmops' own keep theirs."""
     edge = address_and_port(profile.serve.listen)
-    taken = {edge[1]} if edge is not None else set()
-    if profile.serve.gateway is Gateway.HAPROXY:
-        taken.add(GATEWAY_METRICS_PORT)
-        if profile.serve.fallback_api is not None:
-            from llmops.engines.hosted_api import API_PORT  # with it comes the lock, which a plan of one file needs not
-
-            taken.add(API_PORT)
+    every = (EDGE_TARGET, GATEWAY_TARGET)  # `render --target` may add what the profile does not ask for
+    around = ports_around(profile.serve, every, edge_port=edge[1] if edge is not None else 0)
+    taken = {one.number for one in around}
     listeners = known(place.facts.listeners) if place.facts is not None else None
     taken |= {one.port for one in listeners or () if not (one.user or "").startswith("llmops-")}
     return dict(zip(profile.deployments, engine_ports(len(profile.deployments), options.port, taken), strict=True))

@@ -12,9 +12,6 @@ CONFIGURATION = PurePosixPath("/etc/llmops")
 
 NAME_LIMIT = 24
 
-GATEWAY_METRICS_PORT = 8405
-"""Where the queue tells its figures, on loopback."""
-
 SWAP_FILE = STORE / "state/swap/file"
 SWAP_UNIT = "var-lib-llmops-state-swap-file.swap"
 """Named after the file, as systemd.swap(5) wants it: `systemd-escape --path --suffix=swap FILE`."""

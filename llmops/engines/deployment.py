@@ -9,17 +9,15 @@ from llmops.domain.deployment import Deployment, Edge, GatewaySite, Site
 from llmops.domain.engine import DeviceKind, EngineName
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Where
-from llmops.domain.hosted_api import HostedApi
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.places import (
     CONFIGURATION,
-    GATEWAY_METRICS_PORT,
     NAME_LIMIT,
     STORE,
     TAKEN_NAMES,
     current_directory,
 )
-from llmops.domain.profile import Gateway
+from llmops.domain.ports import GATEWAY_METRICS_PORT, every_port, has_gateway
 from llmops.domain.visible import ORDER, VARIABLES, visible_cards
 from llmops.engines.carried import CONTROL, checked_file_name, checked_program, plain, refused
 from llmops.engines.container import container_of
@@ -31,7 +29,6 @@ from llmops.engines.together import together_bytes
 
 GATEWAY_CONNECTIONS = 2048
 GATEWAY_LAST_SECONDS = 10
-GATEWAY_TARGET = "haproxy"
 RESTART_SECONDS = 5
 RESTART_MAX_SECONDS = 120
 START_LIMIT_BURST = 5
@@ -40,7 +37,7 @@ ENV = "/usr/bin/env"
 DEVICE_NODES = {DeviceKind.CUDA: ("char-nvidia*",), DeviceKind.ROCM: ("/dev/kfd", "char-drm")}
 """What a unit may open for its cards, as DeviceAllow= takes it.
 
-NVIDIA's drivers are all named so, also that of /dev/nvidia-caps, which a MIG instance is opened by (MIG user guide, device nodes).
+NVIDIA's drivers are all named so, also that of /dev/nvidia-caps, which a MIG instance is opened by (MIG user guide).
 ROCm opens its compute node and the render nodes of all cards it may see, and passes by what the control group denies (Linux,
 `kfd_devcgroup_check_permission`); render nodes are named by the order drivers came up in, so all of `drm` are allowed.
 """
@@ -68,7 +65,7 @@ def site(
     engines = {one.engine.name for one in lock.deployments.values()}
     if engine_path is not None and len(engines) > 1:
         raise WrongUsage("--engine-path with several engines in the lock", hint="leave it out, or split the profile")
-    gateway = lock.serve.gateway is Gateway.HAPROXY and GATEWAY_TARGET in lock.targets
+    gateway = has_gateway(lock.serve, lock.targets)
     deployments = tuple(
         _deployment(
             name,
@@ -83,7 +80,7 @@ def site(
     )
     edge = edge_of(lock)
     hosted_api = hosted_api_of(lock, gateway=gateway)
-    _refuse_shared_ports(deployments, edge, hosted_api)
+    _refuse_shared_ports(lock, edge)
     return Site(
         deployments=deployments,
         edge=edge,
@@ -286,19 +283,11 @@ def _visible_cards(locked: LockedDeployment, field: str) -> tuple[tuple[str, str
     return tuple(pair for pair in variables if pair != ORDER)  # the order is said in `_environment`
 
 
-def _refuse_shared_ports(deployments: Sequence[Deployment], edge: Edge, api: HostedApi | None) -> None:
-    seen = {edge.port: "serve.listen"}
-    if api is not None:
-        seen[api.gateway_port] = "the gateway's way to serve.fallback_api"
-    if any(one.gateway_port is not None for one in deployments):
-        seen[GATEWAY_METRICS_PORT] = "the gateway's metrics"
-    for one in deployments:
-        for name, port in (("engine_port", one.port), ("gateway_port", one.gateway_port)):
-            if port is None:
-                continue
-            field = f"deployments.{one.name}.numbers.{name}"
-            if not 0 < port < 65536:
-                raise refused(field, f"{port} is not a port")
-            if port in seen:
-                raise refused(field, f"port {port} is also {seen[port]}")
-            seen[port] = field
+def _refuse_shared_ports(lock: Lock, edge: Edge) -> None:
+    seen: dict[int, str] = {}
+    for port in every_port(lock.serve, lock.targets, lock.deployments, edge_port=edge.port):
+        if not 0 < port.number < 65536:
+            raise refused(port.field, f"{port.number} is not a port")
+        if port.number in seen:
+            raise refused(port.field, f"port {port.number} is also {seen[port.number]}")
+        seen[port.number] = port.field

@@ -5,10 +5,8 @@ from pathlib import PurePosixPath
 from llmops.domain.hosted_api import CREDENTIAL, HostedApi, api_place
 from llmops.domain.lock import Lock
 from llmops.domain.places import CONFIGURATION
+from llmops.domain.ports import EDGE_TARGET, FALLBACK_API_PORT
 from llmops.engines.carried import CONTROL, checked_path, refused
-
-API_PORT = 8406
-EDGE_TARGET = "nginx"
 
 
 def hosted_api_of(lock: Lock, *, gateway: bool) -> HostedApi | None:
@@ -31,7 +29,7 @@ def hosted_api_of(lock: Lock, *, gateway: bool) -> HostedApi | None:
         model=asked.model,
         key_file=CONFIGURATION / "secrets" / f"fallback-api.{asked.key_credential}",
         ca=PurePosixPath(checked_path(asked.ca, "serve.fallback_api.ca")) if asked.ca is not None else None,
-        gateway_port=API_PORT,
+        gateway_port=FALLBACK_API_PORT,
         gateway_timeout_seconds=max(one.gateway_timeout_seconds.value for one in numbers),
         edge_read_timeout_seconds=max(one.edge_read_timeout_seconds.value for one in numbers),
     )
