@@ -1,6 +1,10 @@
 """`llmops catalog`: what is known, for people and programs."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ import pytest
 from llmops.cli.app import run
 from llmops.cli.completing import gpu_names, model_names
 from llmops.domain.engine import EngineName
+from llmops.formats.catalogue import find_gpu, gpus, holds
 from llmops.library import shipped
 
 
@@ -182,6 +187,44 @@ def test_a_new_row_is_checked_beside_the_catalogue(tmp_path: Path, capsys: pytes
 
 def test_completion_knows_models_and_cards_without_reading_the_rows() -> None:
     assert "qwen3-8b" in model_names("qwen3-8")
-    assert gpu_names("rtx 409") == ["RTX 4090", "RTX 4090 D", "RTX 4090 Laptop"]
-    assert len(gpu_names("")) == 179
+    assert "Qwen3-8b" in model_names("Qwen3-8"), "as typed: shells offer what begins exactly so"
+    assert gpu_names("rtx 409") == ["rtx-4090", "rtx-4090-D", "rtx-4090-Laptop"], "a blank would end the word"
     assert model_names("no-such") == []
+
+
+def test_every_card_that_completion_offers_is_found() -> None:
+    cards = gpus(shipped.text("catalogue", "gpus.json"))
+    offered = gpu_names("")
+    assert len(offered) == 179
+    for name in offered:
+        card = next(one for one in cards if re.sub(r"[\s()]+", "-", one.name).strip("-") == name)
+        assert not re.search(r"[\s'\"()]", name)
+        if card.vendor != "cpu":
+            assert find_gpu(cards, name)[0] is card
+        assert card in [one for one in cards if holds([name], one.name.replace("(", "").replace(")", ""))]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        (("llmops", "plan", "--gpu", "rtx-4090-l"), {"rtx-4090-laptop"}),
+        (("llmops", "catalog", "gpus", "h200"), {"h200-SXM-141GB", "h200-NVL-141GB"}),
+        (("llmops", "catalog", "models", "h200"), set()),
+        (("llmops", "catalog", "si"), {"sizes"}),
+        (("llmops", "plan", "--gpus-for", "qwen3-next-80b-a3b-t"), {"qwen3-next-80b-a3b-thinking"}),
+    ],
+)
+def test_a_real_bash_completes(typed: tuple[str, ...], offered: set[str], tmp_path: Path) -> None:
+    program = tmp_path / "llmops"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m llmops "$@"\n')
+    program.chmod(0o755)
+    script = """
+    eval "$(llmops --show-completion bash)"
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _llmops_completion llmops
+    printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    argv = ["bash", "-c", script, "bash", *typed]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60, env=environment)
+    assert set(done.stdout.split()) == offered

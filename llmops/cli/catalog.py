@@ -20,6 +20,7 @@ from llmops.domain.profile import Profile
 from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.formats import catalogue
+from llmops.formats.catalogue import holds
 from llmops.formats.catalogue_check import parse_candidates, problems_of_gpu, problems_of_model
 from llmops.formats.engine_matrix import engine_matrix
 from llmops.formats.profile import nearest, parse_profile
@@ -125,18 +126,13 @@ TAKES: dict[str, frozenset[str]] = {
 }
 
 
-def _holds(words: tuple[str, ...], *texts: str | None) -> bool:
-    text = " ".join(one for one in texts if one).casefold()
-    return all(word.casefold() in text for word in words)
-
-
 def _models(options: Options) -> Answer:
     every = catalogue.models(shipped.text("catalogue", "models.json"))
     most = _count(options.max_parameters) if options.max_parameters is not None else None
     rows = tuple(
         row
         for row in every
-        if _holds(options.words, *_model_names(row))
+        if holds(options.words, *_model_names(row))
         and _is(options.family, row.family)
         and _is(options.licence, row.licence)
         and (most is None or row.parameters <= most)
@@ -177,7 +173,7 @@ def _gpus(options: Options) -> Answer:
     rows = tuple(
         row
         for row in every
-        if _holds(options.words, *_gpu_names(row))
+        if holds(options.words, *_gpu_names(row))
         and (not least or (row.memory_bytes or 0) >= least)
         and (wanted is None or (_is_cuda(row) and _version(row.compute_capability or "0.0") >= wanted))
     )
@@ -266,7 +262,7 @@ def _profiles(options: Options) -> Answer:
         text = shipped.text("profiles", f"{name}.yaml")
         first = text.partition("\n")[0].lstrip("# ")
         every.append((name, first, parse_profile(text, file=f"{name}.yaml")))
-    rows = [row for row in every if _holds(options.words, row[0], row[1])]
+    rows = [row for row in every if holds(options.words, row[0], row[1])]
     result: list[Json] = [{"name": name, "summary": first, "profile": dump(one)} for name, first, one in rows]
     return _answer("profiles", result, lambda to: show_profiles([(name, first) for name, first, _ in rows], to))
 
@@ -274,11 +270,11 @@ def _profiles(options: Options) -> Answer:
 def _engines(options: Options) -> Answer:
     """Words that are in an engine's name choose engines, the others what they have kernels for."""
     matrix = engine_matrix(shipped.text("catalogue", "engines.json"))
-    named = [word for word in options.words if any(_holds((word,), one.value) for one in EngineName)]
+    named = [word for word in options.words if any(holds((word,), one.value) for one in EngineName)]
     others = tuple(word for word in options.words if word not in named)
-    chosen = [one for one in EngineName if all(_holds((word,), one.value) for word in named)]
+    chosen = [one for one in EngineName if all(holds((word,), one.value) for word in named)]
     features = {
-        one: [row for row in matrix.features if row.engine is one and _holds(others, row.feature, row.title)]
+        one: [row for row in matrix.features if row.engine is one and holds(others, row.feature, row.title)]
         for one in chosen
     }
     chosen = [one for one in chosen if not others or features[one]]

@@ -2,6 +2,8 @@
 
 import re
 
+import typer
+
 _MODEL = re.compile(r'^\{"id":"([^"]+)"(?:,"aliases":\[([^\]]*)\])?', re.MULTILINE)
 _GPU = re.compile(r'^\{"name":"([^"]+)"', re.MULTILINE)
 
@@ -15,8 +17,8 @@ def model_names(incomplete: str) -> list[str]:
 
 
 def gpu_names(incomplete: str) -> list[str]:
-    """Names of cards that begin so, in any case."""
-    return _beginning(_GPU.findall(_text("gpus.json")), incomplete)
+    """Names of cards that begin so, in any case; with dashes, since a shell takes a blank for the next word."""
+    return _beginning([_one_word(name) for name in _GPU.findall(_text("gpus.json"))], _one_word(incomplete))
 
 
 def list_names(incomplete: str) -> list[str]:
@@ -24,9 +26,14 @@ def list_names(incomplete: str) -> list[str]:
     return _beginning(["models", "gpus", "profiles", "engines", "sizes", "check"], incomplete)
 
 
-def catalogue_names(incomplete: str) -> list[str]:
-    """Names of models, then of cards."""
-    return [*model_names(incomplete), *gpu_names(incomplete)]
+def catalogue_names(context: typer.Context, incomplete: str) -> list[str]:
+    """What the list that was named holds: models, or cards."""
+    names = {"models": model_names, "sizes": model_names, "gpus": gpu_names}.get(str(context.params.get("what")))
+    return names(incomplete) if names is not None else []
+
+
+def _one_word(name: str) -> str:
+    return re.sub(r"[\s()]+", "-", name.strip("'\"")).strip("-") + ("-" if name.endswith(("-", " ")) else "")
 
 
 def _text(name: str) -> str:
@@ -36,5 +43,6 @@ def _text(name: str) -> str:
 
 
 def _beginning(names: list[str], incomplete: str) -> list[str]:
-    start = incomplete.strip("'\"").casefold()
-    return [name for name in names if name.casefold().startswith(start)]
+    """In any case, and with the letters as typed: only what begins exactly so is offered by the shells."""
+    start = incomplete.strip("'\"")
+    return [start + name[len(start) :] for name in names if name.casefold().startswith(start.casefold())]

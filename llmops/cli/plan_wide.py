@@ -19,6 +19,7 @@ from llmops.domain.units import size_bytes
 from llmops.domain.wide import Choice, GpuFor, ModelFor
 from llmops.engines.llama_cpp_bound import Bound
 from llmops.formats import catalogue, devices
+from llmops.formats.catalogue import holds
 from llmops.sizing.file_types import DEFAULTS
 from llmops.sizing.quantized import bare_shape, is_covered
 from llmops.sizing.speed import speed
@@ -262,7 +263,7 @@ def reserve_bytes(options: Options) -> int:
 
 def models_of(words: Sequence[str]) -> list[ModelRow]:
     """The catalogue's models of `--search`. Raises `WrongUsage` where no name holds the words: that is not "none fits"."""
-    rows = [row for row in model_rows() if _holds(words, row.id, row.repository, row.family, row.licence)]
+    rows = [row for row in model_rows() if holds(words, row.id, row.repository, row.family, row.licence)]
     if not rows:
         near = catalogue.near_models(model_rows(), " ".join(words))
         hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"
@@ -272,7 +273,7 @@ def models_of(words: Sequence[str]) -> list[ModelRow]:
 
 def cards_of(words: Sequence[str]) -> list[GpuRow]:
     """The catalogue's cards of `--search` whose memory is known. Raises `WrongUsage` as `models_of` does."""
-    rows = [row for row in gpu_rows() if row.memory_bytes and _holds(words, row.name, row.vendor, row.architecture)]
+    rows = [row for row in gpu_rows() if row.memory_bytes and holds(words, row.name, row.vendor, row.architecture)]
     if not rows:
         near = catalogue.near_gpus(gpu_rows(), " ".join(words))
         hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog gpus` lists them"
@@ -282,9 +283,3 @@ def cards_of(words: Sequence[str]) -> list[GpuRow]:
 
 def _quoted(words: Iterable[str]) -> str:
     return " and ".join(f"`{word}`" for word in words)
-
-
-def _holds(words: Iterable[str], *texts: str | None) -> bool:
-    """Whether every word is somewhere in these."""
-    text = " ".join(one for one in texts if one).casefold()
-    return all(word.casefold() in text for word in words)

@@ -116,6 +116,16 @@ def _published_names(row: ModelRow) -> set[str]:
     return {name for one in listed for name in (one.casefold(), one.casefold().rpartition("/")[2])}
 
 
+def holds(words: Iterable[str], *texts: str | None) -> bool:
+    """Whether every word is somewhere in these texts; a dash, an underscore and a blank are one."""
+    text = _dashed(" ".join(one for one in texts if one))
+    return all(_dashed(word) in text for word in words)
+
+
+def _dashed(text: str) -> str:
+    return re.sub(r"[\s_-]+", "-", text.casefold())
+
+
 def _joined(name: str) -> str:
     """Lower case, without blanks, dashes and underscores: `Qwen3 8B` and `qwen3-8b` are one."""
     return re.sub(r"[\s_-]+", "", name.casefold())
