@@ -197,6 +197,36 @@ def test_a_damaged_record_is_wrong_input(tmp_path: Path) -> None:
         _changes(tmp_path, FIRST)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"/etc/a.conf"', '"../../etc/passwd"'),
+        ('"/etc/a.conf"', '"/etc/../../etc/passwd"'),
+        ('"/etc/a.conf"', '"a\\u0000b"'),
+        ('"before-0000"', '"../../../../etc/passwd"'),
+        ("{", "[" * 100_000),
+    ],
+)
+def test_a_record_that_leads_out_of_the_root_or_has_no_end_is_wrong_input(tmp_path: Path, old: str, new: str) -> None:
+    _apply(tmp_path, FIRST)
+    _apply(tmp_path, SECOND)
+    record = tmp_path / "var/lib/llmops/generations/2/receipt.json"
+    assert old in record.read_text()
+    record.write_text(record.read_text().replace(old, new))
+    with pytest.raises(WrongInput, match="the record of an apply"):
+        _changes(tmp_path, FIRST)
+
+
+def test_a_generation_without_its_record_is_said_and_an_empty_directory_is_none(tmp_path: Path) -> None:
+    _apply(tmp_path, FIRST)
+    generations = tmp_path / "var/lib/llmops/generations"
+    (generations / "7").mkdir()
+    assert _apply(tmp_path, SECOND).generation == 2
+    (generations / "2/receipt.json").unlink()
+    with pytest.raises(WrongInput, match="the record of generation 2 is gone"):
+        _changes(tmp_path, FIRST)
+
+
 def _steps(tmp_path: Path) -> int:
     """How many calls change the disk in the apply the tests below break."""
     root = tmp_path / "count"

@@ -19,7 +19,7 @@ from llmops.cli.applying import Applying, apply_changes
 from llmops.cli.finishing import finish_earlier
 from llmops.cli.past import changes_back_to, read_past
 from llmops.domain.changes import ChangeSet
-from llmops.domain.errors import ApplyFailed, BrokenOff, Terminated, WrongInput
+from llmops.domain.errors import ApplyFailed, BrokenOff, Stop, Terminated, WrongInput
 from llmops.domain.lock import Lock
 from llmops.domain.profile import ChangePolicy
 from llmops.formats.lock import dump_lock
@@ -359,3 +359,24 @@ def test_an_edit_made_after_the_kill_stays(tmp_path: Path, ready: Callable[[str]
         finish(host)
     assert edited.read_text() == "X=1\n"
     assert changes_back_to(read_past(str(host.root)), 1).changes
+
+
+def test_while_commands_run_no_other_apply_begins_or_finishes_them(tmp_path: Path, ready: Callable[[str], Way]) -> None:
+    way = ready("apply")
+    host = copied(way.ready, tmp_path / "host")
+    refused: list[str] = []
+
+    def another(_number: int, is_after: bool) -> None:
+        if is_after:
+            other = SystemdHost(host.root)
+            for act in (finish, away):
+                with pytest.raises(Stop) as stop:
+                    act(other)
+                refused.append(stop.value.message)
+            assert other.commands == []
+
+    host.at_call = another
+    way.act(host)
+    assert set(refused) == {"another `llmops render --apply` is running"}
+    assert host.disagreements() == []
+    assert finish(host) == ()

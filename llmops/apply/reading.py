@@ -1,7 +1,7 @@
 """What is there now: the files of a change set and the record of the last apply, below a root."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from llmops.apply.owners import Owners
@@ -40,15 +40,28 @@ def state_of(found: Found | None, owners: Owners, *, wanted_owner: str, secret: 
 
 def last_generation(root: Root) -> Generation | None:
     """The newest record; None where nothing was applied."""
-    numbers = [int(name) for name in root.names(GENERATIONS) if name.isdecimal()]
-    return read_generation(root, GENERATIONS / str(max(numbers))) if numbers else None
+    return next(_records(root, newest_first=True), None)
 
 
 def every_generation(root: Root) -> tuple[Generation, ...]:
     """Every record, oldest first."""
-    numbers = sorted(int(name) for name in root.names(GENERATIONS) if name.isdecimal())
-    found = (read_generation(root, GENERATIONS / str(number)) for number in numbers)
-    return tuple(one for one in found if one is not None)
+    return tuple(_records(root, newest_first=False))
+
+
+def _records(root: Root, *, newest_first: bool) -> Iterator[Generation]:
+    """Raises `WrongInput` for a generation that has lost its record; a directory with nothing in it is none."""
+    numbers = (int(name) for name in root.names(GENERATIONS) if name.isdecimal())
+    for number in sorted(numbers, reverse=newest_first):
+        directory = GENERATIONS / str(number)
+        found = read_generation(root, directory)
+        if found is not None:
+            yield found
+        elif root.names(directory):
+            shown = root.shown(directory)
+            hint = f"put it back from a backup; what lies there are copies of what was before: `ls -l {shown}`"
+            raise WrongInput(
+                f"the record of generation {number} is gone", hint=hint, where=Where(file=f"{shown}/{RECEIPT}")
+            )
 
 
 def read_generation(root: Root, directory: PurePosixPath) -> Generation | None:
@@ -60,7 +73,7 @@ def read_generation(root: Root, directory: PurePosixPath) -> Generation | None:
     where = Where(file=root.shown(path))
     try:
         data = json.loads(found.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise WrongInput("the record of an apply is not JSON", where=where) from None
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != GENERATION_SCHEMA:
@@ -69,9 +82,14 @@ def read_generation(root: Root, directory: PurePosixPath) -> Generation | None:
             f"the record of an apply has the schema `{schema}`, not {GENERATION_SCHEMA}", hint=hint, where=where
         )
     try:
-        return load(Generation, data)
+        generation = load(Generation, data)
     except FormError as error:
         raise WrongInput(f"the record of an apply: {error.message}", where=where) from None
+    copies = [PurePosixPath("/") / file.before.file for file in generation.files if file.before is not None]
+    for path in (*(file.path for file in generation.files), *generation.directories, *copies):
+        if not path.is_absolute() or ".." in path.parts or "\0" in str(path):
+            raise WrongInput(f"the record of an apply: `{str(path)[:120]!a}` is no path of a target", where=where)
+    return generation
 
 
 def rendered_texts(root: Root, number: int) -> dict[PurePosixPath, bytes]:
@@ -79,7 +97,7 @@ def rendered_texts(root: Root, number: int) -> dict[PurePosixPath, bytes]:
     found = root.read(GENERATIONS / str(number) / RENDERED)
     try:
         data = json.loads(found.content) if found is not None else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     rows = data.items() if isinstance(data, dict) else ()
     return {PurePosixPath(path): text.encode(errors="replace") for path, text in rows if isinstance(text, str)}
