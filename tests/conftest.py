@@ -48,6 +48,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs root")
     if item.get_closest_marker("gpu") and not Path("/dev/nvidiactl").exists():
         pytest.skip("needs an NVIDIA card with its driver loaded")
+    if item.get_closest_marker("exhaustive") and not os.environ.get("LLMOPS_TEST_EXHAUSTIVE"):
+        pytest.skip("takes minutes; set LLMOPS_TEST_EXHAUSTIVE=1")
     if item.get_closest_marker("network") and not os.environ.get("LLMOPS_TEST_NETWORK"):
         pytest.skip("needs the internet; set LLMOPS_TEST_NETWORK=1")
 

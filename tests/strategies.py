@@ -46,6 +46,7 @@ PRINTED = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"], exc
 WHOLE = st.integers(-(1 << 62), 1 << 62)
 SIZE = st.integers(0, 1 << 60)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
+AMOUNT = st.floats(min_value=0, allow_nan=False, allow_infinity=False)
 
 
 def domain_types() -> dict[str, type[Any]]:

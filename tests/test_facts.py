@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from workstation import FACTS, GPU, MEMORY
 
 from llmops.domain.errors import Exit, Stop, WrongInput
-from llmops.domain.forms import Json, dump
+from llmops.domain.forms import Json, dump, is_required
 from llmops.domain.host import Driver, Gpu, HostFacts
 from llmops.domain.reading import NOT_ASKED, Known, Unknown
 from llmops.domain.units import GIB
@@ -37,7 +37,7 @@ def test_a_facts_document_and_a_whole_doctor_document_mean_the_same() -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(facts=strategies.of(HostFacts, {str: strategies.PRINTED, int: strategies.SIZE}))
+@given(facts=strategies.of(HostFacts, {str: strategies.PRINTED, int: strategies.SIZE, float: strategies.AMOUNT}))
 def test_any_facts_read_back_the_same_with_the_same_digest(facts: HostFacts) -> None:
     facts = replace(facts, schema="llmops.facts/1")
 
@@ -147,7 +147,7 @@ def test_facts_made_before_cards_and_software_were_looked_at_are_read() -> None:
     assert isinstance(nvidia, dict)
     cards = nvidia["gpus"]
     assert isinstance(cards, list)
-    first = {field.name for field in fields(Gpu) if field.default is MISSING and field.default_factory is MISSING}
+    first = {field.name for field in fields(Gpu) if is_required(Gpu, field)}
     old["nvidia"] = {key: nvidia[key] for key in ("state", "detail", "driver")} | {
         "gpus": [{key: card[key] for key in first} for card in cards if isinstance(card, dict)]
     }

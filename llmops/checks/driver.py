@@ -16,6 +16,10 @@ def nvml_answers(host: HostFacts, references: References) -> Judgement:
     match nvidia.state:
         case NvidiaState.READY:
             cards = physical_cards(nvidia)
+            if not cards:
+                return fail(
+                    "NVML answers and shows no card", "`nvidia-smi -L` lists them; `lspci -d 10de:` shows the bus"
+                )
             return ok(f"{cards} card{'s' if cards != 1 else ''}")
         case NvidiaState.LIBRARY_ABSENT:
             return _library_absent(host, references)

@@ -86,7 +86,7 @@ def _properties(kind: type[Any], definitions: dict[str, Json]) -> tuple[dict[str
             required += inner_required
             continue
         properties[key_of(field)] = _schema(hints[field.name], definitions)
-        required += [key_of(field)] if is_required(field) else []
+        required += [key_of(field)] if is_required(kind, field) else []
     for name in derived_of(kind):
         properties[name] = _schema(get_type_hints(getattr(kind, name))["return"], definitions)
     return properties, required

@@ -5,7 +5,8 @@ an enum its value; a tuple an array; a trailing underscore of a field name (`cla
 by the JSON kind (string, number, object …) of what is there.
 
 A class may say `FLAT`, the fields whose own fields stand among its own, and `DERIVED`, methods without parameters whose
-answers stand beside them: written, and compared when read, so that a hand-edited sum is noticed.
+answers stand beside them: written, and compared when read, so that a hand-edited sum is noticed. `WRITTEN` are fields with a
+default that a document has to hold all the same: a key that was lost must not mean the best.
 """
 
 import math
@@ -109,9 +110,10 @@ def key_of(field: Field[Any]) -> str:
     return field.name.rstrip("_")
 
 
-def is_required(field: Field[Any]) -> bool:
+def is_required(kind: object, field: Field[Any]) -> bool:
     """Whether a table without it is refused."""
-    return field.default is MISSING and field.default_factory is MISSING
+    is_written = field.name in cast("tuple[str, ...]", getattr(kind, "WRITTEN", ()))
+    return is_written or (field.default is MISSING and field.default_factory is MISSING)
 
 
 def _json_kind(data: object) -> str:
@@ -281,7 +283,7 @@ def _load_dataclass(kind: type[Any], data: object, path: KeyPath) -> object:
     for key, field in own.items():
         if key in data:
             values[field.name] = _load(hints[field.name], data[key], (*path, key))
-        elif is_required(field):
+        elif is_required(kind, field):
             raise FormError(f"the key `{key}` is missing", path)
     for name, keys in flat.items():
         values[name] = _load(hints[name], {key: item for key, item in data.items() if key in keys}, path)

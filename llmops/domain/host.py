@@ -2,6 +2,7 @@
 
 from dataclasses import field
 from enum import StrEnum
+from typing import ClassVar
 
 from llmops.domain.exposure import Exposure
 from llmops.domain.gpu import (
@@ -156,6 +157,8 @@ class Gpu:
     that a card with little or none of its own
     may use (GTT of an APU). The serial number is only read where it was asked for.
     """
+
+    WRITTEN: ClassVar = ("fault",)
 
     index: int
     vendor: str

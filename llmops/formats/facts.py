@@ -18,6 +18,9 @@ MIGRATIONS: Migrations = {}
 LIMIT_CHARACTERS = 16 << 20
 HINT = "`llmops doctor --json > facts.json` writes one"
 
+SIGNED = frozenset({"priority", "days_left", "temperature_celsius", "slowdown_celsius"})
+"""Numbers that may be below zero: a swap's priority, a certificate that ran out, a card in the cold. No other may."""
+
 
 def parse_facts(text: str, *, file: str) -> HostFacts:
     """The facts of a host. Raises `WrongInput` with the line (of broken JSON) or the key."""
@@ -30,9 +33,19 @@ def parse_facts(text: str, *, file: str) -> HostFacts:
     migrated = current(data, newest=FACTS_SCHEMA, migrations=MIGRATIONS, wrong=wrong)
     refuse_unsound(migrated, wrong, allowed="\n\t")
     try:
+        _refuse_negative(migrated, ())
         return load(HostFacts, migrated)
     except FormError as error:
         raise wrong(error.message, error.path, hint=error.hint) from None
+
+
+def _refuse_negative(data: Json, path: KeyPath) -> None:
+    """No size, count or code is below zero: such a number was not read from a host, and no check would hold."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, one in items:
+        if isinstance(one, int | float) and one < 0 and not SIGNED & {key, *path[-1:]}:
+            raise FormError(f"{one} is below zero", (*path, key))
+        _refuse_negative(one, (*path, key))
 
 
 def facts_digest(facts: HostFacts) -> str:
