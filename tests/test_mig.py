@@ -8,13 +8,15 @@ from pathlib import Path
 import hosts
 import pytest
 
+from llmops.checks import judge
 from llmops.cli import plan, planning, render
 from llmops.cli.opened import Sources
 from llmops.domain.engine import Device, DeviceKind, EngineName
 from llmops.domain.errors import WrongInput
-from llmops.domain.finding import Finding
+from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import dump
 from llmops.domain.gpu import MigInstance
+from llmops.domain.gpu_software import DeviceNode
 from llmops.domain.host import Gpu, HostFacts
 from llmops.domain.reading import Known, Unknown
 from llmops.engines.card_count import unusable_instances
@@ -153,3 +155,37 @@ def test_two_deployments_have_an_instance_each(tmp_path: Path, monkeypatch: pyte
     taken = [[device.uuid for device in one.devices] for one in lock.deployments.values()]
     assert [len(one) for one in taken] == [1, 1]
     assert taken[0] != taken[1]
+
+
+def node(path: str, mode: str, *, usable: bool) -> DeviceNode:
+    return DeviceNode(path=path, mode=mode, group="root", usable=usable)
+
+
+OPEN = tuple(node(f"/dev/{name}", "0666", usable=True) for name in ("nvidia0", "nvidiactl", "nvidia-uvm"))
+ROOTS = (
+    node("/dev/nvidia-caps/nvidia-cap1", "0400", usable=False),
+    node("/dev/nvidia-caps/nvidia-cap2", "0444", usable=True),
+)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "nodes", "status", "said"),
+    [
+        ((hosts.gpu(),), (*OPEN, *ROOTS), Status.OK, "device files"),
+        ((instance(0),), (*OPEN, *ROOTS), Status.WARN, "has no device file in /dev/nvidia-caps/"),
+        ((instance(0),), (*OPEN, *ROOTS, node("/dev/nvidia-caps/nvidia-cap21", "0444", usable=True)), Status.OK, ""),
+        (
+            (instance(0),),
+            (*OPEN, *ROOTS, node("/dev/nvidia-caps/nvidia-cap21", "0400", usable=False)),
+            Status.WARN,
+            "cap21",
+        ),
+    ],
+)
+def test_an_instance_needs_its_right_and_no_engine_those_of_administrators(
+    gpus: tuple[Gpu, ...], nodes: tuple[DeviceNode, ...], status: Status, said: str
+) -> None:
+    facts = replace(box(*gpus), driver_files=hosts.driver_files(device_nodes=Known(nodes)))
+    (one,) = judge(facts, hosts.references(), select=["GPU024"])
+    assert one.status is status
+    assert said in one.message

@@ -88,6 +88,11 @@ def library_and_module_are_one_version(host: HostFacts) -> Judgement | None:
 RELOAD = "reboot, or with nothing on the cards `rmmod nvidia_uvm nvidia_drm nvidia_modeset nvidia && modprobe nvidia`"
 
 
+CAPS = "/dev/nvidia-caps/"
+ADMINISTRATORS = (f"{CAPS}nvidia-cap1", f"{CAPS}nvidia-cap2")
+"""To divide cards and to watch them: root's alone (minors 1 and 2 of /proc/driver/nvidia-caps/mig-minors), no engine's."""
+
+
 def device_nodes_can_be_opened(host: HostFacts) -> Judgement | None:
     """/dev/nvidia0, nvidiactl and nvidia-uvm are there and open to this user: a hardened unit cannot make them."""
     if not host.nvidia.gpus or host.system.is_wsl:
@@ -105,7 +110,15 @@ def device_nodes_can_be_opened(host: HostFacts) -> Judgement | None:
                 "if command -v nvidia-modprobe >/dev/null; then nvidia-modprobe -u -c 0; fi",
             ),
         )
-    closed = [node for node in nodes.value if not node.usable]
+    instance = next((gpu for gpu in host.nvidia.gpus if gpu.is_mig_instance), None)
+    rights = [node for node in nodes.value if CAPS in node.path and node.path not in ADMINISTRATORS]
+    if instance is not None and not rights:
+        return warn(
+            f"{label(instance)} has no device file in {CAPS}: a hardened unit cannot make it",
+            f"`nvidia-modprobe -f /proc/driver/nvidia/capabilities/gpu{instance.index}/mig/gi*/access`, and of each `ci*`",
+        )
+    needed = [node for node in nodes.value if CAPS not in node.path] + (rights if instance is not None else [])
+    closed = [node for node in needed if not node.usable]
     if closed:
         return warn(
             f"{closed[0].path} is closed to this user (mode {closed[0].mode}, group {closed[0].group})",

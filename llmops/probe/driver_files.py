@@ -104,6 +104,10 @@ def module_lists(root: Path) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+CAPS = "nvidia-caps"
+"""A node of a right, such as to use a MIG instance, is opened for reading (mode 0444; MIG user guide, device nodes)."""
+
+
 def device_nodes(root: Path, patterns: tuple[str, ...]) -> tuple[DeviceNode, ...]:
     """Device files, with who may open them."""
     found: list[DeviceNode] = []
@@ -120,7 +124,7 @@ def device_nodes(root: Path, patterns: tuple[str, ...]) -> tuple[DeviceNode, ...
                     path="/" + str(path.relative_to(root)),
                     mode=f"{status.st_mode & 0o777:04o}",
                     group=_group(path, status.st_gid),
-                    usable=os.access(path, os.R_OK | os.W_OK),
+                    usable=os.access(path, os.R_OK if path.parent.name == CAPS else os.R_OK | os.W_OK),
                 )
             )
     return tuple(found)
