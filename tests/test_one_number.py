@@ -18,10 +18,10 @@ from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.numbers import Number
 from llmops.domain.plan import Estimate, Speed
 from llmops.domain.profile import Queue, Serve
+from llmops.domain.units import MIB
 from llmops.engines import ENGINES
 from llmops.engines.agreement import refuse_disagreement
 from llmops.engines.llama_cpp import SPARE_HTTP_THREADS
-from llmops.engines.together import GATEWAY_BYTES
 from llmops.formats.lock import dump_lock
 from llmops.probe.programs import Programs
 from llmops.sizing.numbers import DRAIN_SECONDS, numbers
@@ -60,7 +60,7 @@ READERS: dict[str, Places] = {
     },
     "edge_read_timeout_seconds": {NGINX: (r"proxy_read_timeout (\d+)s;",)},
     "retry_after_seconds": {
-        HAPROXY: (r"deny_status 429 .* hdr Retry-After (\d+) ",),
+        HAPROXY: (r"set-var\(txn.retry_after\) str\((\d+)\)",),
         NGINX: (r"@llmops_429 \{[^}]*Retry-After (\d+) always",),
     },
     "start_timeout_seconds": {
@@ -170,7 +170,7 @@ def test_one_changed_number_is_read_back_from_every_file_and_changes_nothing_els
     before, after = (_tree(ONE_CASE, {name: value}) for value in FIGURES[name])
     _read_back(ONE_CASE, before, name, FIGURES[name][0])
     _read_back(ONE_CASE, after, name, FIGURES[name][1])
-    assert _blotted(before, {name: FIGURES[name][0]}) == _blotted(after, {name: FIGURES[name][1]})
+    assert _blotted(ONE_CASE, before, {name: FIGURES[name][0]}) == _blotted(ONE_CASE, after, {name: FIGURES[name][1]})
 
 
 @pytest.mark.parametrize("case", ALONE)
@@ -180,21 +180,31 @@ def test_over_every_engine_each_number_is_read_back_from_every_file_and_no_old_o
     for name in READERS:
         _read_back(case, before, name, first[name])
         _read_back(case, after, name, second[name])
-    assert _blotted(before, first) == _blotted(after, second)
+    assert _blotted(case, before, first) == _blotted(case, after, second)
 
 
 DERIVED: dict[str, Callable[[int], tuple[int, ...]]] = {
     "slots": lambda value: (value + SPARE_HTTP_THREADS, value * 16_384, value * 8_192),
     "start_timeout_seconds": lambda value: (5 * (value + 120),),
     "stop_timeout_seconds": lambda value: (value + 10,),
-    "memory_max_bytes": lambda value: (value + GATEWAY_BYTES,),
 }
-"""What is worked out of a figure and written: HTTP threads and the whole context; restarts; the gateway's stop, the slice."""
+"""What is worked out of a figure and written: HTTP threads and the whole context; restarts; the gateway's stop."""
 
 
-def _blotted(files: Mapping[str, str], figures: Mapping[str, int]) -> dict[str, str]:
+def _of_the_gateway(case: str, figures: Mapping[str, int]) -> dict[str, str]:
+    """What is worked out of several: connections, twice what slots and queue hold; buffers and files of each; the slice."""
+    numbers = CASES[case].deployments["chat"].numbers
+    held = sum(figures.get(name, getattr(numbers, name).value) for name in ("slots", "queue_length"))
+    connections = max(2048, 2 * held)
+    memory = 256 * MIB + connections * 6 * 65_536
+    whole = memory + figures.get("memory_max_bytes", numbers.memory_max_bytes.value)
+    every = {"connections": connections, "files": max(65_536, 4 * connections), "memory": memory, "slice": whole}
+    return {str(value): f"<{name}>" for name, value in every.items()}
+
+
+def _blotted(case: str, files: Mapping[str, str], figures: Mapping[str, int]) -> dict[str, str]:
     """The files with each figure, and what follows from it, replaced by its name."""
-    names = {
+    names = _of_the_gateway(case, figures) | {
         str(one): f"<{name}>"
         for name, value in figures.items()
         for one in (value, *(DERIVED[name](value) if name in DERIVED else ()))

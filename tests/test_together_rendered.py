@@ -12,11 +12,12 @@ from llmops.domain.ledger import HostLedger
 from llmops.domain.lock import LockedDeployment
 from llmops.domain.role import Role
 from llmops.domain.units import GIB
-from llmops.engines.together import GATEWAY_BYTES
 from llmops.formats.lock import dump_lock, parse_lock
 from llmops.render.findings import findings
 
 UNITS = "/etc/systemd/system"
+GATEWAY_BYTES = GIB
+"""With the least of connections."""
 
 
 def on_host(deployment: LockedDeployment, *, limit: int | None, total: int, maximum: int) -> LockedDeployment:
@@ -40,7 +41,20 @@ def test_a_unit_waits_for_those_that_were_planned_before_it_on_its_card() -> Non
 
 def test_the_gateway_counts_with_what_its_unit_may_take() -> None:
     text = text_of(rendered(CASES["three_models"]), f"{UNITS}/llmops-gateway.service")
-    assert re.findall(r"^MemoryMax=(\S+)$", text, re.MULTILINE) == [f"{GATEWAY_BYTES // GIB}G"]
+    assert re.findall(r"^MemoryMax=(\S+)$", text, re.MULTILINE) == [str(GATEWAY_BYTES)]
+
+
+def test_the_gateway_takes_more_connections_than_its_queues_hold() -> None:
+    long = locks.lock({"chat": with_number(locks.llama_cpu(), "queue_length", 9_000)}, targets=("haproxy",))
+    for made, connections in ((locks.lock(targets=("haproxy",)), 2048), (long, 2 * (9_000 + 2))):
+        files = rendered(made)
+        assert f"    maxconn {connections}\n" in text_of(files, "/etc/llmops/haproxy.cfg")
+        unit = text_of(files, f"{UNITS}/llmops-gateway.service")
+        [memory, opened] = [int(one) for one in re.findall(r"^(?:MemoryMax|LimitNOFILE)=(\d+)$", unit, re.MULTILINE)][
+            ::-1
+        ]
+        assert memory == 256 * 2**20 + connections * 6 * 65_536
+        assert opened >= 4 * connections
 
 
 def test_all_together_may_take_what_their_units_may_but_not_more_than_the_host_has() -> None:

@@ -223,7 +223,8 @@ class Edge:
 class GatewaySite:
     """The queue between edge and engines: one process for all deployments, ports on 127.0.0.1.
 
-    `connections` is the most that are open at a time, far above what the queues hold, so that who is too much is told so.
+    `connections` is the most that are open at a time, far above what the queues hold, so that who is too much is told so;
+    `buffer_bytes` of a request are kept to be asked elsewhere; `memory_max_bytes` and `open_files` are what all of them need.
     `drain_seconds`: how long a stop waits for answers that are on their way; after `stop_timeout_seconds` it is killed.
     """
 
@@ -231,6 +232,9 @@ class GatewaySite:
     user: str
     metrics_port: int
     connections: int
+    buffer_bytes: int
+    memory_max_bytes: int
+    open_files: int
     drain_seconds: int
     stop_timeout_seconds: int
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from llmops.domain.binding import Binding
-from llmops.domain.deployment import Deployment, Edge, GatewaySite, Site
+from llmops.domain.deployment import Deployment, Edge, Site
 from llmops.domain.engine import DeviceKind, EngineName
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Where
@@ -17,18 +17,17 @@ from llmops.domain.places import (
     TAKEN_NAMES,
     current_directory,
 )
-from llmops.domain.ports import GATEWAY_METRICS_PORT, every_port, has_gateway
+from llmops.domain.ports import every_port, has_gateway
 from llmops.domain.visible import ORDER, VARIABLES, visible_cards
 from llmops.engines.carried import CONTROL, checked_file_name, checked_program, plain, refused
 from llmops.engines.container import container_of
 from llmops.engines.edge import edge_of
+from llmops.engines.gateway import gateway_site
 from llmops.engines.hosted_api import hosted_api_of
 from llmops.engines.launch import LAUNCHES, own_words
 from llmops.engines.ollama import environment_of
 from llmops.engines.together import together_bytes
 
-GATEWAY_CONNECTIONS = 2048
-GATEWAY_LAST_SECONDS = 10
 RESTART_SECONDS = 5
 RESTART_MAX_SECONDS = 120
 START_LIMIT_BURST = 5
@@ -84,25 +83,13 @@ def site(
     return Site(
         deployments=deployments,
         edge=edge,
-        gateway=_gateway(deployments) if gateway else None,
+        gateway=gateway_site(one.numbers for one in deployments) if gateway else None,
         targets=lock.targets,
         systemd_version=systemd_version,
         made_by=lock.made_by,
         memory_max_bytes=together_bytes(lock, gateway=gateway),
         hosted_api=hosted_api,
         swap=lock.host.swap,
-    )
-
-
-def _gateway(deployments: Sequence[Deployment]) -> GatewaySite:
-    drain = max(one.numbers.stop_timeout_seconds.value for one in deployments)
-    return GatewaySite(
-        unit="llmops-gateway",
-        user="llmops-gateway",
-        metrics_port=GATEWAY_METRICS_PORT,
-        connections=GATEWAY_CONNECTIONS,
-        drain_seconds=drain,
-        stop_timeout_seconds=drain + GATEWAY_LAST_SECONDS,
     )
 
 

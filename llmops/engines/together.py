@@ -1,17 +1,14 @@
 """What the deployments of one lock take of their host together."""
 
 from llmops.domain.lock import Lock
-from llmops.domain.units import GIB
-
-GATEWAY_BYTES = GIB
-"""MemoryMax= of the gateway's unit."""
+from llmops.engines.gateway import gateway_bytes
 
 
 def together_bytes(lock: Lock, *, gateway: bool) -> int:
     """The sum of the units' limits, at most what the host has for all of them: each may reach its own, not all at once."""
     every = [
         *(one.numbers.memory_max_bytes.value for one in lock.deployments.values()),
-        GATEWAY_BYTES if gateway else 0,
+        gateway_bytes(one.numbers for one in lock.deployments.values()) if gateway else 0,
     ]
     room = _room_bytes(lock)
     return sum(every) if room is None else max(min(sum(every), room), *every)
