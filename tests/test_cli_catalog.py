@@ -54,6 +54,9 @@ def test_where_nothing_is_found_what_may_have_been_meant_is_listed(capsys: pytes
     assert "did you mean: RTX 4090" in capsys.readouterr().out
     assert run(["catalog", "models", "--moe", "--max-params", "1M"]) == 0
     assert capsys.readouterr().out.splitlines() == ["0 of 298 models"]
+    for what in ("profiles", "engines"):
+        assert run(["catalog", what, "zzz"]) == 0
+        assert capsys.readouterr().out.endswith(f"`llmops catalog {what}` lists all\n")
 
 
 def test_a_card_whose_memory_nobody_read_is_marked(capsys: pytest.CaptureFixture[str]) -> None:

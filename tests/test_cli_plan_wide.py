@@ -22,7 +22,7 @@ from llmops.library import shipped
 from llmops.sizing.file_types import DEFAULTS
 from llmops.sizing.grouped import Grouped
 from llmops.sizing.quantized import bare_shape, quantized
-from llmops.sizing.wide import Room
+from llmops.sizing.wide import TRAINED_SO, Room
 
 ROWS = [row for row in models(shipped.text("catalogue", "models.json")) if row.gguf_architecture]
 FAMILIES = list({row.gguf_architecture: row for row in ROWS if not row.embedding_model}.values())
@@ -158,6 +158,30 @@ def test_cards_for_a_model_are_the_fewest_and_the_least_memory_first() -> None:
     assert by_name["H100-SXM5-80GB"]["count"] == 1
     assert by_name["RTX 4090"]["power_watts"] == 900
     assert "GTX 1060 6GB" not in by_name
+
+
+@pytest.mark.parametrize("engine", [EngineChoice.AUTO, EngineChoice.VLLM])
+def test_a_model_that_was_not_trained_for_the_context_is_not_said_to_fit(engine: EngineChoice) -> None:
+    options = plan_wide.Options(models_for=("H200",), words=("qwen3-", "8b"), context=65536, engine=engine)
+    document = told(options)["models_for"]
+    assert "qwen3-8b" in document["shorter"]
+    assert "qwen3-vl-8b-instruct" in {one["model"] for one in document["models"]}
+    assert not set(document["shorter"]) & {one["model"] for one in document["models"]}
+    with pytest.raises(WrongUsage, match="trained for 40960"):
+        plan_wide.run(plan_wide.Options(gpus_for="qwen3-8b", context=65536, engine=engine))
+
+
+def test_a_model_without_a_longest_context_has_one_that_was_tried() -> None:
+    (one,) = told(plan_wide.Options(models_for=("RTX 4090",), words=("falcon-mamba",)))["models_for"]["models"]
+    assert one["choice"]["context_tokens"] == 131072
+    assert {each["context_tokens"] for each in one["quantizations"] if each["quantization"] == "Q8_0"} == {131072}
+
+
+def test_types_for_models_trained_in_two_bits_are_not_proposed_for_others() -> None:
+    found = told(plan_wide.Options(models_for=("RTX 4090",), context=131072))["models_for"]
+    assert not {one["choice"]["quantization"] for one in found["models"]} & TRAINED_SO
+    asked = plan_wide.Options(models_for=("RTX 4090",), words=("qwen3-8b",), quantization="TQ1_0")
+    assert {one["choice"]["quantization"] for one in told(asked)["models_for"]["models"]} == {"TQ1_0"}
 
 
 @pytest.mark.parametrize(

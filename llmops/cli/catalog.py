@@ -208,7 +208,8 @@ def _sizes(options: Options) -> Answer:
     kinds = (*DEFAULTS, *OWN_NAMES.get((repository or "").partition("/")[0], ()))
     found = [(kind, size) for kind in kinds if (size := file_size(row, kind, repository=repository)) is not None]
     if not found:
-        raise WrongUsage(f"llama.cpp does not run `{row.id}`: there are no GGUF files of it")
+        hint = f"`llmops plan --gpus-for {row.id} --engine vllm` sizes it for vLLM"
+        raise WrongUsage(f"llama.cpp does not run `{row.id}`: there are no GGUF files of it", hint=hint)
     result: list[Json] = [
         {
             "model": row.id,

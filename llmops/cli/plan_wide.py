@@ -108,7 +108,7 @@ def _models_for(options: Options) -> Answer:
     found: list[ModelFor] = []
     smaller: list[str] = []
     tried = fitted = 0
-    rows = models_of(options.words)
+    rows, shorter = long_enough(models_of(options.words), options.context)
     for row in rows:
         if not is_covered(row):
             continue
@@ -127,12 +127,13 @@ def _models_for(options: Options) -> Answer:
         "models": [dump(one) for one in found],
         "not_fitting": list[Json](smaller),
         "not_sized": list[Json](not_sized),
+        "shorter": list[Json](shorter),
         "tried": tried,
         "fitted": fitted,
     }
     return Answer(
         result={"models_for": result},
-        show=lambda to: show_models_for(found, room.cards, len(smaller), not_sized, notes, to),
+        show=lambda to: show_models_for(found, room.cards, len(smaller), not_sized, notes, to, shorter=len(shorter)),
         ok=bool(found),
     )
 
@@ -157,9 +158,9 @@ def _model_for(one: Candidate, room: Room, fit: WideFit, choice: Choice) -> Mode
 
 
 def _gpus_for(options: Options, name: str) -> Answer:
-    row = row_of(name)
+    row = row_of(name, options.context)
     if not is_covered(row):
-        hint = "`llmops plan MODEL --engine vllm --gpu …` sizes it for one kind of card"
+        hint = f"`llmops plan --gpus-for {row.id} --engine vllm` sizes it for vLLM"
         raise WrongUsage(f"llama.cpp does not run `{row.id}`", hint=hint)
     one = _candidate(row, options)
     reserve = reserve_bytes(options)
@@ -174,11 +175,19 @@ def _gpus_for(options: Options, name: str) -> Answer:
     return Answer(result={"gpus_for": result}, show=lambda to: show_gpus_for(row.id, found, to), ok=bool(found))
 
 
-def row_of(name: str) -> ModelRow:
-    """The catalogue's row. Raises `WrongUsage` with the candidates."""
+def long_enough(rows: Sequence[ModelRow], context: int | None) -> tuple[list[ModelRow], list[str]]:
+    """The models that were trained for a context, and the names of the others; a model that says none has no limit."""
+    found = [row for row in rows if context is None or context <= (row.context_length or context)]
+    return found, [row.id for row in rows if row not in found]
+
+
+def row_of(name: str, context: int | None) -> ModelRow:
+    """The catalogue's row. Raises `WrongUsage` with the candidates, or where it was not trained for the context."""
     rows = model_rows()
     row = catalogue.find_published(rows, name)
     if row is not None:
+        if not long_enough([row], context)[0]:
+            raise WrongUsage(f"`{row.id}` was trained for {row.context_length} tokens", hint="a smaller `--context`")
         return row
     near = catalogue.near_models(rows, name)
     hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"

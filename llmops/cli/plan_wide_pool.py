@@ -5,7 +5,17 @@ from functools import cache, partial
 
 from llmops.cli.answer import Answer
 from llmops.cli.hardware import gpu_rows
-from llmops.cli.plan_wide import COUNTS, Options, cards_of, device_of, models_of, reserve_bytes, row_of, worth
+from llmops.cli.plan_wide import (
+    COUNTS,
+    Options,
+    cards_of,
+    device_of,
+    long_enough,
+    models_of,
+    reserve_bytes,
+    row_of,
+    worth,
+)
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.engine import Device, EngineName
 from llmops.domain.errors import WrongInput, WrongUsage
@@ -47,7 +57,7 @@ def _models_for(options: Options) -> Answer:
             f"vLLM does not run on `{old.name}`: it needs a CUDA card of capability 7.5", hint="without `--engine`"
         )
     room = Room(cards=cards, reserve_bytes=reserve_bytes(options))
-    rows = models_of(options.words)
+    rows, shorter = long_enough(models_of(options.words), options.context)
     found: list[ModelFor] = []
     smaller: list[str] = []
     not_sized: list[str] = []
@@ -68,12 +78,15 @@ def _models_for(options: Options) -> Answer:
         "models": [dump(one) for one in found],
         "not_fitting": list[Json](smaller),
         "not_sized": list[Json](not_sized),
+        "shorter": list[Json](shorter),
         "tried": sum(len(one.quantizations) for one in found) + len(smaller),
         "fitted": len(found),
     }
     return Answer(
         result={"models_for": result},
-        show=lambda to: show_models_for(found, cards, len(smaller), not_sized, notes, to, engine="vllm"),
+        show=lambda to: show_models_for(
+            found, cards, len(smaller), not_sized, notes, to, engine="vllm", shorter=len(shorter)
+        ),
         ok=bool(found),
     )
 
@@ -126,7 +139,7 @@ def _fit(row: ModelRow, formats: Sequence[Format], room: Room, options: Options,
 
 
 def _gpus_for(options: Options, name: str) -> Answer:
-    row = row_of(name)
+    row = row_of(name, options.context)
     try:
         formats = _formats(row, (), options, every=False)
         found = [

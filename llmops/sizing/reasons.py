@@ -121,7 +121,8 @@ def _why_context(question: Question, choice: Choice) -> str:
         return f"{tokens} tokens a request as asked"
     if tokens == trained:
         return f"{tokens} tokens a request: all the model was trained for"
-    return f"{tokens} tokens a request by default (the model allows {trained}): `--context` changes it"
+    allowed = f" (the model allows {trained})" if trained else ""
+    return f"{tokens} tokens a request by default{allowed}: `--context` changes it"
 
 
 def _why_slots(question: Question, choice: Choice) -> str:

@@ -19,6 +19,9 @@ from llmops.sizing.trial import CONTEXT_GRANULE, shared_out
 CONTEXTS = (4096, 8192, 16384, 32768, 131072)
 """The contexts of one request that every quantization is tried at."""
 
+TRAINED_SO = frozenset({"TQ2_0", "TQ1_0", "Q2_0", "Q1_0"})
+"""Types of models that were trained in one or two bits; any other is not usable in them, so that they are not proposed."""
+
 USEFUL_CONTEXT_TOKENS = 8192
 SLOTS = (64, 32, 16, 8, 4, 2, 1)
 
@@ -90,12 +93,17 @@ class Candidate:
 
     def contexts(self) -> tuple[int, ...]:
         """Those of `CONTEXTS` that the model was trained for, and its own where it is shorter than all."""
-        trained = self.row.context_length
+        trained = self.trained
         return tuple(one for one in CONTEXTS if one <= trained) or (trained,)
 
     def useful_context(self, wanted: int | None) -> int:
         """The context that must fit: the one wished for, else 8192, at most the trained one."""
-        return min(wanted or USEFUL_CONTEXT_TOKENS, self.row.context_length)
+        return min(wanted or USEFUL_CONTEXT_TOKENS, self.trained)
+
+    @property
+    def trained(self) -> int:
+        """Tokens the model was trained for; one that keeps no cache may not say any: the longest that is tried."""
+        return self.row.context_length or CONTEXTS[-1]
 
     def fits(self, room: Room, stored: Stored, context_tokens: int, parallel: int = 1) -> bool:
         """Whether it is certain to fit, on every card."""
@@ -169,6 +177,8 @@ def _best(one: Candidate, room: Room, context_tokens: int, parallel: int) -> Sto
     by_name = {stored.quantization: stored for stored in one.stored}
     usual = [by_name[name] for name in QUALITY if name in by_name]
     others = sorted(one.stored, key=lambda stored: -stored.card_bytes)
+    if len(others) > 1:  # not the one that was asked for
+        others = [stored for stored in others if stored.quantization not in TRAINED_SO]
     for stored in (*usual, *others):
         if one.fits(room, stored, context_tokens, parallel):
             return stored
@@ -177,7 +187,7 @@ def _best(one: Candidate, room: Room, context_tokens: int, parallel: int) -> Sto
 
 def longest_context(one: Candidate, room: Room, stored: Stored, *, parallel: int = 1) -> int:
     """The longest context of one request that is certain to fit, in whole granules, at most the trained length; 0: none."""
-    trained = one.row.context_length
+    trained = one.trained
     if one.fits(room, stored, trained, parallel):
         return trained
     low, high = 0, -(-trained // CONTEXT_GRANULE)

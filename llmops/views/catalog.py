@@ -55,6 +55,9 @@ def show_gpus(rows: Sequence[GpuRow], known: int, to: Screen, *, near: Sequence[
 
 def show_profiles(rows: Sequence[tuple[str, str]], to: Screen) -> None:
     """A shipped profile a row, with its first line."""
+    if not rows:
+        to.line("no profile holds these words: `llmops catalog profiles` lists all")
+        return
     to.table(("profile", "what for"), rows)
     to.line("`llmops init PROFILE` writes one as llmops.yaml", tone=Tone.DIM)
 
@@ -67,6 +70,9 @@ def show_engines(
     to: Screen,
 ) -> None:
     """The build the memory was worked out for; every published build with the driver and cards it runs on; its kernels."""
+    if not engines:
+        to.line("no engine and nothing it has kernels for holds these words: `llmops catalog engines` lists all")
+        return
     to.table(("engine", "sized as", "versions of a plan"), engines)
     to.line()
     cells = [

@@ -29,6 +29,7 @@ def show_models_for(
     to: Screen,
     *,
     engine: str = "llama.cpp",
+    shorter: int = 0,
 ) -> None:
     """A model a row, those at four bits or more first."""
     names = ", ".join(dict.fromkeys(card.name for card in cards))
@@ -47,6 +48,8 @@ def show_models_for(
     if len(found) == 1:
         _show_quantizations(found[0], to)
     to.line(f"fit: {len(found)}; at no quantization and context of use: {smaller}", tone=Tone.DIM)
+    if shorter:
+        to.line(f"trained for fewer tokens than were asked for: {shorter}", tone=Tone.DIM)
     if not_sized:
         to.line(f"not sized for {engine}: {', '.join(not_sized)}", tone=Tone.DIM)
     for note in notes:
