@@ -1,14 +1,19 @@
 """`kill -9` and Ctrl-C at every command of an apply, a rollback, an uninstall: files, boot and processes agree after the next."""
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import locks
 import pytest
+from killing import breaking
+from killing import killed as killed_at_write
 from rendering import NOW, with_number
 from systemd_host import SystemdHost, die_at
 
@@ -19,7 +24,7 @@ from llmops.cli.applying import Applying, apply_changes
 from llmops.cli.finishing import finish_earlier
 from llmops.cli.past import changes_back_to, read_past
 from llmops.domain.changes import ChangeSet
-from llmops.domain.errors import ApplyFailed, BrokenOff, Stop, Terminated, WrongInput
+from llmops.domain.errors import ApplyFailed, BrokenOff, OutsideWorld, Stop, Terminated, WrongInput
 from llmops.domain.lock import Lock
 from llmops.domain.profile import ChangePolicy
 from llmops.formats.lock import dump_lock
@@ -380,3 +385,55 @@ def test_while_commands_run_no_other_apply_begins_or_finishes_them(tmp_path: Pat
     assert set(refused) == {"another `llmops render --apply` is running"}
     assert host.disagreements() == []
     assert finish(host) == ()
+
+
+def _disk_full() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _steps(way: Way, place: Path) -> range:
+    """Calls that change the disk in all of a command, every seventh of them (each where `LLMOPS_EVERY_STEP` is set)."""
+    with breaking(0, lambda: None) as calls:
+        way.act(copied(way.ready, place))
+    assert len(calls) > 60
+    return range(1, len(calls) + 1, 1 if os.environ.get("LLMOPS_EVERY_STEP") else 7)
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_killed_at_a_write_among_commands_all_of_it_agrees_after_the_next(
+    tmp_path: Path, ready: Callable[[str], Way], name: str
+) -> None:
+    way = ready(name)
+    old = seen(copied(way.ready, tmp_path / "old"))
+    whole = copied(way.ready, tmp_path / "new")
+    way.act(whole)
+    new = seen(whole)
+    for at in _steps(way, tmp_path / "count"):
+        host = copied(way.ready, tmp_path / f"{at}")
+        killed_at_write(at, partial(way.act, host))
+        finish(host)
+        assert not is_unsettled(host.root)
+        if name == "uninstall" and seen(host)[0] != old[0] and (host.root / "var/lib/llmops").exists():
+            away(host)
+        assert host.disagreements() == [], at
+        assert seen(host) in (old, new), at
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_disk_that_is_full_from_one_write_on_ends_in_the_old_or_the_new_state(
+    tmp_path: Path, ready: Callable[[str], Way], name: str
+) -> None:
+    way = ready(name)
+    old = seen(copied(way.ready, tmp_path / "old"))
+    whole = copied(way.ready, tmp_path / "new")
+    way.act(whole)
+    new = seen(whole)
+    for at in _steps(way, tmp_path / "count"):
+        host = copied(way.ready, tmp_path / f"{at}")
+        with breaking(at, _disk_full), suppress(ApplyFailed, OutsideWorld, OSError):
+            way.act(host)
+        finish(host)
+        if name == "uninstall" and seen(host)[0] != old[0] and (host.root / "var/lib/llmops").exists():
+            away(host)
+        assert host.disagreements() == [], at
+        assert seen(host) in (old, new), at

@@ -20,9 +20,9 @@ from llmops.changes import change_set
 from llmops.changes.diff import diff_text
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.applying import Applied, Applying, apply_changes
-from llmops.cli.booting import enabling, unlinking
 from llmops.cli.finishing import finish_earlier
 from llmops.cli.freezes import respect_freeze
+from llmops.cli.left_to_do import left_to_do
 from llmops.cli.past import ways_of
 from llmops.cli.render_findings import certificate_findings, freeze_findings, recovery_findings, site_findings
 from llmops.cli.rendering import LOCK, Options, Rendered, is_there, rendered
@@ -32,8 +32,6 @@ from llmops.domain.deployment import RenderedFile, Site
 from llmops.domain.errors import ApplyFailed, WrongInput, WrongUsage
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.forms import Json
-from llmops.domain.places import SWAP_UNIT
-from llmops.domain.profile import SwapWish
 from llmops.domain.programs import Runner
 from llmops.domain.role import Role
 from llmops.formats.env_file import env_problems
@@ -168,7 +166,7 @@ def _to_root(options: Options, wanted: Rendered, now: datetime, runner: Runner) 
         consumed=consumed,
         findings=tuple(findings),
         commands=applied.commands if applied is not None else (),
-        next_commands=_next_commands(wanted, current, applied, root=options.root) if has_changed else (),
+        next_commands=left_to_do(wanted, current, applied, root=options.root) if has_changed else (),
         call=_call(options, wanted.site) if "nginx" in wanted.targets else None,
     )
     differs = current.has_work() or bool(current.conflicts()) or is_unsettled(place) or bool(freezes)
@@ -216,28 +214,6 @@ def _change_set(options: Options, wanted: Rendered, now: datetime) -> ChangeSet:
     ]
     current = current_files(root, owners, wanted=every, recorded=recorded)
     return change_set(current, every, recorded=recorded, targets=wanted.targets, ways=options.ways, last=last)
-
-
-def _next_commands(wanted: Rendered, current: ChangeSet, applied: Applied | None, *, root: str) -> tuple[str, ...]:
-    """What is left to type: nothing that was done, and nothing for what runs already."""
-    if root != "/":
-        return (*unlinking(current, Root(Path(root))), *enabling(current, root))
-    active = applied.active if applied is not None and applied.commands else frozenset[str]()
-    touched = {change.target for change in current.changes if change.action.writes()}
-    gateway = wanted.site.gateway
-    units = [f"{one.unit}.service" for one in wanted.site.deployments] if touched & {"systemd", "env"} else []
-    units += [f"{gateway.unit}.service"] if gateway is not None and "haproxy" in touched else []
-    commands: list[str] = []
-    if units and not active:
-        commands.append("systemd-sysusers && systemd-tmpfiles --create /etc/tmpfiles.d/llmops.conf")
-        commands.append("systemctl daemon-reload")
-    idle = " ".join(unit for unit in units if unit not in active)
-    commands += [f"systemctl enable {idle} && systemctl restart {idle}"] if idle else []
-    if wanted.site.swap is SwapWish.FILE and "host-tuning" in touched and SWAP_UNIT not in active:
-        commands.append(f"systemctl daemon-reload && systemctl enable --now {SWAP_UNIT}")
-    if "nginx" in touched and "nginx.service" not in active:
-        commands.append("nginx -t && systemctl reload-or-restart nginx")
-    return tuple(commands)
 
 
 def _call(options: Options, site: Site) -> Call:
