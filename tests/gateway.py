@@ -112,7 +112,11 @@ def gateway(
     deployments = {"chat": deployment("chat", fallback=("small",) if fallback else ())}
     if fallback:
         deployments["small"] = deployment("small")
-    text = text_of(rendered(locks.lock(deployments, targets=EVERY_TARGET)), "/etc/llmops/haproxy.cfg")
+    files = rendered(locks.lock(deployments, targets=EVERY_TARGET))
+    for file in files:
+        if file.path.suffix == ".lua":
+            (directory / file.path.name).write_text(file.text)
+    text = text_of(files, "/etc/llmops/haproxy.cfg").replace(" /etc/llmops/", f" {directory}/")
     metrics = free_port()
     text = text.replace("127.0.0.1:8405", f"127.0.0.1:{metrics}").replace("/run/llmops-gateway", str(directory))
     config = directory / "haproxy.cfg"
@@ -141,10 +145,20 @@ def gateway(
         yield made
 
 
-def engine(port: int, name: str, *, first: float, gap: float) -> list[str]:
-    """The command of an engine with exact timing."""
+def engine(port: int, name: str, *, first: float, gap: float, key: str | None = None) -> list[str]:
+    """The command of an engine with exact timing; a key may begin with a hyphen."""
     program = str(Path(__file__).with_name("slots_engine.py"))
-    words = ["--port", str(port), "--name", name, "--key", KEYS[name], "--first", str(first), "--gap", str(gap)]
+    words = [
+        "--port",
+        str(port),
+        "--name",
+        name,
+        f"--key={key or KEYS[name]}",
+        "--first",
+        str(first),
+        "--gap",
+        str(gap),
+    ]
     return [sys.executable, program, *words]
 
 

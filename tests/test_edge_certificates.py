@@ -33,7 +33,7 @@ KEY, EVENTS, GAP_SECONDS = "k" * 24, 60, 0.05
 @contextmanager
 def _engine(port: int, key: str) -> Iterator[None]:
     program = str(Path(__file__).with_name("slots_engine.py"))
-    words = [sys.executable, program, "--port", str(port), "--key", key, "--first", "0", "--gap", str(GAP_SECONDS)]
+    words = [sys.executable, program, "--port", str(port), f"--key={key}", "--first", "0", "--gap", str(GAP_SECONDS)]
     with Programs(os.environ).serve(words):
         until = time.monotonic() + 10
         while not listens(port):

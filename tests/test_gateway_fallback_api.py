@@ -153,8 +153,7 @@ def _house(
         stack.callback(api.shutdown)
         engines: dict[str, Running] = {}
         for name, one in deployments.items():
-            command = engine_command(one.numbers.engine_port.value, name, first=first, gap=0.01)
-            command[command.index("--key") + 1] = keys[name]
+            command = engine_command(one.numbers.engine_port.value, name, first=first, gap=0.01, key=keys[name])
             engines[name] = stack.enter_context(programs.serve(command))
             wait(one.numbers.engine_port.value, engines[name])
         gateway = stack.enter_context(programs.serve(["haproxy", "-W", "-f", str(_moved(root, directory))], environment={
@@ -172,9 +171,7 @@ def _house(
 def _moved(root: Path, directory: Path) -> Path:
     """The applied configuration with ports of this machine, and its sockets in a short place."""
     text = (root / "etc/llmops/haproxy.cfg").read_text()
-    text = text.replace("/run/llmops-gateway", str(directory)).replace(
-        "/etc/llmops/nobody", f"{root}/etc/llmops/nobody"
-    )
+    text = text.replace("/run/llmops-gateway", str(directory)).replace(" /etc/llmops/", f" {root}/etc/llmops/")
     site, way = root / "etc/nginx/conf.d/llmops.conf", str(free_port())
     site.write_text(site.read_text().replace(f":{FALLBACK_API_PORT}$", f":{way}$"))
     text = text.replace(f"127.0.0.1:{FALLBACK_API_PORT}", f"127.0.0.1:{way}").replace(
