@@ -16,6 +16,7 @@ from llmops.apply.root import LABEL, Root
 from llmops.apply.transaction import apply
 from llmops.apply.undoing import recover
 from llmops.changes import change_set
+from llmops.cli import uninstall
 from llmops.cli.applying import Applying, carry_out
 from llmops.cli.past import changes_back_to, read_past
 from llmops.domain.changes import ChangeSet, FileState, WantedFile, Ways
@@ -201,3 +202,13 @@ def test_a_file_that_is_replaced_keeps_its_label_where_nothing_else_is_known(tmp
     back = changes_back_to(read_past(str(tmp_path), finish=taken_back), 0)
     apply(replace(back), root=tmp_path, made_by="0.1.0", now=NOW)
     assert set(_labels(tmp_path).values()) == {_label("admin_home_t")}
+
+
+@pytest.mark.consumer("matchpathcon")
+def test_a_file_that_was_not_ours_comes_back_with_its_own_label_not_the_policy_s(image: Path, labelling: None) -> None:
+    _foreign(image)
+    how = Applying(root=image, now=NOW)
+    carry_out(_changes(b"1\n", before=b"0\n"), how, what="apply", runner=Programs(os.environ))
+    assert _labels(image) == {path: _label(name) for path, name in POLICY.items()}
+    uninstall.run(uninstall.Options(root=str(image)), now=NOW)
+    assert _labels(image) == dict.fromkeys(POLICY, _label("admin_home_t"))

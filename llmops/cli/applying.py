@@ -1,9 +1,9 @@
 """From a change set to a host on which it counts: the freeze, the files, what makes them take effect, and the way back."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -36,7 +36,8 @@ RUNNING = ("active", "activating", "reloading")
 class Applying:
     """How: below which root, as of when, whether what runs is left alone, and why a freeze does not hold it.
 
-    `freeze`: the windows that are recorded for the commands that read no lock.
+    `freeze`: the windows that are recorded for the commands that read no lock; `labels`: those of files that come back, which
+    go before the policy's.
     """
 
     root: Path
@@ -44,6 +45,7 @@ class Applying:
     restarts: bool = True
     reason: str | None = None
     freeze: tuple[str, ...] = ()
+    labels: Mapping[PurePosixPath, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ def _carried(
             made_by=__version__,
             now=how.now,
             by=by,
-            labels=labels.by_path,
+            labels={**labels.by_path, **how.labels},
             todo=todo,
             runner=runner,
         )

@@ -21,7 +21,7 @@ from llmops.apply.transaction import write
 from llmops.apply.undoing import recover
 from llmops.changes.effects import effects
 from llmops.cli.labelling import labels_for
-from llmops.cli.past import Past, changes_back_to, units_after, units_before
+from llmops.cli.past import Past, changes_back_to, labels_back_to, units_after, units_before
 from llmops.domain.changes import By, Generation, Ways
 from llmops.domain.effects import Todo
 from llmops.domain.errors import ApplyFailed, OutsideWorld
@@ -128,7 +128,7 @@ def take_back(
     again = (*effects(back, units, active=todo.active, gone=units_before(back)), *todo.back)
     undoing = Todo(after=tuple(replace(one, required=False) for one in again), active=todo.active)
     by = By(what=f"{UNDO} {number}", who=who(os.environ), freeze=past.freeze_before(number))
-    labels = labels_for(back, place, runner).by_path
+    labels = labels_for(back, place, runner).by_path | labels_back_to(past, number - 1)
     try:
         receipt = write(
             back, place, made=made, made_by=__version__, now=now, by=by, labels=labels, todo=undoing, runner=runner

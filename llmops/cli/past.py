@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from llmops.apply.history import earlier_state, present
 from llmops.apply.holding import refused
@@ -84,6 +84,12 @@ def changes_back_to(past: Past, number: int, *, ways: Ways = Ways.REFUSE) -> Cha
         ways=ways,
         may_change=MAY_CHANGE,
     )
+
+
+def labels_back_to(past: Past, number: int) -> dict[PurePosixPath, str]:
+    """The SELinux labels that files had which come back: a person's own file may have had another than the policy's."""
+    first = backups(past.records, after=number)
+    return {path: file.before.label for path, (_, file) in first.items() if file.before and file.before.label}
 
 
 def units_after(changes: ChangeSet, root: Root, record: Generation | None) -> tuple[ServiceUnit, ...]:

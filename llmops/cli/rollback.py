@@ -16,7 +16,7 @@ from llmops.cli.applying import Applied, Applying, carry_out
 from llmops.cli.booting import enabling, unlinking
 from llmops.cli.finishing import finish_earlier, nothing
 from llmops.cli.freezes import freeze_now, way_back_findings
-from llmops.cli.past import Past, changes_back_to, read_past, ways_of
+from llmops.cli.past import Past, changes_back_to, labels_back_to, read_past, ways_of
 from llmops.domain.changes import Action, Change, ChangeSet, Ways
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Finding, Status
@@ -71,6 +71,7 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
             restarts=options.restarts,
             reason=f"a way back within the freeze {freeze.text()}" if freeze is not None else None,
             freeze=past.newest().freeze,
+            labels=labels_back_to(past, number),
         )
         applied = carry_out(changes, how, what=f"rollback to {number}", runner=runner)
     taken = TakenBack(

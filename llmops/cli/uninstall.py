@@ -21,7 +21,7 @@ from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Sty
 from llmops.cli.applying import Applied, Applying, carry_out
 from llmops.cli.finishing import finish_earlier, nothing
 from llmops.cli.freezes import respect_freeze
-from llmops.cli.past import changes_back_to, read_past, units_before, ways_of
+from llmops.cli.past import changes_back_to, labels_back_to, read_past, units_before, ways_of
 from llmops.cli.rollback import (
     DryRunOption,
     KeepOption,
@@ -83,7 +83,13 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
     if not options.dry_run:
         respect_freeze(past.newest().freeze, now, reason=options.override_freeze, file=None)
         _agree(options, changes)
-        how = Applying(root=past.root.path, now=now, restarts=options.restarts, reason=options.override_freeze)
+        how = Applying(
+            root=past.root.path,
+            now=now,
+            restarts=options.restarts,
+            reason=options.override_freeze,
+            labels=labels_back_to(past, 0),
+        )
         applied = carry_out(
             changes, how, what="uninstall", runner=runner, leftovers=leftovers(units_before(changes)), ending=_ended
         )
