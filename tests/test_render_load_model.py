@@ -164,16 +164,19 @@ def test_the_containers_loader_gives_the_server_every_file_and_then_loads_the_mo
     compose = yaml.safe_load(text_of(rendered(lock), "/etc/llmops/compose/chat/compose.yaml"))
     shell, options, script, *words = (word.replace("$$", "$") for word in compose["services"]["model"]["entrypoint"])
     program = tmp_path / "ollama"
-    program.write_text('#!/bin/sh\necho "$*"; [ "$1" != create ] || cat "$4"\n')
+    refuses = '[ "$1 $3" != "run " ] || [ ! -e "$0.embeds" ] || exit 1'
+    program.write_text(f'#!/bin/sh\necho "$*" >> "$0.said"; [ "$1" != create ] || cat "$4" >> "$0.said"; {refuses}\n')
     program.chmod(0o755)
     moved = script.replace("/tmp/", f"{tmp_path}/")
-    run = subprocess.run(
-        [shell, options, moved, *words, "/models/mmproj x.gguf"],
-        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert run.stdout.splitlines() == [
-        f"create chat -f {tmp_path}/Modelfile",
-        f"FROM {words[-1]}",
-        "FROM /models/mmproj x.gguf",
-        "run chat ",
-    ]
+    taken = [f"create chat -f {tmp_path}/Modelfile", f"FROM {words[-1]}", "FROM /models/mmproj x.gguf", "run chat "]
+    for embeds in (False, True):  # a model for embeddings alone is not loaded without a text
+        (tmp_path / "ollama.said").unlink(missing_ok=True)
+        if embeds:
+            (tmp_path / "ollama.embeds").touch()
+        run = subprocess.run(
+            [shell, options, moved, *words, "/models/mmproj x.gguf"],
+            env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert run.stdout == ""
+        said = (tmp_path / "ollama.said").read_text().splitlines()
+        assert said == [*taken, *(["run chat hello"] if embeds else [])]

@@ -64,6 +64,8 @@ class Container:
     `image` None: not known here, the compose file asks for it. `entrypoint` empty: the image's own. `environment` is true in
     this container only. `devices` are nodes of the host it is given, beside NVIDIA's, which its runtime hands over. `loader`
     is what another container of the same image runs to give it the model, where it does not take it from its command line.
+    `shared_memory_bytes` (0: Docker's own) and `temporary_bytes` bound what it writes to memory, `helper_bytes` and
+    `loader_bytes` the containers beside it; `log_files` of `log_bytes` each are kept of what it says.
     """
 
     image: str | None
@@ -74,6 +76,12 @@ class Container:
     key_file: PurePosixPath
     user_id: int
     devices: tuple[str, ...]
+    shared_memory_bytes: int
+    temporary_bytes: int
+    helper_bytes: int
+    loader_bytes: int
+    log_bytes: int
+    log_files: int
     loader: tuple[str, ...]
 
 

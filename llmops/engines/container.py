@@ -9,6 +9,7 @@ from llmops.domain.engine import DeviceKind, EngineName
 from llmops.domain.errors import WrongUsage
 from llmops.domain.lock import LockedDeployment
 from llmops.domain.places import CONFIGURATION
+from llmops.domain.units import GIB, MIB
 from llmops.engines.launch import LAUNCHES, health, own_words
 from llmops.engines.ollama import environment_of
 
@@ -21,9 +22,35 @@ AMD_DEVICES = ("/dev/kfd", "/dev/dri")
 
 LOADER = (
     'name=$1; shift; for file; do echo "FROM $file"; done > /tmp/Modelfile; '
-    'ollama create "$name" -f /tmp/Modelfile; exec ollama run "$name" "" < /dev/null'
+    'ollama create "$name" -f /tmp/Modelfile; '
+    'ollama run "$name" "" < /dev/null || exec ollama run "$name" hello < /dev/null > /dev/null'
 )
-"""`create` copies the files into the server's store, where they are not there yet; `run` without a prompt loads the model."""
+"""`create` copies the files into the server's store, where they are not there yet; `run` without a prompt loads the model.
+
+A model for embeddings alone refuses that, and makes a vector of a text instead (Ollama from 0.12.10 on, cmd/cmd.go, RunHandler).
+"""
+
+SHARED_BYTES = GIB
+"""Of shared memory, for each card; its pages count towards `mem_limit`, so that it is a bound and takes nothing by itself.
+
+Docker's own 64 MiB end NCCL and RCCL: TGI's documents ask for 1 GiB (`--shm-size 1g`), vLLM's ranks hand over in queues of ten
+pieces of 16 MiB (vLLM 0.33, distributed/device_communicators/shm_broadcast.py).
+"""
+
+COMPILING_BYTES = 2 * GIB
+"""Policy: sources and objects of kernels while they are compiled; what is kept of them lies in the cache."""
+
+TEMPORARY_BYTES = 64 * MIB
+"""Policy: nothing is written there but by accident; Docker's default is half the RAM."""
+
+HELPER_BYTES = 64 * MIB
+"""Policy: of `chown`, which takes a few; Docker's least is 6 MiB."""
+
+LOADER_BYTES = GIB
+"""Policy: of `ollama create`, which reads the model through the page cache: that counts, and is given back under the limit."""
+
+LOG_BYTES, LOG_FILES = 20 * MIB, 5
+"""Policy: 100 MiB of what an engine said; without, Docker keeps all of it (json-file, `max-size` -1)."""
 
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}")
 
@@ -48,6 +75,12 @@ def container_of(
         key_file=CONFIGURATION / "compose" / name / "engine-key",
         user_id=USER_ID,
         devices=AMD_DEVICES if is_amd else (),
+        shared_memory_bytes=SHARED_BYTES * max(1, len(locked.devices)) if locked.engine.name.takes_pool() else 0,
+        temporary_bytes=COMPILING_BYTES if locked.engine.name.takes_pool() else TEMPORARY_BYTES,
+        helper_bytes=HELPER_BYTES,
+        loader_bytes=LOADER_BYTES,
+        log_bytes=LOG_BYTES,
+        log_files=LOG_FILES,
         loader=("/bin/sh", "-ec", LOADER, "--", name, *map(str, files))
         if locked.engine.name is EngineName.OLLAMA
         else (),
