@@ -66,6 +66,7 @@ RESULTS: Mapping[str, dict[str, Part]] = {
             "models": [ModelFor],
             "not_fitting": ["string"],
             "not_sized": ["string"],
+            "shorter": ["string"],
             "tried": "integer",
             "fitted": "integer",
         },
