@@ -377,3 +377,19 @@ def test_files_that_hold_fewer_layers_than_the_config_names_are_no_model(name: s
         shape(values, cut)
     assert stop.value.where is not None
     assert stop.value.where.key == "num_hidden_layers"
+
+
+def test_phi_4_multimodal_has_the_published_count_with_its_two_adapters() -> None:
+    """5,574,460,384 at the hub: text, towers, and LoRA of rank 256 (images) and 320 (speech) beside four matrices a layer."""
+    sizes = {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 32, "num_attention_heads": 24}
+    said = {
+        "model_type": "phi4mm",
+        "num_key_value_heads": 8,
+        "vocab_size": 200_064,
+        "tie_word_embeddings": True,
+        **sizes,
+    }
+    both = shape({**said, "max_position_embeddings": 131_072, "torch_dtype": "bfloat16"})
+    widths = (3072 + 5120) + (3072 + 3072) + (3072 + 16_384) + (8192 + 3072)
+    assert both.parameters() + 32 * (256 + 320) * widths == 5_574_460_384
+    assert both.not_sized == ("the weights of its adapters, which `--lora-modules` loads",)

@@ -34,7 +34,7 @@ class UngroupableError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One layer's part of a block. `window_tokens` of a window or chunk, or of an encoder; a state takes `states` blocks a request.
+    """One layer's part of a block. `window_tokens` of a window, a chunk or an encoder; a state takes `states` blocks each.
 
     `form` tells layers apart that only happen to have pages of one size (heads, lengths).
     """

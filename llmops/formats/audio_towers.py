@@ -6,6 +6,7 @@ modeling_*.py; the sums are those of the classes (tests).
 
 from collections.abc import Callable, Mapping
 
+from llmops.formats.speech_towers import granite_speech, phi4_audio
 from llmops.formats.tower_parts import Blocks, Seen, blocks, convolution, linear
 
 
@@ -114,6 +115,7 @@ AUDIO: Mapping[str, tuple[str, Callable[[Seen], None]]] = {
     "qwen2_audio": ("whisper", _qwen2_audio), "voxtral": ("whisper", _voxtral), "audioflamingo3": ("whisper", _flamingo),
     "musicflamingo": ("whisper", _flamingo), "qwen2_5_omni": ("qwen2_5_omni_audio", _qwen25_omni),
     "qwen3_omni_moe": ("qwen3_audio", _qwen3_audio), "qwen3_asr": ("qwen3_asr", _qwen3_audio),
-    "gemma4": ("gemma4_audio", _gemma4),
+    "gemma4": ("gemma4_audio", _gemma4), "granite_speech": ("granite_speech", granite_speech),
+    "phi4_multimodal": ("phi4_audio", phi4_audio),
 }  # fmt: skip
 """By the whole model's type: whose defaults, and what it is."""

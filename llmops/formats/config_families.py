@@ -126,7 +126,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "phi4mm": Family(
         architecture="phi3", defaults="phi4_multimodal", is_fused=True, windows="all",
-        not_sized="the weights of its vision and audio towers, and of their adapters",
+        not_sized="the weights of its adapters, which `--lora-modules` loads",
     ),
     "phi4_multimodal": Family(architecture="phi3", defaults="phi4_multimodal", is_fused=True, windows="all"),
     "phimoe": Family(

@@ -19,7 +19,7 @@ _VISION = ("vision_config", "vision_tower_config", "vit_config", "vision_encoder
 _AUDIO = ("audio_config", "audio_encoder_config", "speech_config", "audio_tower_config", "encoder_config")
 _KNOWN_PARTS = {
     *_VISION, *_AUDIO, "text_config", "llm_config", "language_config", "thinker_config", "language_model_config",
-    "quantization_config", "talker_config", "token2wav_config", "code2wav_config", "attn_config",
+    "quantization_config", "projector_config", "talker_config", "token2wav_config", "code2wav_config", "attn_config",
 }  # fmt: skip
 """Parts that are counted or said elsewhere, and what speaks, which no engine here loads."""
 _ROOTS = ("visual", "model.visual", "vision_tower", "model.vision_tower", "vision_model")
@@ -32,11 +32,18 @@ _STARTS = {
     "step3p5": "step3p5", "step3p7": "step3p5", "muse_glimmer": "muse_glimmer", "siglip2": "siglip2", "siglip": "siglip",
     "clip": "clip", "pixtral": "pixtral", "internvl_chat": "intern_vit", "internvl": "internvl", "intern_vit": "intern_vit",
     "idefics3": "idefics3", "smolvlm": "idefics3", "gemma4_vision": "gemma4", "gemma4": "gemma4", "gemma3": "siglip",
+    "ovis2": "aimv2", "janus": "janus", "phi4_multimodal": "phi4_vision",
     "shieldgemma2": "siglip", "paligemma": "siglip", "mistral3": "pixtral",
 }  # fmt: skip
 """How the model types of towers and of whole models begin."""
 _OTHERS = ("gemma4_unified", "kimi_k25_", "qwen3_vl_embedding")
 """Model types that begin so and are something else."""
+_PHI4MM: dict[str, Value] = {
+    "model_type": "phi4_multimodal",
+    "vision_config": {"model_type": "phi4_multimodal_vision"},
+    "audio_config": {"bias_max_distance": 500},
+}
+"""Phi-4 Multimodal as Microsoft's own code reads it: the towers are in the code, not in the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,8 @@ class Tower:
 
 def tower(outer: Mapping[str, Value], *, hidden: int, dtype: str, how: Quantization | None) -> Tower:
     """The towers of a multimodal config; nothing for a text model."""
+    if outer.get("model_type") == "phi4mm":
+        outer = {**outer, **_PHI4MM}
     nested = outer.get("thinker_config")
     if isinstance(nested, Mapping):
         outer = {"model_type": outer.get("model_type"), **nested}

@@ -48,6 +48,17 @@ qwen3_audio: d_model=1280 encoder_layers=32 encoder_ffn_dim=5120 num_mel_bins=12
   downsample_hidden_size=480
 qwen3_asr: d_model=1024 encoder_layers=24 encoder_ffn_dim=4096 num_mel_bins=128 output_dim=3584
   downsample_hidden_size=480
+aimv2: hidden_size=1024 intermediate_size=2816 num_hidden_layers=24 patch_size=14 image_size=224 vocab_size=16384
+  hidden_stride=1 num_visual_indicator_tokens=5 qkv_bias=false mlp_bias=false
+janus: hidden_size=1024 num_hidden_layers=24 patch_size=16 image_size=384 mlp_ratio=4 projection_dim=2048 depth=2
+  attention_bias=true use_qk_norm=false
+phi4_vision: hidden_size=1152 intermediate_size=4304 num_hidden_layers=27 patch_size=14 image_size=448
+granite_speech: input_dim=160 num_layers=10 hidden_dim=1024 feedforward_mult=4 num_heads=8 dim_head=128 output_dim=42
+  max_pos_emb=512 conv_kernel_size=15 conv_expansion_factor=2
+qformer: hidden_size=768 num_hidden_layers=12 intermediate_size=3072 cross_attention_frequency=2 encoder_hidden_size=1408
+phi4_audio: hidden_size=1024 intermediate_size=1536 num_blocks=24 num_attention_heads=16 input_size=80 time_reduction=8
+  nemo_conv_channels=1024 ext_pw_out_channel=1024 depthwise_multiplier=1 depthwise_separable_out_channel=1024 kernel_size=3
+  bias_max_distance=1000 bias_symmetric=false downsample_rate=1
 gemma4_audio: hidden_size=1024 num_hidden_layers=12 num_attention_heads=8 conv_kernel_size=5 output_proj_dims=1536
 """
 

@@ -1,7 +1,8 @@
 """Vision encoders that several models share, and what joins each of these models' text part to them.
 
-Source: transformers 5.23, models/{siglip,siglip2,clip,pixtral,internvl,idefics3}/modeling_*.py for the encoders, and for the
-joints models/{gemma3,paligemma,llava,llava_next,llava_onevision,mistral3,lfm2_vl,cohere2_vision,aya_vision,idefics3,internvl}/.
+Source: transformers 5.23, models/{siglip,siglip2,clip,pixtral,internvl,idefics3,ovis2,janus,phi4_multimodal}/modeling_*.py for
+the encoders, and for the joints models/{deepseek_vl,gemma3,paligemma,llava,llava_next,llava_onevision,mistral3,lfm2_vl,
+cohere2_vision,aya_vision,idefics3,internvl}/.
 """
 
 from collections.abc import Callable, Mapping
@@ -70,9 +71,48 @@ def _internvl(one: Seen) -> None:
     blocks(sink, "v.blk", one.layers(), built)
 
 
+def _aimv2(one: Seen) -> None:
+    """Ovis 2: gated blocks of RMS norms, and a head that says of each patch which visual words it is."""
+    width, sink, config = one.width(), one.sink, one.config
+    convolution(sink, "v.patch_embd", 3, width, one.patch(), one.patch())
+    sink.plain("v.position_embd.weight", width, one.patches())
+    sink.norm("v.pre_ln", width)
+    has_bias, wide_bias = config.flag("qkv_bias"), config.flag("mlp_bias")
+    built = Blocks(
+        width=width, wide=one.wide(), qkv_bias=has_bias, output_bias=has_bias, mlp_bias=wide_bias, gated=True, norm_bias=False
+    )  # fmt: skip
+    blocks(sink, "v.blk", one.layers(), built)
+    sink.norm("v.post_ln", width)
+    words = config.integer("vocab_size", least=1) - config.integer("num_visual_indicator_tokens")
+    linear(sink, "v.head", width * config.integer("hidden_stride", least=1, most=64) ** 2, words, bias=False)
+    sink.norm("v.head_norm", words, has_bias=True)
+
+
+def _janus(one: Seen) -> None:
+    width, ratio = one.width(), one.config.value("mlp_ratio")
+    if one.config.flag("use_qk_norm") or not isinstance(ratio, int | float) or not 0 < ratio <= 64:
+        raise one.config.wrong("mlp_ratio", "is of a form that is not covered")
+    convolution(one.sink, "v.patch_embd", 3, width, one.patch(), one.patch())
+    one.sink.plain("v.position_embd.weight", width, one.patches())
+    layers = one.config.integer("num_hidden_layers", least=1, most=512)  # `depth` is its joint's
+    has_bias = one.config.flag("attention_bias")
+    blocks(one.sink, "v.blk", layers, Blocks(width=width, wide=int(width * ratio), qkv_bias=has_bias))
+    one.sink.norm("v.post_ln", width, has_bias=True)
+
+
+def _phi4(one: Seen) -> None:
+    """SigLIP with its pooling head."""
+    width, sink = one.width(), one.sink
+    convolution(sink, "v.patch_embd", 3, width, one.patch(), one.patch())
+    sink.plain("v.position_embd.weight", width, one.patches())
+    blocks(sink, "v.blk", one.layers(), Blocks(width=width, wide=one.wide()))
+    sink.norm("v.post_ln", width, has_bias=True)
+    _pooling_head(one, width)
+
+
 ENCODERS: Mapping[str, Callable[[Seen], None]] = {
     "siglip": _siglip, "siglip2": _siglip, "idefics3": _siglip, "clip": _clip, "pixtral": _pixtral, "internvl": _internvl,
-    "intern_vit": _internvl,
+    "intern_vit": _internvl, "aimv2": _aimv2, "janus": _janus, "phi4_vision": _phi4,
 }  # fmt: skip
 
 
@@ -146,11 +186,35 @@ def _internvl_joint(one: Seen) -> None:
     linear(one.sink, "mm.2", one.hidden, one.hidden)
 
 
+def _deepseek_vl(one: Seen) -> None:
+    linear(one.sink, "mm.1", one.width(), one.hidden)
+    linear(one.sink, "mm.2", one.hidden, one.hidden)
+
+
+def _janus_joint(one: Seen) -> None:
+    out = one.config.integer("projection_dim", least=1)
+    linear(one.sink, "mm.0", one.width(), out)
+    for at in range(1, one.config.integer("depth", least=1, most=64)):
+        linear(one.sink, f"mm.{at}", out, out)
+
+
+def _phi4_joint(one: Seen) -> None:
+    """Two layers, and what separates a whole image from its parts."""
+    for name in ("mm.whole_image", "mm.part_image"):
+        one.sink.plain(name, one.width())
+    _deepseek_vl(one)
+
+
+def _ovis2(one: Seen) -> None:
+    """An embedding for each visual word."""
+    one.sink.plain("mm.visual_embd.weight", one.hidden, one.config.integer("vocab_size", least=1))
+
+
 JOINTS: Mapping[str, Callable[[Seen], None]] = {
     "gemma3": _gemma3, "shieldgemma2": _gemma3, "paligemma": _paligemma, "llava": _llava, "llava_next": _llava_next,
     "llava_next_video": _llava_next, "llava_onevision": _llava_next, "mistral3": _mistral3, "mistral4": _mistral3,
     "lighton_ocr": _mistral3, "idefics3": _idefics3, "smolvlm": _idefics3, "lfm2_vl": _lfm2, "cohere2_vision": _cohere,
     "aya_vision": _aya, "internvl": _internvl_joint, "internvl_chat": _internvl_joint, "qianfan_ocr": _internvl_joint,
-    "pixtral": _mistral3,
+    "pixtral": _mistral3, "deepseek_vl": _deepseek_vl, "janus": _janus_joint, "ovis2": _ovis2, "phi4_multimodal": _phi4_joint,
 }  # fmt: skip
 """By the whole model's type."""
