@@ -102,6 +102,12 @@ CASES = {
         with_tuning(huge_pages=LOST),
     ),
     "MEM011": Case(two_nodes(Known(0)), two_nodes(Known(1)), WARN, two_nodes(LOST)),
+    "MEM013": Case(
+        with_swaps(replace(swap(SwapKind.ZRAM), priority=100), swap(SwapKind.FILE)),
+        with_swaps(swap(SwapKind.ZRAM), swap(SwapKind.FILE)),
+        WARN,
+        with_memory(swaps=LOST),
+    ),
     "MEM012": Case(GOOD, with_memory(throttle_bytes=Known(8 * GIB)), WARN, with_memory(throttle_bytes=LOST)),
     "DSK005": Case(GOOD, with_disk(speed=Known(hosts.speed(90_000_000))), WARN, with_disk(speed=LOST)),
     "DSK006": Case(

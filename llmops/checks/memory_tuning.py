@@ -66,6 +66,27 @@ def swappiness_suits_the_swap(host: HostFacts) -> Judgement:
     return ok(f"vm.swappiness {swappiness.value}")
 
 
+def zram_comes_before_the_disk(host: HostFacts) -> Judgement | None:
+    """The kernel fills swap of the highest priority first, and equal ones in turn."""
+    if isinstance(host.memory, Unknown):
+        return unknown(host.memory, "memory")
+    swaps = host.memory.value.swaps
+    if isinstance(swaps, Unknown):
+        return unknown(swaps, "swap")
+    zram = [swap for swap in swaps.value if swap.kind is SwapKind.ZRAM]
+    disk = [swap for swap in swaps.value if swap.kind is not SwapKind.ZRAM]
+    if not zram or not disk:
+        return None
+    last, first = min(zram, key=lambda one: one.priority), max(disk, key=lambda one: one.priority)
+    if last.priority > first.priority:
+        return ok(f"{last.name} ({last.priority}) is filled before {first.name} ({first.priority})")
+    order = "after" if last.priority < first.priority else "in turn with"
+    return warn(
+        f"{last.name} (priority {last.priority}) is filled {order} {first.name} ({first.priority})",
+        f"`swapoff {last.name} && swapon -p {max(first.priority + 1, 100)} {last.name}`, and the same where it is set up",
+    )
+
+
 def swap_has_a_sensible_size(host: HostFacts) -> Judgement:
     """Of zram at most half the RAM, swap on a disk at most the RAM: more holds what would better be refused."""
     if isinstance(host.memory, Unknown):
@@ -206,6 +227,14 @@ CHECKS = (
         why="Swap is for the rest of the host; engines have MemorySwapMax=0. Too much of it hides a plan that does not fit.",
         fix="the `host-tuning` target sets up zram of min(RAM / 4, 8 GiB)",
         source="zram-generator.conf(5), its default min(ram / 2, 4096); the host-tuning target",
+    ),
+    Check(
+        code="MEM013",
+        title="zram is filled before the disk",
+        judge=zram_comes_before_the_disk,
+        why="Beside a disk of the same or a higher priority, zram stays empty while pages go to the disk.",
+        fix="give zram the higher priority: `swapon --show` tells both",
+        source="swapon(8), -p; zram-generator.conf(5), swap-priority (100)",
     ),
     Check(
         code="MEM008",
