@@ -392,11 +392,11 @@ def _disk_full() -> None:
 
 
 def _steps(way: Way, place: Path) -> range:
-    """Calls that change the disk in all of a command, every seventh of them (each where `LLMOPS_EVERY_STEP` is set)."""
+    """Calls that change the disk in all of a command, every nineteenth of them (each where `LLMOPS_EVERY_STEP` is set)."""
     with breaking(0, lambda: None) as calls:
         way.act(copied(way.ready, place))
     assert len(calls) > 60
-    return range(1, len(calls) + 1, 1 if os.environ.get("LLMOPS_EVERY_STEP") else 7)
+    return range(1, len(calls) + 1, 1 if os.environ.get("LLMOPS_EVERY_STEP") else 19)
 
 
 @pytest.mark.parametrize("name", WAYS)
