@@ -1,19 +1,25 @@
 """What is written is what the consumer reads, or it is refused: for any string."""
 
+import http.client
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from edge import free_port
+from gateway import wait
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.formats.env_file import compose_value, env_problems, shell_value, systemd_values
-from llmops.formats.unit import command_line, settings
+from llmops.formats.unit import command_line
+from llmops.formats.unit import settings as unit_settings
+from llmops.probe.programs import Programs
 from llmops.render.quoting import (
     compose_list,
     compose_string,
@@ -65,7 +71,7 @@ ANY_TEXT = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(codec="utf-
 @given(st.lists(ANY_TEXT.filter(lambda word: "{credentials}" not in word), min_size=1))
 def test_a_unit_reads_back_every_word_of_a_command_line(words: list[str]) -> None:
     unit = f"[Service]\nExecStart={systemd_command(['/bin/x', *words])}\n"
-    [setting] = settings(unit, file="x.service")
+    [setting] = unit_settings(unit, file="x.service")
     assert command_line(setting.value, specifiers={}, where=Where()) == ("/bin/x", *words)
 
 
@@ -124,9 +130,22 @@ def test_systemd_reads_an_environment_file_as_measured(written: str, meant: str)
     assert systemd_values(f"K={written}\nL=next\n") == {"K": meant, "L": "next"}
 
 
+def _drawn() -> tuple[str, ...]:
+    """The chosen values, and some that nobody chose: for the real programs, which are started once for all."""
+    found: list[str] = []
+
+    @settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.one_of(ANY_TEXT, st.text(st.sampled_from("\"'\\$`%{}; #=-!&|<>()*?~\t\x01aü"), max_size=12)))
+    def collect(text: str) -> None:
+        found.append(text)
+
+    collect()
+    return tuple(dict.fromkeys((*HOSTILE, *found)))
+
+
 def _dotenv_values() -> dict[str, str]:
     values: dict[str, str] = {}
-    for at, text in enumerate(HOSTILE):
+    for at, text in enumerate(_drawn()):
         try:
             dotenv_value(text)
         except WrongInput:
@@ -135,14 +154,18 @@ def _dotenv_values() -> dict[str, str]:
     return values
 
 
-def test_a_real_shell_reads_back_every_dotenv_value(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash"])
+def test_a_real_shell_reads_back_every_dotenv_value(shell: str, tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not here; install with: apt-get install {shell}")
     values = _dotenv_values()
-    file = tmp_path / "x.env"
+    file, script = tmp_path / "x.env", tmp_path / "script"
     file.write_text("".join(f"{name}={dotenv_value(text)}\n" for name, text in values.items()))
-    script = f". {file}; " + "".join(f"printf '%s\\0' \"${name}\"; " for name in values)
-    run = subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True)
+    script.write_text(f". {file}; " + "".join(f"printf '%s\\0' \"${name}\"; " for name in values))
+    run = subprocess.run([program, script], capture_output=True, check=True)
     assert run.stdout.decode().split("\0")[:-1] == list(values.values())
-    assert len(values) > 20
+    assert len(values) > 60
 
 
 @pytest.mark.consumer("docker-compose")
@@ -150,7 +173,7 @@ def test_a_real_compose_reads_back_every_value(tmp_path: Path) -> None:
     values = _dotenv_values()
     file = tmp_path / "x.env"
     file.write_text("".join(f"{name}={dotenv_value(text)}\n" for name, text in values.items()))
-    words = [text for text in HOSTILE if text]
+    words = [text for text in _drawn() if text]
     compose = tmp_path / "compose.yaml"
     compose.write_text(
         f"name: x\nservices:\n  x:\n    image: {compose_string('i')}\n"
@@ -185,6 +208,29 @@ def test_an_nginx_string_reads_back_or_is_refused(text: str) -> None:
             nginx_string(text)
     else:
         assert _nginx_token(nginx_string(text)) == text
+
+
+@pytest.mark.consumer("nginx")
+def test_a_real_nginx_reads_back_every_string(tmp_path: Path) -> None:
+    texts = [text for text in _drawn() if "$" not in text and len(text.encode()) < 4000]
+    port = free_port()
+    places = "".join(f"location = /{at} {{ return 200 {nginx_string(text)}; }}\n" for at, text in enumerate(texts))
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(
+        f"daemon off; pid {tmp_path}/nginx.pid; events {{}}\n"
+        f"http {{ access_log off; client_body_temp_path {tmp_path}/t; proxy_temp_path {tmp_path}/t;\n"
+        f"fastcgi_temp_path {tmp_path}/t; uwsgi_temp_path {tmp_path}/t; scgi_temp_path {tmp_path}/t;\n"
+        f"server {{ listen 127.0.0.1:{port};\n{places} }} }}\n"
+    )
+    command = ["nginx", "-e", "stderr", "-p", str(tmp_path), "-c", str(conf)]
+    with Programs(os.environ).serve(command) as server:
+        wait(port, server)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        for at, text in enumerate(texts):
+            connection.request("GET", f"/{at}")
+            assert connection.getresponse().read() == text.encode(), text
+        connection.close()
+    assert len(texts) > 60
 
 
 @given(ANY_TEXT)

@@ -129,6 +129,13 @@ def test_a_value_that_could_inject_is_refused_with_its_field(case: str) -> None:
     assert refused.value.where.key == field
 
 
+def test_a_path_longer_than_nginx_reads_is_refused() -> None:
+    with pytest.raises(WrongInput) as refused:
+        site_of(locks.lock(serve=Serve(client_ca=f"/etc/{'x' * 10_000}"), targets=EVERY_TARGET))
+    assert refused.value.where is not None
+    assert refused.value.where.key == "serve.client_ca"
+
+
 @pytest.mark.parametrize("place", ["{model}", "{projector}", "{credentials}"])
 def test_a_file_name_that_reads_like_a_place_is_refused(place: str) -> None:
     with pytest.raises(WrongInput) as refused:

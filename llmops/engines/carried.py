@@ -10,6 +10,8 @@ from llmops.domain.finding import Where
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PATH = re.compile(r"/[A-Za-z0-9._/@+-]+")
 _PROGRAM = re.compile(r"/[^\x00-\x1f\"'\\$%;{}#]+")
+_PATH_LIMIT = 4000
+"""The kernel takes 4095 bytes (PATH_MAX), nginx 4096 with its quotes (NGX_CONF_BUFFER, src/core/ngx_conf_file.c)."""
 _PLACE = re.compile(r"\{(?:model|projector|credentials)\}")
 _PLAIN = re.compile(r"[A-Za-z0-9._+ <>=,-]{0,80}")
 
@@ -18,6 +20,8 @@ def checked_path(text: str, field: str) -> str:
     """An absolute path that means the same to every consumer, unquoted: no blank, quote, `$`, `%` or control character."""
     if not _PATH.fullmatch(text) or ".." in PurePosixPath(text).parts:
         raise refused(field, f"{text[:80]!r} is not an absolute path of letters, digits and . _ @ + - /")
+    if len(text) > _PATH_LIMIT:
+        raise refused(field, f"a path of {len(text):,} characters, and {_PATH_LIMIT:,} are what nginx can carry")
     return text
 
 
