@@ -9,6 +9,7 @@ import hosts
 import pytest
 
 from llmops.checks import judge
+from llmops.checks.lock_check import allows
 from llmops.cli import plan, planning, render
 from llmops.cli.opened import Sources
 from llmops.domain.engine import Device, DeviceKind, EngineName
@@ -19,6 +20,7 @@ from llmops.domain.gpu import MigInstance
 from llmops.domain.gpu_software import DeviceNode
 from llmops.domain.host import Gpu, HostFacts
 from llmops.domain.reading import Known, Unknown
+from llmops.engines import ENGINES
 from llmops.engines.card_count import unusable_instances
 from llmops.engines.llama_cpp_cards import visible
 from llmops.formats import catalogue
@@ -189,3 +191,9 @@ def test_an_instance_needs_its_right_and_no_engine_those_of_administrators(
     (one,) = judge(facts, hosts.references(), select=["GPU024"])
     assert one.status is status
     assert said in one.message
+
+
+def test_vllm_is_a_version_that_takes_a_card_by_its_uuid() -> None:
+    """0.22 reads the name as a number and ends; units name cards so."""
+    assert not allows(ENGINES[EngineName.VLLM].VERSIONS, "0.22.0")
+    assert allows(ENGINES[EngineName.VLLM].VERSIONS, "0.24.0")

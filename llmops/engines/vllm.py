@@ -17,7 +17,10 @@ from llmops.engines.vllm_graphs import LEVEL_MODES, MODES
 
 NAME = EngineName.VLLM
 BUILD = vllm_memory.BUILD
-VERSIONS = ">= 0.20, < 0.34"
+VERSIONS = ">= 0.24, < 0.34"
+"""0.20 to 0.22 end where CUDA_VISIBLE_DEVICES names a card by UUID, as units do (vllm-project/vllm#45026; platforms/interface.py:
+`int()` in 0.22.0, resolved in 0.24.0)."""
+
 MOST_GRAPH_SIZES = 4096
 """A longer list is nonsense."""
 
