@@ -393,3 +393,27 @@ def test_phi_4_multimodal_has_the_published_count_with_its_two_adapters() -> Non
     widths = (3072 + 5120) + (3072 + 3072) + (3072 + 16_384) + (8192 + 3072)
     assert both.parameters() + 32 * (256 + 320) * widths == 5_574_460_384
     assert both.not_sized == ("the weights of its adapters, which `--lora-modules` loads",)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shared", "wide", "published"), [(35, 15, 16_384, 7_849_978_192), (30, 10, 8192, 5_439_438_272)]
+)
+def test_gemma_3n_has_the_published_count_with_the_keys_that_no_layer_reads(
+    layers: int, shared: int, wide: int, published: int
+) -> None:
+    """E4B and E2B at the hub: their files hold keys and values of layers that read another's, which no engine keeps."""
+    text = {
+        "model_type": "gemma3n_text",
+        "num_hidden_layers": layers,
+        "num_kv_shared_layers": shared,
+        "hidden_size": 2048,
+    }
+    parts = {"vision_config": {"model_type": "gemma3n_vision"}, "audio_config": {"model_type": "gemma3n_audio"}}
+    sizes = {
+        "intermediate_size": [wide] * layers,
+        "hidden_size_per_layer_input": 256,
+        "vocab_size_per_layer_input": 262_144,
+    }
+    both = shape({"model_type": "gemma3n", "text_config": {**text, **sizes}, **parts, "torch_dtype": "bfloat16"})
+    assert both.parameters() + shared * (2 * 2048 * 512 + 256) == published
+    assert both.not_sized == ()

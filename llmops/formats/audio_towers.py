@@ -1,13 +1,13 @@
 """Audio towers.
 
-Source: transformers 5.23, models/{whisper,qwen2_audio,voxtral,audioflamingo3,qwen2_5_omni,qwen3_omni_moe,qwen3_asr,gemma4}/
-modeling_*.py; the sums are those of the classes (tests).
+Source: transformers 5.23, models/{whisper,qwen2_audio,voxtral,audioflamingo3,qwen2_5_omni,qwen3_omni_moe,qwen3_asr,gemma3n,
+gemma4}/modeling_*.py; the sums are those of the classes (tests).
 """
 
 from collections.abc import Callable, Mapping
 
 from llmops.formats.speech_towers import granite_speech, phi4_audio
-from llmops.formats.tower_parts import Blocks, Seen, blocks, convolution, linear
+from llmops.formats.tower_parts import Blocks, Seen, blocks, convolution, linear, soft_and_hard_tokens
 
 
 def _whisper(one: Seen) -> None:
@@ -92,6 +92,21 @@ def _gemma4(one: Seen) -> None:
     linear(sink, "mm.a.projection", out, one.hidden, bias=False)
 
 
+def _gemma3n(one: Seen) -> None:
+    """The same conformer behind a spectrum that is halved twice, and an embedding of its own for hard tokens."""
+    width, sink, config = one.width(), one.sink, one.config
+    channels = [count for count in config.listed("sscp_conv_channel_size") or (128, 32) if isinstance(count, int)]
+    before, bins = 1, config.integer("input_feat_size", least=1)
+    for at, count in enumerate(channels[:2]):
+        convolution(sink, f"a.conv2d.{at}", before, count, 3, 3, bias=False)
+        sink.norm(f"a.conv2d.{at}.norm", count)
+        before, bins = count, -(-bins // 2)
+    linear(sink, "a.input_projection", before * bins, width, bias=False)
+    for at in range(config.integer("conf_num_hidden_layers", least=1, most=512)):
+        _conformer(one, f"a.blk.{at}", width)
+    soft_and_hard_tokens(one, "mm.a", width)
+
+
 def _conformer(one: Seen, name: str, width: int) -> None:
     sink = one.sink
     for part in ("ffn", "ffn_1"):
@@ -101,11 +116,17 @@ def _conformer(one: Seen, name: str, width: int) -> None:
         sink.norm(f"{name}.{part}_post_norm", width)
     for part in ("attn_q", "attn_k", "attn_v", "attn_out", "attn_k_rel"):
         linear(sink, f"{name}.{part}", width, width, bias=False)
-    sink.plain(f"{name}.per_dim_scale", width // one.config.integer("num_attention_heads", least=1))
+    heads = one.config.integer("num_attention_heads", "conf_num_attention_heads", least=1)
+    sink.plain(f"{name}.per_dim_scale", width // heads)
     linear(sink, f"{name}.conv_in", width, 2 * width, bias=False)
     linear(sink, f"{name}.conv_out", width, width, bias=False)
     convolution(
-        sink, f"{name}.conv_dw", 1, width, one.config.integer("conv_kernel_size", least=1, most=512), bias=False
+        sink,
+        f"{name}.conv_dw",
+        1,
+        width,
+        one.config.integer("conv_kernel_size", "conf_conv_kernel_size", least=1, most=512),
+        bias=False,
     )
     for part in ("conv_pre_norm", "conv_norm", "attn_pre_norm", "attn_post_norm", "out_norm"):
         sink.norm(f"{name}.{part}", width)
@@ -116,6 +137,6 @@ AUDIO: Mapping[str, tuple[str, Callable[[Seen], None]]] = {
     "musicflamingo": ("whisper", _flamingo), "qwen2_5_omni": ("qwen2_5_omni_audio", _qwen25_omni),
     "qwen3_omni_moe": ("qwen3_audio", _qwen3_audio), "qwen3_asr": ("qwen3_asr", _qwen3_audio),
     "gemma4": ("gemma4_audio", _gemma4), "granite_speech": ("granite_speech", granite_speech),
-    "phi4_multimodal": ("phi4_audio", phi4_audio),
+    "phi4_multimodal": ("phi4_audio", phi4_audio), "gemma3n": ("gemma3n_audio", _gemma3n),
 }  # fmt: skip
 """By the whole model's type: whose defaults, and what it is."""

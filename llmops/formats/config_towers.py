@@ -31,7 +31,8 @@ _STARTS = {
     "moonvit": "kimi", "kimi_vl": "kimi", "llama4": "llama4", "mllama": "mllama", "minimax_m3": "minimax_m3",
     "step3p5": "step3p5", "step3p7": "step3p5", "muse_glimmer": "muse_glimmer", "siglip2": "siglip2", "siglip": "siglip",
     "clip": "clip", "pixtral": "pixtral", "internvl_chat": "intern_vit", "internvl": "internvl", "intern_vit": "intern_vit",
-    "idefics3": "idefics3", "smolvlm": "idefics3", "gemma4_vision": "gemma4", "gemma4": "gemma4", "gemma3": "siglip",
+    "idefics3": "idefics3", "smolvlm": "idefics3", "gemma4_vision": "gemma4", "gemma4": "gemma4",
+    "gemma3n": "gemma3n", "gemma3": "siglip",
     "ovis2": "aimv2", "janus": "janus", "phi4_multimodal": "phi4_vision",
     "shieldgemma2": "siglip", "paligemma": "siglip", "mistral3": "pixtral",
 }  # fmt: skip

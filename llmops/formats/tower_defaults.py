@@ -59,6 +59,9 @@ qformer: hidden_size=768 num_hidden_layers=12 intermediate_size=3072 cross_atten
 phi4_audio: hidden_size=1024 intermediate_size=1536 num_blocks=24 num_attention_heads=16 input_size=80 time_reduction=8
   nemo_conv_channels=1024 ext_pw_out_channel=1024 depthwise_multiplier=1 depthwise_separable_out_channel=1024 kernel_size=3
   bias_max_distance=1000 bias_symmetric=false downsample_rate=1
+gemma3n: hidden_size=2048 vocab_size=128
+gemma3n_audio: hidden_size=1536 vocab_size=128 input_feat_size=128 conf_num_hidden_layers=12 conf_num_attention_heads=8
+  conf_conv_kernel_size=5
 gemma4_audio: hidden_size=1024 num_hidden_layers=12 num_attention_heads=8 conv_kernel_size=5 output_proj_dims=1536
 """
 

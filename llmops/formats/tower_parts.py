@@ -102,3 +102,11 @@ def blocks(sink: Sink, prefix: str, count: int, one: Blocks) -> None:
             sink.plain(f"{name}.attn_k_norm.weight", one.head_norm)
         for scale in range(1, one.vectors + 1):
             sink.plain(f"{name}.ls{scale}.weight", one.width)
+
+
+def soft_and_hard_tokens(one: Seen, name: str, width: int) -> None:
+    """Gemma 3n's joint: an embedding of tokens that stand for images or audio, a norm for each kind, one projection."""
+    one.sink.plain(f"{name}.hard_embd.weight", width, one.config.integer("vocab_size", least=1))
+    for part in ("hard_norm", "soft_norm"):
+        one.sink.norm(f"{name}.{part}", width)
+    linear(one.sink, f"{name}.projection", width, one.hidden, bias=False)

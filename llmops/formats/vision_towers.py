@@ -6,7 +6,10 @@ minimax_m3_vl,step3p7,muse_glimmer}/modeling_*.py; the sums are those of the cla
 
 from collections.abc import Callable, Mapping
 
-from llmops.formats.tower_parts import Blocks, Seen, blocks, convolution, linear
+from llmops.formats.tower_parts import Blocks, Seen, blocks, convolution, linear, soft_and_hard_tokens
+
+MOBILENET, MOBILENET_PARAMETERS = "mobilenetv5_300m_enc", 294_126_912
+"""Elements of the class in timm 1.0, models/mobilenetv5.py: none of them depends on the file."""
 
 
 def _frames(one: Seen, key: str = "temporal_patch_size") -> int:
@@ -213,7 +216,16 @@ def _muse(one: Seen) -> None:
     linear(sink, "mm.projection", inner, one.hidden, bias=False)
 
 
+def _gemma3n(one: Seen) -> None:
+    """A convolutional network of fixed size, and the joint of its kind."""
+    if one.config.text("architecture") not in (None, MOBILENET):
+        raise one.config.wrong("architecture", f"is not {MOBILENET}")
+    one.sink.plain("v.mobilenet", MOBILENET_PARAMETERS)
+    soft_and_hard_tokens(one, "mm", one.width())
+
+
 TOWERS: Mapping[str, Callable[[Seen], None]] = {
+    "gemma3n": _gemma3n,
     "qwen3_vl": _qwen3, "qwen2_5_vl": _qwen25, "qwen2_vl": _qwen2, "exaone4_5": _qwen25, "glm4v": _glm4v, "glm5_next": _glm5,
     "glm_ocr": _glm5, "kimi": _kimi, "llama4": _llama4, "mllama": _mllama, "gemma4": _gemma4, "minimax_m3": _minimax,
     "step3p5": _step, "muse_glimmer": _muse,
