@@ -1,5 +1,6 @@
 """Whether a new row of the catalogue can be taken: its form, its names beside all others, and that its parts agree."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from llmops.domain.catalogue import GpuRow, ModelRow
@@ -105,8 +106,27 @@ def problems_of_gpu(row: GpuRow, shipped: Sequence[GpuRow]) -> tuple[str, ...]:
         found.append("`memory_bytes` is no whole number of MiB, as drivers report it")
     if any(one.name.casefold() == row.name.casefold() and one != row for one in shipped):
         found.append(f"the name `{row.name}` is there already")
-    rates = (row.bandwidth_gb_s, row.fp16_tflops, row.power_watts)
-    found += ["a rate of 0 is not a rate: leave it out where it is not known"] * any(one == 0 for one in rates)
+    figures = (row.memory_bytes, row.bandwidth_gb_s, row.fp16_tflops, row.fp8_tflops, row.fp32_tflops, row.power_watts)
+    if any(one is not None and one <= 0 for one in figures):
+        found.append("a figure of 0 or less is none: leave it out where it is not known")
+    if row.vendor == "nvidia" and not re.fullmatch(r"[0-9]{1,2}\.[0-9]", row.compute_capability or ""):
+        found.append("`compute_capability` of an NVIDIA card is two numbers, such as 8.9")
+    found += _not_told_apart(row, shipped)
     if not row.source.strip():
         found.append("`source` is empty")
     return tuple(found)
+
+
+def _not_told_apart(row: GpuRow, shipped: Sequence[GpuRow]) -> list[str]:
+    """Names a driver gives to this card and to another one of the same memory: a host could not tell them apart."""
+    names = {one.casefold() for one in row.aliases}
+    memory = row.memory_bytes
+    if memory is None:  # it shares the host's, of any size
+        return []
+    return [
+        f"a driver calls it as it calls `{other.name}`, which has the same memory and another bandwidth: {', '.join(same)}"
+        for other in shipped
+        if other.name.casefold() != row.name.casefold() and other.bandwidth_gb_s != row.bandwidth_gb_s
+        if abs((other.memory_bytes or 0) - memory) <= memory // 20
+        if (same := sorted(names & {one.casefold() for one in other.aliases}))
+    ]
