@@ -53,6 +53,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
     "phi3": ("phi3", dense.phi3, square_numbers),
     "deepseek2": ("deepseek2", latent.deepseek2, latent.light_numbers),
     "deepseek32": ("deepseek32", latent.deepseek32, lambda rng: latent.mla_numbers(rng) | {"qrank": 1536}),
+    "deepseek4": ("deepseek4", sparse.deepseek4, sparse.deepseek4_numbers),
     "glm-dsa": ("glm-dsa", latent.glm_dsa, lambda rng: latent.mla_numbers(rng) | {"qrank": 1536}),
     "glm4": ("glm4", dense.glm4, dense_numbers),
     "glm4moe": (
@@ -146,7 +147,6 @@ BOUNDED: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
     "qwen4exp": ("qwen4exp", sparse.qwen4exp, sparse.qwen4exp_numbers),
     "qwen4exp-ngrams": ("qwen4exp", sparse.qwen4exp_ngrams, sparse.qwen4exp_numbers),
     "hy_v4": ("hy_v4", sparse.hy_v4, sparse.hy_v4_numbers),
-    "deepseek4": ("deepseek4", sparse.deepseek4, sparse.deepseek4_numbers),
 }
 """Families whose weights and caches are known to the byte, and whose compute buffers are bounded."""
 

@@ -196,6 +196,7 @@ class GraphKeys:
     norm_before_residual: bool | None = None
     residual_bank: int = 0
     decay_bounded: bool = False
+    sinkhorn_rounds: int = 0
     norm_groups: int = 0
     value_experts_used: int = 0
 
@@ -260,7 +261,7 @@ class ModelShape:
 
     def needs_even_batches(self) -> bool:
         """Whether llama.cpp b11669 ends where slots of their own do not divide a batch (an assertion of ggml, 36 starts)."""
-        return self.architecture == "kimi-linear"
+        return self.architecture in ("kimi-linear", "minimax-01")
 
     def has_tied_output(self) -> bool:
         """Whether the output layer reuses the token embedding: no matrix of its own, by its GGUF and safetensors names."""

@@ -23,8 +23,12 @@ from llmops.engines.llama_cpp_unknown import card_bytes, crossing_bytes
 WIDER = frozenset({"falcon-h1", "gemma3n", "gemma4", "mamba", "cohere2", "glm-dsa"})
 """Architectures whose graphs keep more rows of the stream alive than the upper bound has."""
 
-UNLIKE = frozenset({"bailingmoe3", "deci", "kimi-linear", "plamo2", "rwkv6", "rwkv6qwen2", "arwkv7"})
-"""Bounded like a family without a graph: deci's is not built where layers lack attention, the others have wide rows of states."""
+UNLIKE = frozenset(
+    {"bailingmoe3", "deci", "deepseek4", "kimi-k3", "kimi-linear", "plamo2", "rwkv6", "rwkv6qwen2", "arwkv7"}
+)
+"""Bounded like a family without a graph: deci's is not built where layers lack attention, the others have wide rows of states,
+or streams side by side.
+"""
 
 BETWEEN_CARDS = 64
 """Bytes a row and element of the stream on a card of several: what is handed over, four copies of it, and what waits."""

@@ -19,10 +19,7 @@ def compressed_bytes(case: Case, layer: Layer, *, on_card: bool) -> int:
     if how is None:
         raise ValueError("a layer that compresses nothing")
     context = case.context
-    window = context.sequence_tokens
-    if not context.swa_full:
-        window = min(window, (case.shape.window_tokens or 0) + context.ubatch_tokens)
-    total = _keys_bytes(case, layer.key_length, window, on_card=on_card)
+    total = _keys_bytes(case, layer.key_length, window_cells(case), on_card=on_card)
     if not how.ratio:
         return total
     cells = -(-context.sequence_tokens // how.ratio)
@@ -30,6 +27,14 @@ def compressed_bytes(case: Case, layer: Layer, *, on_card: bool) -> int:
         if length:
             total += _keys_bytes(case, length, cells, on_card=on_card)
     return total + unfinished_bytes(layer, slots=context.slots)
+
+
+def window_cells(case: Case) -> int:
+    """Cells of one slot's window."""
+    context, cells = case.context, case.context.sequence_tokens
+    if not context.swa_full:
+        cells = min(cells, (case.shape.window_tokens or 0) + context.ubatch_tokens)
+    return padded(cells, CELL_GRANULE)
 
 
 def unfinished_bytes(layer: Layer, *, slots: int) -> int:

@@ -66,7 +66,9 @@ def expert_layer(net: "Network", at: int, values: Node, how: Routing, logits: No
 def _chosen(
     net: "Network", at: int, logits: Node, how: Routing, used: int, *, grouped: bool = False
 ) -> tuple[Node, Node]:
-    """Numbers of the chosen experts, or of their groups, and what each counts."""
+    """Numbers of the chosen experts, or of their groups, and what each counts; a layer may have a table of tokens for it."""
+    tokens = logits.dims[1]
+    table = f"blk.{at}.ffn_gate_tid2eid.weight"
     bias = next((name for name in ("exp_probs_b.bias", "exp_probs_b") if f"blk.{at}.{name}" in net.tensors), "")
 
     def judge(judged: Node) -> Node:
@@ -82,6 +84,7 @@ def _chosen(
         scaled=how.scaled,
         judge=judge,
         grouped=grouped,
+        chosen=rows(net.weight(table), net.input("tokens", "I32", tokens)) if table in net.tensors else None,
     )
 
 
@@ -95,15 +98,18 @@ def choose(
     scaled: bool,
     judge: Callable[[Node], Node] | None = None,
     grouped: bool = False,
+    chosen: Node | None = None,
 ) -> tuple[Node, Node]:
-    """The best of what a router says, and their weights. `judge`: what else the choice goes by."""
+    """The best of what a router says, and their weights. `judge`: what else the choice goes by; `chosen`: not by it at all."""
     tokens = logits.dims[1]
-    operation = {"softmax": "softmax", "sigmoid": "unary"}.get(gating)
+    operation = {"softmax": "softmax", "sigmoid": "unary", "root": "unary"}.get(gating)
     chances = logits if operation is None else same(operation, logits)
-    judged = chances if bias is None else same("add", chances, bias)
-    judged = judged if judge is None else judge(judged)
-    order = Node("argsort", "I32", judged.dims, (judged,))
-    chosen = view(order, used, tokens, strides="top", size=4 * ((tokens - 1) * logits.dims[0] + used))
+    chances = same("sqrt", chances) if gating == "root" else chances
+    if chosen is None:
+        judged = chances if bias is None else same("add", chances, bias)
+        judged = judged if judge is None else judge(judged)
+        order = Node("argsort", "I32", judged.dims, (judged,))
+        chosen = view(order, used, tokens, strides="top", size=4 * ((tokens - 1) * logits.dims[0] + used))
     if grouped:
         chosen = Node("cpy", "I32", chosen.dims, (same("scale", Node("cpy", "F32", chosen.dims, (chosen,))),))
     weights = rows(reshape(chances, 1, logits.dims[0], tokens), chosen)

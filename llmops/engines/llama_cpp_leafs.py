@@ -17,10 +17,20 @@ PIN_ROWS = 32
 class Leafs:
     """One graph while it is built: `tokens` rows of one batch, `outputs` of them with logits. `single`: one a sequence.
 
-    `alone`: all rows are of one sequence, which is what recurrent layers are then made for.
+    `alone`: all rows are of one sequence, which is what recurrent layers are then made for. `unfused`: fused operations that
+    the server does without.
     """
 
-    def __init__(self, case: Case, placement: Placement, *, single: bool = False, alone: bool = False) -> None:
+    def __init__(
+        self,
+        case: Case,
+        placement: Placement,
+        *,
+        single: bool = False,
+        alone: bool = False,
+        unfused: frozenset[str] = frozenset(),
+    ) -> None:
+        self.unfused = unfused
         self.case = case
         self.placement = placement
         self.graph = Graph()
@@ -123,7 +133,7 @@ class Leafs:
         return same("add", node, self.weight(f"{full}.bias", output=output)) if f"{full}.bias" in self.tensors else node
 
     def pin(self, node: Node, at: int) -> None:
-        """A layer's norm without weights is computed where the layer is."""
+        """What is computed where the layer is, though it has no weights of it."""
         if self.pins:
             node.backend = self.device(self.placement.layers[at])
 

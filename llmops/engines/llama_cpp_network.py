@@ -26,7 +26,7 @@ from llmops.engines.llama_cpp_placement import TIED_IN_RAM
 IMAGE_TOKENS = 8192
 """chameleon's, whose logits are put out of reach (src/models/chameleon.cpp)."""
 
-GATINGS = {1: "softmax", 2: "sigmoid", 3: "weights"}
+GATINGS = {1: "softmax", 2: "sigmoid", 3: "weights", 4: "root"}
 """`expert_gating_func` of a file."""
 ROWS_ALONE = frozenset({"lfm2", "lfm2moe"})
 """Families that make no logits where embeddings are asked for (src/models/lfm2.cpp)."""

@@ -16,6 +16,7 @@ from llmops.engines.llama_cpp_adapters import other_orders
 from llmops.engines.llama_cpp_allocator import DriftError, Seam, buffer_bytes
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
+from llmops.engines.llama_cpp_fused import unfused
 from llmops.engines.llama_cpp_graph import VIEWS, Graph, Node
 from llmops.engines.llama_cpp_metal import metal_bytes
 from llmops.engines.llama_cpp_network import Network
@@ -241,7 +242,9 @@ def is_repacked(node: Node) -> bool:
 def _reserved(
     case: Case, placement: Placement, *, copies: int, single: bool, alone: bool = False, short: Shorter | None = None
 ) -> tuple[int, ...]:
-    graph = NETWORKS[case.shape.architecture](Network(case, placement, single=single, alone=alone))
+    build = NETWORKS[case.shape.architecture]
+    off = unfused(build, case, placement, _machine(placement, 1))
+    graph = build(Network(case, placement, single=single, alone=alone, unfused=off))
     return allocated(graph, placement, copies=copies, short=short)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from llmops.domain.model import Attention, Layer
+from llmops.engines.llama_cpp_deepseek4 import deepseek4
 from llmops.engines.llama_cpp_encoders import attend_uncached
 from llmops.engines.llama_cpp_gemma import gemma3n, gemma4
 from llmops.engines.llama_cpp_graph import Graph, Node, product, reshape, rows, same
@@ -252,6 +253,7 @@ TRANSFORMERS: dict[str, Build] = {name: partial(plain, recipe) for name, recipe 
     "gemma4": gemma4,
     "deepseek2": deepseek2,
     "deepseek32": deepseek2,
+    "deepseek4": deepseek4,
     "mistral4": deepseek2,
     "minicpm3": minicpm3,
     "grovemoe": grovemoe,

@@ -80,8 +80,10 @@ def compressed_shape(
 
 
 def _compression(config: ConfigValues, rate: int) -> Compression:
-    length = config.integer("index_head_dim", least=1) if rate == INDEXED_RATIO else 0
-    return Compression(ratio=rate, indexer_length=length)
+    if rate != INDEXED_RATIO:
+        return Compression(ratio=rate)
+    length = config.integer("index_head_dim", least=1)
+    return Compression(ratio=rate, indexer_length=length, top=config.integer("index_topk", default=0))
 
 
 def _rates(config: ConfigValues, layers: int) -> tuple[int, ...]:
@@ -105,7 +107,7 @@ def _tensors(
     sink.plain("output_norm.weight", hidden)
     sink.plain("output.weight", hidden, vocabulary)
     for name, dims in (("fn", (streams * hidden, streams)), ("base", (streams,)), ("scale", (1,))):
-        sink.plain(f"output_hc_{name}", *dims)
+        sink.plain(f"output_hc_{name}.weight", *dims)
     hashed = config.integer("num_hash_layers", default=HASHED_LAYERS)
     kinds = config.listed("mlp_layer_types") or ()
     is_said = "hash_moe" in kinds
@@ -129,20 +131,20 @@ def _block(sink: Sink, config: ConfigValues, mixed: Experts, *, streams: int, ra
     sink.norm("attn_q_a_norm", rank)
     sink.matrix("attn_q_b.weight", "self_attn.q_b_proj", rank, heads * length)
     sink.matrix("attn_kv.weight", "self_attn.kv_proj", hidden, length)
-    sink.norm("attn_kv_norm", length)
+    sink.norm("attn_kv_a_norm", length)
     sink.matrix("attn_output_a.weight", "self_attn.o_a_proj", heads * length // groups, groups * out_rank)
     sink.matrix("attn_output_b.weight", "self_attn.o_b_proj", groups * out_rank, hidden)
     mix = (2 + streams) * streams
     for part in ("attn", "ffn"):
         for name, dims in (("fn", (streams * hidden, mix)), ("base", (mix,)), ("scale", (3,))):
-            sink.plain(f"hc_{part}_{name}", *dims)
+            sink.plain(f"hc_{part}_{name}.weight", *dims)
     if rate:
         _compressor(sink, "attn_compressor", hidden, length, rate)
     if rate == INDEXED_RATIO:
         own, length = config.integer("index_n_heads", least=1), config.integer("index_head_dim", least=1)
         sink.plain("indexer.proj.weight", hidden, own)
         sink.matrix("indexer.attn_q_b.weight", "self_attn.indexer.q_b_proj", rank, own * length)
-        _compressor(sink, "indexer.compressor", hidden, length, rate)
+        _compressor(sink, "indexer_compressor", hidden, length, rate)
     experts(sink, mixed, hidden)
 
 

@@ -29,6 +29,7 @@ def graph_keys(keys: ModelKeys) -> GraphKeys:
         norm_before_residual=keys.flag("norm_before_residual", default=False),
         residual_bank=keys.integer("attn_res.block_size", 0),
         decay_bounded=keys.has("kda.gate_lower_bound"),
+        sinkhorn_rounds=keys.integer("hyper_connection.sinkhorn_iterations", 0),
         norm_groups=keys.integer("attention.group_norm_groups", 0),
         value_experts_used=keys.integer("attention.value_expert_used_count", 0),
         rms_norm=keys.has("attention.layer_norm_rms_epsilon"),

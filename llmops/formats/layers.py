@@ -213,7 +213,13 @@ def _compressions(architecture: str, keys: ModelKeys, layers: int) -> tuple[Comp
         return (None,) * layers
     indexed = keys.integer("attention.indexer.key_length", 0)
     ratios = keys.per_layer("attention.compress_ratios", layers, 0)
-    return tuple(Compression(ratio=ratio, indexer_length=indexed if ratio == INDEXED_RATIO else 0) for ratio in ratios)
+    top = keys.integer("attention.indexer.top_k", 0)
+    return tuple(
+        Compression(ratio=ratio, indexer_length=indexed, top=top)
+        if ratio == INDEXED_RATIO
+        else Compression(ratio=ratio)
+        for ratio in ratios
+    )
 
 
 def _states(

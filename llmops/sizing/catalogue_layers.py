@@ -125,7 +125,10 @@ def _compression(row: ModelRow, at: int) -> Compression | None:
     if not row.compressed:
         return None
     ratio = row.compress_ratios[at]
-    return Compression(ratio=ratio, indexer_length=row.compressed["index_head_dim"] if ratio == INDEXED_RATIO else 0)
+    if ratio != INDEXED_RATIO:
+        return Compression(ratio=ratio)
+    own = row.compressed
+    return Compression(ratio=ratio, indexer_length=own["index_head_dim"], top=own["index_topk"])
 
 
 def _indexer(row: ModelRow, at: int) -> Indexer | None:

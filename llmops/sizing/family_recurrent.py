@@ -110,7 +110,7 @@ def compressed_attention(row: ModelRow, at: int) -> Iterator[Part]:
     yield vector(f"{block}.attn_q_a_norm", rank)
     yield matrix(f"{block}.attn_q_b", rank, width)
     yield matrix(f"{block}.attn_kv", row.hidden, length)
-    yield vector(f"{block}.attn_kv_norm", length)
+    yield vector(f"{block}.attn_kv_a_norm", length)
     yield matrix(f"{block}.attn_output_a", width // groups, output_rank, groups)
     yield matrix(f"{block}.attn_output_b", groups * output_rank, row.hidden)
     streams = own["hc_mult"]
@@ -122,12 +122,12 @@ def compressed_attention(row: ModelRow, at: int) -> Iterator[Part]:
     ratio = row.compress_ratios[at] if at < row.layers else 0
     if ratio:
         overlap = 2 if ratio == 4 else 1
-        yield from _compressor(f"{block}.attn_compress", row.hidden, length, overlap, ratio)
+        yield from _compressor(f"{block}.attn_compressor", row.hidden, length, overlap, ratio)
     if ratio == 4:
         count, small = own["index_n_heads"], own["index_head_dim"]
         yield matrix(f"{block}.indexer.proj", row.hidden, count)
         yield matrix(f"{block}.indexer.attn_q_b", rank, count * small)
-        yield from _compressor(f"{block}.indexer.compress", row.hidden, small, 2, ratio)
+        yield from _compressor(f"{block}.indexer_compressor", row.hidden, small, 2, ratio)
 
 
 def _compressor(name: str, hidden: int, length: int, overlap: int, ratio: int) -> Iterator[Part]:

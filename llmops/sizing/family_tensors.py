@@ -161,9 +161,9 @@ def _model_wide(row: ModelRow) -> Iterator[Part]:
         yield matrix("ngram_embd", 160, int(row.details["extra_total"]) // 160)
     if row.compressed:
         streams = row.compressed["hc_mult"]
-        yield bare("hc_head_fn.weight", streams * row.hidden, streams)
-        yield bare("hc_head_base.weight", streams)
-        yield bare("hc_head_scale.weight", 1)
+        yield bare("output_hc_fn.weight", streams * row.hidden, streams)
+        yield bare("output_hc_base.weight", streams)
+        yield bare("output_hc_scale.weight", 1)
 
 
 def _beside(row: ModelRow, at: int) -> Iterator[Part]:

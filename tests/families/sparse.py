@@ -1,4 +1,4 @@
-"""Families without a graph: attention that chooses its cells, streams side by side, linear attention by matrices."""
+"""Attention that chooses its cells, streams side by side, linear attention by matrices."""
 
 from random import Random
 
@@ -322,7 +322,7 @@ def deepseek4(d: Draft) -> None:
     d.common()
     d.expert_keys()
     wide, groups, low = d["D"], 4, 256
-    ratios = tuple((0, 4, 128)[at % 3] for at in d.blocks())
+    ratios = tuple((0, 4, 128)[(at + d["shift"]) % 3] for at in d.blocks())
     d.key("attention.head_count_kv", 1)
     d.key("rope.dimension_count", 64)
     d.key("attention.q_lora_rank", d["qrank"])
@@ -338,7 +338,7 @@ def deepseek4(d: Draft) -> None:
     d.key("attention.compress_rope_freq_base", 160000.0)
     d.key("attention.compress_ratios", ratios)
     _stream_keys(d)
-    d.key("hash_layer_count", 1)
+    d.key("hash_layer_count", d["hashed"])
     for at in d.blocks():
         d.at(at)
         d.norm("attn_norm", d["E"])
@@ -359,7 +359,7 @@ def deepseek4(d: Draft) -> None:
             _compressor(d, "indexer", d["ik"], 4)
         d.norm("ffn_norm", d["E"])
         d.experts(shared=d["Fe"])
-        if at:
+        if at >= d["hashed"]:
             d.vector("exp_probs_b", d["X"], tail=".bias")
         else:
             d.table("ffn_gate_tid2eid", d["u"], d["V"])
@@ -377,4 +377,8 @@ def _compressor(d: Draft, name: str, wide: int, ratio: int) -> None:
 
 def deepseek4_numbers(rng: Random) -> Numbers:
     numbers = expert_numbers(rng) | indexer_numbers(rng)
-    return numbers | {"D": 512, "G": 1, "H": rng.choice((8, 16)), "qrank": 768, "W": rng.choice((128, 512)), "tied": 0}
+    return (
+        numbers
+        | {"D": 512, "G": 1, "H": rng.choice((8, 16)), "qrank": 768, "W": rng.choice((128, 512)), "tied": 0}
+        | {"shift": rng.randint(0, 2), "hashed": rng.randint(0, 2)}
+    )
