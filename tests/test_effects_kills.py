@@ -33,6 +33,7 @@ from llmops.probe.programs import Programs
 TARGETS = ("systemd", "env", "nginx", "haproxy")
 TWO = locks.lock({"chat": locks.llama_cpu(), "other": locks.llama_cpu(alias="other", port=8081)}, targets=TARGETS)
 ONE = locks.lock({"chat": with_number(locks.llama_cpu(), "start_timeout_seconds", 777)}, targets=TARGETS)
+EMPTY = b'{"schema": "llmops.effects/1", "after": [{"argv": [], "why": ""}]}'
 EVENTS = "var/lib/llmops/generations/audit.jsonl"
 
 
@@ -337,7 +338,9 @@ def test_a_copy_of_a_host_elsewhere_has_no_command_run_on_this_one(
         assert finish(host) == ()
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b"[" * 100_000, b'{"schema": "llmops.effects/9"}', b"{}"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"[]", b"[" * 100_000, b'{"schema": "llmops.effects/9"}', b"{}", EMPTY]
+)
 def test_a_broken_record_of_commands_is_said_with_the_way_on(
     tmp_path: Path, ready: Callable[[str], Way], content: bytes
 ) -> None:

@@ -55,7 +55,10 @@ def _read(root: Root, name: str) -> Todo | None:
         if schema != TODO_SCHEMA:
             message = f"the commands of an apply have the schema `{str(schema)[:60]}`, not {TODO_SCHEMA}"
             raise WrongInput(message, hint=hint, where=where)
-        return load(Todo, data)
+        todo = load(Todo, data)
+        if not all(one.argv and one.argv[0] for one in (*todo.before, *todo.back, *todo.after)):
+            raise WrongInput("the commands of an apply: one of them is empty", hint=hint, where=where)
+        return todo
     except FormError as error:
         raise WrongInput(f"the commands of an apply: {error.message}", hint=hint, where=where) from None
     except (ValueError, RecursionError):
