@@ -109,6 +109,26 @@ def test_the_helper_that_loads_device_nodes_is_confined(case: str, tmp_path: Pat
     assert _score(unit) <= 2.5
 
 
+@pytest.mark.consumer("systemd-analyze")
+@pytest.mark.parametrize(
+    ("case", "name"), [("vllm_gpu", "llmops-persistence.service"), ("fallback_api", "llmops-swap.service")]
+)
+def test_the_helpers_of_the_host_are_confined(case: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text_of(rendered(CASES[case]), f"/etc/systemd/system/{name}"))
+    assert _score(tmp_path / name) <= 2.5
+
+
+def test_the_engines_of_nvidias_cards_alone_want_them_to_stay_initialised() -> None:
+    for case in CASES:
+        files = {file.path.name: file.text for file in rendered(CASES[case]) if file.path.suffix == ".service"}
+        wanting = {name for name, text in files.items() if "Wants=llmops-persistence.service" in text}
+        uses = {f"{one.unit}.service" for one in site_of(CASES[case]).deployments if one.uses_nvidia() and one.program}
+        assert wanting == uses
+        assert ("llmops-persistence.service" in files) is any(
+            one.uses_nvidia() for one in site_of(CASES[case]).deployments
+        )
+
+
 @pytest.mark.consumer("sysctl")
 def test_every_kernel_setting_is_one_the_kernel_knows(tmp_path: Path) -> None:
     place = tmp_path / "60-llmops.conf"

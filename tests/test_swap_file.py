@@ -8,7 +8,7 @@ from pathlib import Path
 
 import locks
 import pytest
-from rendering import CASES, rendered, text_of
+from rendering import CASES, rendered, site_of, text_of
 
 from llmops.changes.effects import before, effects
 from llmops.domain.changes import Action, Change, ChangeSet, FileState
@@ -18,6 +18,7 @@ from llmops.domain.profile import HostWish, SwapWish
 from llmops.domain.units import GIB, MIB
 from llmops.formats.lock import dump_lock, parse_lock
 from llmops.formats.unit_reads import service_unit
+from llmops.render.findings import findings
 
 HEAD = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 RAM_KIB = 65_539  # no whole number of pages in a quarter of it
@@ -164,6 +165,13 @@ def test_the_profile_chooses_what_is_rendered(wish: SwapWish) -> None:
             },
         }[wish]
     )
+
+
+@pytest.mark.parametrize(("targets", "codes"), [(("env",), ["RND024"]), (("env", "host-tuning"), [])])
+def test_a_file_that_is_asked_for_and_not_rendered_is_said(targets: tuple[str, ...], codes: list[str]) -> None:
+    lock = locks.lock(targets=targets, host=HostWish(swap=SwapWish.FILE))
+    found = findings(lock, site_of(lock), targets=targets, file="llmops.lock", missing_models=(), store="x")
+    assert [one.code for one in found if one.code == "RND024"] == codes
 
 
 def test_a_lock_of_before_means_zram() -> None:

@@ -16,8 +16,8 @@ SWAP_FILE = STORE / "state/swap/file"
 SWAP_UNIT = "var-lib-llmops-state-swap-file.swap"
 """Named after the file, as systemd.swap(5) wants it: `systemd-escape --path --suffix=swap FILE`."""
 
-TAKEN_NAMES = frozenset({"api", "gateway", "gpu", "metrics", "nobody", "swap"})
-"""No deployment's name: `llmops-gateway`, `-gpu` and `-swap` are their own units, the others sections of the gateway's file."""
+TAKEN_NAMES = frozenset({"api", "gateway", "gpu", "metrics", "nobody", "persistence", "swap"})
+"""No deployment's name: gateway, `gpu`, `persistence` and `swap` have units of their own, the others sections of HAProxy's."""
 
 
 def deployment_name(model: str) -> str:

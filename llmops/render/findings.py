@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from llmops.domain.deployment import Site
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.lock import Lock
-from llmops.domain.profile import Gateway
+from llmops.domain.profile import Gateway, SwapWish
 from llmops.domain.units import size_text
 
 
@@ -48,7 +48,16 @@ def findings(
         place = site.deployment(name).model_directory
         add("RND005", f"the model of {name} is not at {place}, where its unit looks for it", fix)
     order = _start_order(site) if "compose" in targets else ()
-    return (*found, *order, *_gateway_findings(lock, site, file))
+    return (*found, *order, *_swap_findings(site, targets, file), *_gateway_findings(lock, site, file))
+
+
+def _swap_findings(site: Site, targets: Sequence[str], file: str) -> tuple[Finding, ...]:
+    """A swap file that was asked for and is not rendered."""
+    if site.swap is not SwapWish.FILE or "host-tuning" in targets:
+        return ()
+    text, fix = "the swap file is not rendered", "add `host-tuning` to `targets` in the profile, and plan again"
+    where = Where(file=file, key="host.swap")
+    return (Finding(code="RND024", status=Status.WARN, message=text, fix=fix, where=where),)
 
 
 def _start_order(site: Site) -> tuple[Finding, ...]:
