@@ -16,6 +16,7 @@ from llmops.cli.opened import Sources
 from llmops.domain.errors import WrongUsage
 from llmops.domain.finding import Status
 from llmops.domain.forms import dump
+from llmops.domain.reading import Known
 from llmops.formats.lock import dump_lock, parse_lock
 from llmops.formats.lock_differences import differences
 from llmops.formats.tiny_model import tiny_model
@@ -114,6 +115,16 @@ def test_what_was_typed_beside_the_profile_does_not_follow_from_it(here: Path) -
 def test_on_the_host_it_was_planned_for_no_facts_are_asked_for() -> None:
     planned(gpus=())
     answer, keys = checked()
+    assert (answer.ok, keys, answer.findings) == (True, [], ())
+
+
+def test_the_cards_that_the_profile_names_are_those_of_the_plan(here: Path) -> None:
+    gpus = (hosts.gpu(uuid=Known("GPU-0")), hosts.gpu(index=1, uuid=Known("GPU-1")))
+    Path("two.json").write_text(json.dumps(dump(hosts.host(nvidia=hosts.nvidia(*gpus)))))
+    text = PROFILE.format(model="./tiny.gguf")
+    (here / "llmops.yaml").write_text(text.replace("deployments:", "host: {gpus: [1]}\ndeployments:", 1))
+    planned(gpus=(), facts="two.json")
+    answer, keys = checked(facts="two.json")
     assert (answer.ok, keys, answer.findings) == (True, [], ())
 
 

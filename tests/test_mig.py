@@ -11,6 +11,7 @@ import pytest
 from llmops.checks import judge
 from llmops.checks.lock_check import allows
 from llmops.cli import plan, planning, render
+from llmops.cli.hardware import Hardware
 from llmops.cli.opened import Sources
 from llmops.domain.engine import Device, DeviceKind, EngineName
 from llmops.domain.errors import WrongInput
@@ -19,6 +20,7 @@ from llmops.domain.forms import dump
 from llmops.domain.gpu import MigInstance
 from llmops.domain.gpu_software import DeviceNode
 from llmops.domain.host import Gpu, HostFacts
+from llmops.domain.profile import HostWish, Profile
 from llmops.domain.reading import Known, Unknown
 from llmops.engines import ENGINES
 from llmops.engines.card_count import unusable_instances
@@ -197,3 +199,11 @@ def test_vllm_is_a_version_that_takes_a_card_by_its_uuid() -> None:
     """0.22 reads the name as a number and ends; units name cards so."""
     assert not allows(ENGINES[EngineName.VLLM].VERSIONS, "0.22.0")
     assert allows(ENGINES[EngineName.VLLM].VERSIONS, "0.24.0")
+
+
+def test_a_profile_names_a_card_with_all_its_instances_or_one_of_them() -> None:
+    cards, host = from_facts(box(instance(0), instance(1)), ROWS)
+    place = Hardware(cards=cards, host=host, facts=None, notes=())
+    for named, count in ((0, 2), ("MIG-00000001-0000-4000-8000-000000000000", 1)):
+        profile = Profile(deployments={}, host=HostWish(gpus=(named,)))
+        assert len(planning.chosen_cards(place, profile).cards) == count

@@ -15,7 +15,7 @@ from llmops.cli.locking import lock_of
 from llmops.cli.opened import Sources
 from llmops.cli.options import FactsOption
 from llmops.cli.placing import plan_all
-from llmops.cli.planning import PROFILE, read_profile
+from llmops.cli.planning import PROFILE, chosen_cards, read_profile
 from llmops.cli.planning import Options as PlanOptions
 from llmops.domain.engine import Engine
 from llmops.domain.errors import WrongUsage
@@ -111,6 +111,7 @@ def _computed(
     place = place_of(lock, options.facts or profile.host.facts, runner)
     if place is None:
         return by_profile, ("it was planned for another host than this one",)
+    place = chosen_cards(place, profile) if place.facts is not None else place
     wish = PlanOptions(out=options.lock, port=min(one.numbers.engine_port.value for one in lock.deployments.values()))
     pinned = {name: _pinned(intent, lock.deployments[name].model) for name, intent in profile.deployments.items()}
     planned = plan_all(replace(profile, deployments=pinned), place, wish, sources).planned

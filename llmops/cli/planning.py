@@ -5,7 +5,7 @@ from pathlib import Path
 
 from llmops.cli.hardware import Hardware
 from llmops.cli.opened import Opened
-from llmops.domain.engine import EngineName, FlashAttention, Wishes
+from llmops.domain.engine import Device, EngineName, FlashAttention, Wishes
 from llmops.domain.errors import WrongUsage
 from llmops.domain.explained import OwnParameters
 from llmops.domain.finding import Finding
@@ -123,16 +123,21 @@ def said_by_profile(options: Options, profile: Profile) -> dict[str, str]:
 
 
 def chosen_cards(place: Hardware, profile: Profile) -> Hardware:
-    """Only the cards the profile names, by index or UUID."""
+    """Only the cards the profile names, by index (of a card in MIG mode all its instances) or UUID."""
     wanted = profile.host.gpus
     if isinstance(wanted, AllGpus) or not place.cards:
         return place
-    by_name = {str(key): card for card in place.cards for key in (card.index, card.uuid) if key is not None}
+    by_name: dict[str, list[Device]] = {}
+    for card in place.cards:
+        for key in (card.index, card.uuid):
+            if key is not None:
+                by_name.setdefault(str(key), []).append(card)
     missing = [str(one) for one in wanted if str(one) not in by_name]
     if missing:
         known = ", ".join(by_name) or "none"
         raise WrongUsage(f"the profile names cards that are not here: {', '.join(missing)}", hint=f"known: {known}")
-    return replace(place, cards=tuple(by_name[str(one)] for one in wanted))
+    named = [card for one in wanted for card in by_name[str(one)]]
+    return replace(place, cards=tuple(card for at, card in enumerate(named) if card not in named[:at]))
 
 
 def refuse_without_effect(options: Options, engines: set[EngineName]) -> None:
