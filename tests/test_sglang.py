@@ -15,7 +15,7 @@ from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings,
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.explained import EngineProcess, Started
 from llmops.domain.ledger import Confidence, Ledger
-from llmops.domain.model import Attention, Layer, ModelShape, RecurrentState, Tensor
+from llmops.domain.model import Attention, Companions, Layer, ModelShape, RecurrentState, Tensor
 from llmops.domain.units import GIB, MIB
 from llmops.engines import sglang, sglang_explained
 from llmops.engines.process import engine_process
@@ -27,6 +27,8 @@ from llmops.formats.config_json import model_shape
 
 STARTS: dict[str, Any] = json.loads((Path(__file__).parent / "measured/sglang/starts.json").read_text())
 NO_HOST = HostDevice(memory_bytes=None, physical_cores=None)
+CONFIGS = Path(__file__).parent / "recorded" / "config_json"
+H100 = Device(name="H100", kind=DeviceKind.CUDA, capacity_bytes=80 * GIB, free_bytes=80 * GIB, overhead_bytes=0)
 CARD = Device(name="card", kind=DeviceKind.CUDA, capacity_bytes=24 * GIB, free_bytes=24 * GIB, overhead_bytes=0)
 LARGE = Device(name="card", kind=DeviceKind.CUDA, capacity_bytes=80 * GIB, free_bytes=80 * GIB, overhead_bytes=0)
 
@@ -433,3 +435,33 @@ def test_groups_that_do_not_divide_the_tensor_ranks_end_the_start() -> None:
     assert any("does not divide by 3 groups" in one for one in made["result"]["ledger"].get("notes", [])) or any(
         "does not divide by 3 groups" in one["message"] for one in made["findings"]
     )
+
+
+def drafted(*words: str, draft: ModelShape | None = None) -> Ledger:
+    argv = ("--model-path", "org/m", "--context-length", "8192", "--mem-fraction-static", "0.85", *words)
+    line = sglang_explained.meaning(EngineProcess(engine=EngineName.SGLANG, argv=argv))
+    config = (CONFIGS / "llama-3.1-8b-instruct.json").read_bytes()
+    shape = model_shape(config, name="m", tensors=None)
+    of = replace(shape, companions=Companions(draft=draft)) if draft is not None else shape
+    said = sglang_explained.ledger(line, shape=of, devices=(H100,), host=NO_HOST, reserve_bytes=0)
+    assert said is not None
+    return said
+
+
+def test_a_draft_model_brings_its_weights_and_as_many_layers_of_the_models_width() -> None:
+    config = json.loads((CONFIGS / "llama-3.1-8b-instruct.json").read_bytes()) | {"num_hidden_layers": 4}
+    small = model_shape(json.dumps(config).encode(), name="small", tensors=None)
+    words = ("--speculative-algorithm", "STANDALONE", "--speculative-draft-model-path", "org/small")
+    alone, both = drafted(), drafted(*words, draft=small)
+    assert both.devices[0].causes.draft_bytes == small.weights_bytes()
+    assert alone.pool is not None
+    assert both.pool is not None
+    assert both.pool.bytes_per_block * 32 == alone.pool.bytes_per_block * 36
+    assert both.pool.kv_pool_tokens < alone.pool.kv_pool_tokens * 32 / 36
+    assert drafted("--speculative-algorithm", "NGRAM").pool == alone.pool
+
+
+def test_an_eagle_head_of_sglang_that_was_not_read_is_estimated_and_said() -> None:
+    said = drafted("--speculative-algorithm", "EAGLE3", "--speculative-draft-model-path", "org/head")
+    assert 400 * MIB < said.devices[0].causes.draft_bytes < 2 * GIB
+    assert any("estimated" in note for note in said.notes)

@@ -22,7 +22,6 @@ UNCOUNTED = {
     "--lora-paths": "LoRA adapters",
     "--cpu-offload-gb": "weights that are offloaded to RAM",
     "--enable-hierarchical-cache": "a KV cache in RAM",
-    "--speculative-draft-model-path": "the draft model's weights",
     "--enable-unified-memory": "one pool for all kinds of layers",
     "--json-model-override-args": "changes of the model's config.json",
     "--disaggregation-mode": "prompts and decoding on different servers",
@@ -61,10 +60,17 @@ def meaning(process: EngineProcess) -> Meaning:
         settings=sglang.settings_of(line),
         flags=flags(line, SECRETS),
         model=named_model(line.value("--model-path") or (line.plain[0] if line.plain else ""), PROGRAM),
+        draft=_draft(line),
         findings=tuple(findings),
         uncounted=uncounted,
         environment=process.environment,
     )
+
+
+def _draft(line: Line) -> NamedModel:
+    """The drafter's own model; the MTP block of the model itself is none."""
+    name, own = line.value("--speculative-draft-model-path"), line.value("--model-path")
+    return named_model(name, PROGRAM) if name and name != own else NamedModel()
 
 
 def finding(one: Problem, program: str) -> Finding:

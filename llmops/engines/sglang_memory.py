@@ -19,15 +19,18 @@ from llmops.engines.card_count import too_few_cards, unusable_instances
 from llmops.engines.computed_type import in_computed_type
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.sglang_defaults import graphs_mib, resolved
-from llmops.engines.sglang_pool import Cells, Sized, attention_ranks, cells, sized
+from llmops.engines.sglang_pool import Cells, Sized, attention_ranks, cells, draft_layers, sized
 from llmops.engines.step_width import text_token_bytes
 from llmops.engines.vllm_blocks import stage_bounds
+from llmops.engines.vllm_draft import drafter_weights
 from llmops.engines.vllm_memory import (
     DRIVER_BYTES,
     HOST_BYTES,
     HOST_BYTES_PER_RANK,
     OUTSIDE_BYTES,
 )
+from llmops.engines.vllm_mtp import block_bytes
+from llmops.engines.vllm_pages import draft_model
 from llmops.engines.vllm_taken import unpacked_bytes
 
 BUILD = "0.5.23"
@@ -86,8 +89,7 @@ def ledger(
         notes.append(f"each of {told.data_parallel} replicas has a pool of this size")
     if told.attention_replicas > 1:
         notes.append(f"each of {told.attention_replicas} groups of attention has a pool of this size")
-    if told.drafted_tokens:
-        notes.append("the drafter's weights are not counted, and its cache is not")
+    notes += _draft_notes(shape, told)
     if any(layer.compression is not None for layer in shape.layers):
         notes.append("not sized: its compressed caches, every layer is taken as one uncompressed latent")
     if any(layer.cross_tokens for layer in shape.layers):
@@ -137,10 +139,9 @@ def _rank(shape: ModelShape, settings: EngineSettings, device: Device, stage: in
         attention=attention_ranks(settings),
     )
     own = rank_weights(in_computed_type(shape, told.computed_type), cut, stage=stage)
-    is_drafted = told.drafted_tokens > 0 and shape.mtp_layers > 0
     weights = own.text + unpacked_bytes(shape, bounds[stage], attention_ranks(settings))
     tower = 0 if told.text_only else own.tower
-    draft = own.draft if is_drafted else 0
+    draft = _draft_bytes(shape, told, own.draft, cut)
     share = settings.gpu_memory_utilization or 0.0
     room = int(start_bytes(device, settings) * share) - weights - tower - draft - (IMAGE_CACHE_BYTES if tower else 0)
     cell = cells(shape, settings, bounds[stage])
@@ -157,6 +158,26 @@ def _rank(shape: ModelShape, settings: EngineSettings, device: Device, stage: in
         table=(expected.requests + 1) * (settings.context_size + 4) * 4,
         outside=_outside_bytes(device, settings),
     )
+
+
+def _draft_bytes(shape: ModelShape, told: PoolSettings, own: int, cut: Cut) -> int:
+    """A model of its own, the model's MTP blocks, or an EAGLE head: they are loaded before the pool is measured."""
+    if not draft_layers(shape, told):
+        return 0
+    if draft_model(shape) is None and shape.mtp_layers:
+        return own or block_bytes(shape, cut, is_safe=True)
+    return drafter_weights(shape, told, cut.of_attention(), is_safe=True)
+
+
+def _draft_notes(shape: ModelShape, told: PoolSettings) -> list[str]:
+    """What of a drafter is an estimate, or missing."""
+    if not told.drafted_tokens or told.drafter == "ngram":
+        return []
+    if not draft_layers(shape, told):
+        return [f"the drafter's weights and cache are not counted (`{told.drafter[:20]}`)"]
+    if draft_model(shape) is None and not shape.mtp_layers:
+        return ["the drafter was not read: an EAGLE head of one layer is estimated"]
+    return []
 
 
 def _compute_bytes(shape: ModelShape, settings: EngineSettings, pool: Sized) -> int:

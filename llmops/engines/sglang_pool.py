@@ -13,6 +13,7 @@ from llmops.domain.model import Attention, Layer, ModelShape
 from llmops.domain.units import padded
 from llmops.engines.cache_width import index_bytes, state_bytes, state_kind, token_bytes, type_bytes
 from llmops.engines.computed_type import WIDE_NAMES
+from llmops.engines.vllm_pages import draft_model
 
 WINDOW_FAMILIES = frozenset({"gpt-oss", "llama4", "gemma4", "mimo2", "step35", "granite-swa", "laguna", "mellum"})
 """GGUF architectures whose layers with a window get a pool of their own; in all others they keep every token."""
@@ -21,6 +22,9 @@ SNAPSHOT_FAMILIES = frozenset(
     {"kimi-linear", "qwen35", "qwen35moe", "qwen3next", "falcon-h1", "granitehybrid", "nemotron_h", "nemotron_h_moe"}
 )
 """Whose prefixes keep states of their own (`extra_buffer`): five states a request instead of three."""
+
+DRAFTERS = frozenset({"eagle", "eagle3", "nextn", "standalone"})
+"""Algorithms whose cache is layers like the model's own (`is_eagle`, `is_standalone`)."""
 
 WINDOW_SHARE, STATE_SHARE = 0.8, 0.9
 STATES, STATES_WITH_SNAPSHOTS, STATES_WITHOUT_PREFIXES = 3, 5, 1
@@ -66,12 +70,21 @@ def cells(shape: ModelShape, settings: EngineSettings, layers: tuple[int, int]) 
     has_pool = shape.architecture in WINDOW_FAMILIES and told.window_groups
     windows = [one for one in own if has_pool and one.attention in (Attention.SLIDING, Attention.CHUNKED)]
     full = [one for one in own if one.attention is not Attention.NONE and one not in windows]
+    size = sum(_token_bytes(one, settings) for one in full)
     return Cells(
-        full=sum(_token_bytes(one, settings) for one in full),
+        full=size + (int(size * draft_layers(shape, told) / len(full)) if full else 0),
         window=sum(_token_bytes(one, settings) for one in windows),
         window_share=told.window_share or WINDOW_SHARE,
         state=sum(_state_bytes(one, shape, settings) for one in own if one.recurrent is not None),
     )
+
+
+def draft_layers(shape: ModelShape, told: PoolSettings) -> int:
+    """Layers of a drafter, each of which is given as much as one of the model's; none of n-grams."""
+    if not told.drafted_tokens or told.drafter not in DRAFTERS:
+        return 0
+    draft = draft_model(shape)
+    return len(draft.layers) if draft is not None else max(shape.mtp_layers, 1)
 
 
 def attention_ranks(settings: EngineSettings) -> int:

@@ -34,11 +34,12 @@ def draft_bytes(shape: ModelShape, settings: EngineSettings, own: int, *, cut: C
     kept = 2 * settings.parallel * told.drafted_tokens * shape.vocabulary if told.draft_probabilities else 0
     if "mtp" in told.drafter:
         return kept + (own or block_bytes(shape, cut, is_safe=is_safe))
-    return kept + _weights(shape, settings, told, is_safe=is_safe)
+    return kept + drafter_weights(shape, told, told.draft_parallel or settings.tensor_parallel, is_safe=is_safe)
 
 
-def _weights(shape: ModelShape, settings: EngineSettings, told: PoolSettings, *, is_safe: bool) -> int:
-    draft, ranks = draft_model(shape), told.draft_parallel or settings.tensor_parallel
+def drafter_weights(shape: ModelShape, told: PoolSettings, ranks: int, *, is_safe: bool) -> int:
+    """A model of its own that drafts, on one of so many ranks; an EAGLE head that was not read is estimated."""
+    draft = draft_model(shape)
     if draft is None:
         return _estimated_head(shape, ranks) if is_eagle(told) else 0
     draft = in_computed_type(draft, told.computed_type)
