@@ -24,7 +24,7 @@ from llmops.cli.applying import Applying, apply_changes
 from llmops.cli.finishing import finish_earlier
 from llmops.cli.past import changes_back_to, read_past
 from llmops.domain.changes import ChangeSet
-from llmops.domain.errors import ApplyFailed, BrokenOff, OutsideWorld, Stop, Terminated, WrongInput
+from llmops.domain.errors import ApplyFailed, BrokenOff, OutsideWorld, Stop, Terminated, WrongInput, WrongUsage
 from llmops.domain.lock import Lock
 from llmops.domain.profile import ChangePolicy
 from llmops.formats.lock import dump_lock
@@ -354,6 +354,17 @@ def test_a_broken_record_of_commands_is_said_with_the_way_on(
     assert str(stop.value.hint).startswith("`rm /var/lib/llmops/generations/2/effects.json`")
     file.unlink()
     assert finish(host) == ()
+
+
+def test_a_rollback_that_cannot_be_says_what_it_has_brought_to_an_end(
+    tmp_path: Path, ready: Callable[[str], Way]
+) -> None:
+    way = ready("apply")
+    host = copied(way.ready, tmp_path / "host")
+    killed(host, way, 3, after=False)
+    with pytest.raises(WrongUsage, match=r"no generation 9; but generation 2 .apply. was interrupted"):
+        rollback.run(rollback.Options(root=str(host.root), number=9), now=NOW, runner=host)
+    assert host.disagreements() == []
 
 
 def test_an_edit_made_after_the_kill_stays(tmp_path: Path, ready: Callable[[str], Way]) -> None:

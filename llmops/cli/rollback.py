@@ -56,11 +56,12 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
     number = newest - 1 if options.number is None else options.number
     if number == 0:
         raise WrongUsage(
-            "there is no generation before the first", hint="`llmops uninstall` takes back everything that was applied"
+            _but("there is no generation before the first", past),
+            hint="`llmops uninstall` takes back everything that was applied",
         )
     if number not in [one.number for one in past.records]:
         known = ", ".join(str(one.number) for one in past.records)
-        raise WrongUsage(f"no generation {number}", hint=f"there are {known}; `llmops status` lists them")
+        raise WrongUsage(_but(f"no generation {number}", past), hint=f"there are {known}; `llmops status` lists them")
     changes = changes_back_to(past, number, ways=options.ways)
     freeze = freeze_now(past.newest().freeze, now)
     applied: Applied | None = None
@@ -85,6 +86,11 @@ def run(options: Options, *, now: datetime | None = None, runner: Runner | None 
         findings=(*notes(past), *way_back_findings(freeze), *(applied.findings if applied is not None else ())),
     )
     return answer_of(taken, ok=not (options.dry_run and changes.conflicts()))
+
+
+def _but(text: str, past: Past) -> str:
+    """What was done all the same: an earlier run was brought to an end."""
+    return "; but ".join((text, "; ".join(past.notes))) if past.notes else text
 
 
 def next_commands(changes: ChangeSet, root: Root, applied: Applied | None) -> tuple[str, ...]:
