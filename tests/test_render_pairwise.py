@@ -1,8 +1,10 @@
 """Every two choices of a profile, rendered together, and judged by the programs the files are for."""
 
 import os
+import re
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import locks
 import pytest
@@ -13,20 +15,23 @@ from llmops.apply.consumers import check
 from llmops.domain.engine import EngineName
 from llmops.domain.finding import Status
 from llmops.domain.lock import Lock, LockedDeployment
+from llmops.domain.reading import Known
 from llmops.engines.agreement import refuse_disagreement
 from llmops.formats.env_file import env_problems
 from llmops.formats.lock import dump_lock, parse_lock
 from llmops.formats.profile import parse_profile
 from llmops.probe.programs import Programs
 
-ENGINES = {
+ENGINES: dict[str, Callable[[], LockedDeployment]] = {
     "llama.cpp, processor": locks.llama_cpu,
     "llama.cpp, NVIDIA": locks.llama_gpu,
     "llama.cpp, AMD": locks.amd_gpu,
     "vLLM, NVIDIA": locks.vllm_gpu,
     "vLLM, AMD": lambda: on_amd(locks.vllm_gpu()),
     "Ollama, NVIDIA": locks.ollama_gpu,
+    "Ollama, AMD": lambda: on_amd(locks.ollama_gpu()),
     "SGLang, NVIDIA": locks.sglang_gpu,
+    "SGLang, AMD": lambda: on_amd(locks.sglang_gpu()),
     "TGI, NVIDIA": locks.tgi_gpu,
 }
 TLS = {"own": "self_signed", "given": "{certificate: /etc/ssl/llm.crt, key: /etc/ssl/llm.key}"}
@@ -53,7 +58,7 @@ ROWS = pairwise(CHOICES)
 def test_every_two_choices_meet_and_the_rows_are_few() -> None:
     met = {pair for row in ROWS for pair in met_in(row)}
     assert pairs_of(CHOICES) <= met
-    assert len(ROWS) <= 30
+    assert len(ROWS) <= 3 * len(ENGINES) + 3  # every engine with each of three choices is the least there can be
     assert pairwise(CHOICES) == ROWS
 
 
@@ -79,6 +84,29 @@ def _lock(row: Row) -> Lock:
     profile = parse_profile(text, file="llmops.yaml")
     lock = locks.lock(_deployments(row), serve=profile.serve, observe=profile.observe, targets=profile.targets)
     return parse_lock(dump_lock(lock), file="llmops.lock")
+
+
+MOST = {EngineName.VLLM: 1.8, EngineName.SGLANG: 1.8}
+"""What compiles while it runs may score more than the others' 1.3; helpers 2.5."""
+
+
+@pytest.mark.consumer("systemd-analyze", "systemd-analyze-trixie", "systemd-analyze-forky")
+@pytest.mark.parametrize("engine", [name for name in ENGINES if not name.startswith("TGI")])
+def test_every_engine_on_every_makers_cards_is_confined_as_promised(engine: str, tmp_path: Path) -> None:
+    made = ENGINES[engine]()
+    lock = locks.lock({"chat": made}, targets=EVERY_TARGET)
+    for program, version in (("systemd-analyze", 252), ("systemd-analyze-trixie", 257), ("systemd-analyze-forky", 262)):
+        units = [one for one in rendered(lock, systemd_version=version) if one.path.suffix == ".service"]
+        for one in units:
+            place = tmp_path / one.path.name
+            place.write_text(one.text)
+            ran = Programs(os.environ).run([program, "security", "--offline=yes", "--no-pager", str(place)])
+            assert isinstance(ran, Known)
+            found = re.search(r"Overall exposure level for .*: ([0-9.]+)", ran.value.stdout)
+            assert found is not None, ran.value.stderr
+            most = MOST.get(made.engine.name, 1.3) if one.path.name == "llmops-chat.service" else 2.5
+            assert float(found[1]) <= most, (one.path, version)
+        assert "llmops-gateway.service" in {one.path.name for one in units}
 
 
 @pytest.mark.consumer("systemd-analyze", "nginx-njs", "docker-compose", "haproxy", "promtool", "logrotate")
