@@ -64,6 +64,7 @@ CASES = {
     "its variables": ("/etc/llmops/chat.env", ["systemctl restart llmops-chat.service"]),
     "the edge": ("/etc/nginx/conf.d/llmops.conf", ["nginx -t -q", "systemctl reload nginx.service"]),
     "the queue": ("/etc/llmops/haproxy.cfg", ["systemctl reload llmops-gateway.service"]),
+    "what the queue loads": ("/etc/llmops/refuse.lua", ["systemctl reload llmops-gateway.service"]),
     "how the queue starts": ("/usr/lib/llmops/start-gateway", ["systemctl restart llmops-gateway.service"]),
     "users": ("/etc/sysusers.d/llmops.conf", ["systemd-sysusers /etc/sysusers.d/llmops.conf"]),
     "directories": ("/etc/tmpfiles.d/llmops.conf", ["systemd-tmpfiles --create /etc/tmpfiles.d/llmops.conf"]),
