@@ -68,6 +68,31 @@ def nomic_bert(d: Draft) -> None:
     _rotated(d, gate=True)
 
 
+def nomic_bert_moe(d: Draft) -> None:
+    """Experts in every second layer, without a gate; biases."""
+    _common(d)
+    d.key("expert_count", d["X"])
+    d.key("expert_used_count", d["u"])
+    d.key("moe_every_n_layers", 2)
+    d.matrix("token_embd", d["E"], d["V"])
+    d.vector("token_types", d["E"], 2)
+    d.norm("token_embd_norm", d["E"], bias=True)
+    for at in d.blocks():
+        d.at(at)
+        d.matrix("attn_qkv", d["E"], 3 * d["E"])
+        d.vector("attn_qkv", 3 * d["E"], tail=".bias")
+        d.matrix("attn_output", d["E"], d["E"])
+        d.vector("attn_output", d["E"], tail=".bias")
+        d.norm("attn_output_norm", d["E"], bias=True)
+        if at % 2:
+            d.vector("ffn_gate_inp", d["E"], d["X"])
+            d.matrix("ffn_up_exps", d["E"], d["F"], d["X"])
+            d.matrix("ffn_down_exps", d["F"], d["E"], d["X"])
+        else:
+            d.feed_forward(gate=False, bias=True)
+        d.norm("layer_output_norm", d["E"], bias=True)
+
+
 def jina_bert_v3(d: Draft) -> None:
     """The same without a gate."""
     _rotated(d, gate=False)
@@ -170,6 +195,7 @@ def neo_bert(d: Draft) -> None:
 ENCODERS: dict[str, tuple[str, Callable[[Draft], None]]] = {
     "bert": ("bert", bert),
     "nomic-bert": ("nomic-bert", nomic_bert),
+    "nomic-bert-moe": ("nomic-bert-moe", nomic_bert_moe),
     "jina-bert-v2": ("jina-bert-v2", jina_bert_v2),
     "jina-bert-v3": ("jina-bert-v3", jina_bert_v3),
     "gemma-embedding": ("gemma-embedding", gemma_embedding),
@@ -186,6 +212,8 @@ RANKING = frozenset({"bert", "modern-bert", "neo-bert"})
 def draw(family: str, rng: Random) -> Numbers:
     """The numbers of one encoder of the family."""
     numbers = _numbers(rng)
+    if family == "nomic-bert-moe":
+        numbers |= {"X": rng.choice((4, 8)), "u": rng.choice((1, 2))}
     return numbers if family in RANKING else numbers | {"labels": 0}
 
 

@@ -84,7 +84,7 @@ def _norms_behind(net: Network, *, positions: bool, turned: bool) -> Graph:
         node, before = net.chosen_rows(at, attend_uncached(net, at, query, keys, values), stream)
         node = same("add", node, before)
         between = net.norm(node, "attn_output_norm", at, kind="norm")
-        node = same("add", net.feed_forward(at, between), between)
+        node = same("add", net.mixed(at, between, gating="softmax", normed=False), between)
         stream = net.norm(node, "layer_output_norm", at, kind="norm")
     return net.resulting(stream)
 
@@ -148,6 +148,7 @@ def _gemma_embedding(net: Network) -> Graph:
 ENCODER_NETWORKS: dict[str, Callable[[Network], Graph]] = {
     "bert": _bert,
     "nomic-bert": _nomic_bert,
+    "nomic-bert-moe": _nomic_bert,
     "jina-bert-v2": _jina_bert_v2,
     "jina-bert-v3": _nomic_bert,
     "modern-bert": _modern_bert,

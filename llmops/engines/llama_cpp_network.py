@@ -108,6 +108,7 @@ class Network(Attending):
     def resulting(self, node: Node) -> Graph:
         """`build_pooling`: one vector a text where embeddings are asked for, else the rows as they are."""
         how = self.case.pooling()
+        node.is_output = True  # the rows as embeddings are kept
         if how == "mean":
             mean = self.input("mean", "F32", self.tokens, self.slots)
             node = product(continuous(transpose(node)), mean)

@@ -147,7 +147,8 @@ def _places(name: str, shape: ModelShape, placement: Placement) -> tuple[int, ..
         return (placement.layers[0],)
     if name.startswith("token_embd_norm."):
         has_own = any(one.name.startswith("output_norm.") for one in shape.tensors)
-        return (placement.layers[0] if has_own else placement.output,)
+        is_first = has_own or shape.architecture in WITHOUT_OUTPUT  # else it is the norm before the logits
+        return (placement.layers[0] if is_first else placement.output,)
     if name.startswith(INPUTS):
         return (HOST,)
     return (placement.output,)
