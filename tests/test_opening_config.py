@@ -14,7 +14,7 @@ from fake_hub import FakeHub
 from llmops.cli.opened import Opened, Sources
 from llmops.cli.opening import open_model
 from llmops.cli.opening_config import safetensors_list
-from llmops.domain.errors import Impossible, WrongInput, WrongUsage
+from llmops.domain.errors import Impossible, OutsideWorld, WrongInput, WrongUsage
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import GenerationDefaults, ParserHints
 from llmops.domain.profile import EngineChoice
@@ -258,6 +258,24 @@ def test_a_name_of_ollamas_library_is_told_its_name_in_the_catalogue(
     assert "`llama-3.1-8b-instruct` is its name in the catalogue" in (stop.value.hint or "")
     with pytest.raises(WrongUsage) as stop:
         opened("unheard-of:3b", EngineChoice.AUTO)
+    assert "catalogue" not in (stop.value.hint or "")
+
+
+def test_a_plan_without_files_says_where_the_publishers_files_are_larger() -> None:
+    """unsloth's files of 2026 follow recipes of its own, those of 2025 the rules."""
+    notes = opened("qwen3.6-27b", EngineChoice.AUTO, "Q4_K_M").notes
+    assert "files of unsloth follow a recipe of its own" in notes[1]
+    assert "15.33 GiB to 16.37 GiB" in notes[1]
+    assert len(opened("qwen3.6-27b", EngineChoice.AUTO).notes) == 2
+    assert len(opened("qwen3-8b", EngineChoice.AUTO, "Q4_K_M").notes) == 1
+
+
+def test_without_the_hub_a_repository_that_the_catalogue_knows_is_told_its_name() -> None:
+    with pytest.raises(OutsideWorld, match="cannot be reached") as stop:
+        opened("hf:unsloth/Qwen3-8B-GGUF", EngineChoice.AUTO)
+    assert (stop.value.hint or "").startswith("the catalogue sizes `qwen3-8b` without a network; ")
+    with pytest.raises(OutsideWorld) as stop:
+        opened("hf:nobody/unheard-of", EngineChoice.AUTO)
     assert "catalogue" not in (stop.value.hint or "")
 
 

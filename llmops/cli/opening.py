@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmops.cli.opened import Opened, Sources, engine_for, gguf_shape
 from llmops.domain.engine import EngineName
-from llmops.domain.errors import Impossible, WrongInput, WrongUsage
+from llmops.domain.errors import Impossible, OutsideWorld, WrongInput, WrongUsage
 from llmops.domain.file_names import part_names
 from llmops.domain.finding import Where
 from llmops.domain.key_change import KeyChange
@@ -84,13 +84,27 @@ def open_model(
 
     wanted = source.selector or (None if quantization == "auto" else quantization)
     if source.kind is SourceKind.HUB:
-        return opening_elsewhere.from_hub(source, engine, wanted, rooms_bytes, sources)
+        try:
+            return opening_elsewhere.from_hub(source, engine, wanted, rooms_bytes, sources)
+        except OutsideWorld as stop:
+            raise _without_the_hub(stop, source.repository or "") from stop
     if source.kind is SourceKind.URL:
         return opening_elsewhere.from_address(source, engine, sources)
     row = model_row(source.path or text)
     if row is None:
         raise WrongUsage(f"no model `{text}` in the catalogue", hint="`llmops catalog models` lists them")
     return opening_elsewhere.from_catalogue(source, row, engine, wanted, rooms_bytes, sources, pinned=pinned)
+
+
+def _without_the_hub(stop: OutsideWorld, repository: str) -> OutsideWorld:
+    """What the hub did not give, and the name by which the catalogue sizes the same model."""
+    from llmops.formats import catalogue
+
+    row = catalogue.find_published(model_rows(), repository)
+    if row is None:
+        return stop
+    hint = "; ".join(one for one in (f"the catalogue sizes `{row.id}` without a network", stop.hint) if one)
+    return OutsideWorld(stop.message, hint=hint, where=stop.where)
 
 
 def _in_ollama(text: str) -> Opened | None:

@@ -10,8 +10,10 @@ from llmops.domain.companions import Projector
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import OutsideWorld, WrongUsage
 from llmops.domain.file_names import part_names
+from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelFile, ModelRef, ModelSource, SourceKind
 from llmops.domain.profile import EngineChoice
+from llmops.domain.units import size_text
 from llmops.formats.beside_config import NAMES
 from llmops.hub import select
 from llmops.hub.reader import Reader
@@ -20,8 +22,12 @@ from llmops.hub.repository import list_files
 from llmops.hub.transport import Patience
 from llmops.sizing.ladder import QUALITY, rungs
 from llmops.sizing.quantized import quantized
+from llmops.sizing.recipes import file_size
 
 SAFETENSORS_ENGINES = (EngineChoice.VLLM, EngineChoice.SGLANG, EngineChoice.TGI)
+
+FOUR_BITS = "Q4_K_M"
+"""The quantization whose size stands for a repository's where none was asked for."""
 
 HASTE = Patience(attempts=4, first_wait_seconds=0.4, stall_seconds=15.0)
 """Someone waits for a plan, and little is asked: an unreachable hub is told after some three seconds."""
@@ -146,7 +152,18 @@ def from_catalogue(
         what = f"at `{wanted}`" if wanted else "from the catalogue alone"
         raise WrongUsage(f"`{row.id}` cannot be sized {what}", hint=hint)
     note = f"sized from the catalogue's shape and the quantization's rules, not from a file; `--out` reads {_repository_of(row)}"
-    return Opened(name=row.id, engine=engine, shapes=shapes, notes=(note,), has_header=False, pin=_never, row=row)
+    notes = (note, *_own_recipe(row, wanted or FOUR_BITS))
+    return Opened(name=row.id, engine=engine, shapes=shapes, notes=notes, has_header=False, pin=_never, row=row)
+
+
+def _own_recipe(row: ModelRow, quantization: str) -> tuple[str, ...]:
+    """Where the repository that `--out` reads is by a publisher with recipes of its own: what its files may take instead."""
+    repository = row.gguf_repositories[0] if row.gguf_repositories else ""
+    size = file_size(row, quantization, repository=repository)
+    if size is None or size.confidence is not Confidence.LOW:
+        return ()
+    said = f"`{quantization.upper()}` {size_text(size.low)} to {size_text(size.high)}"
+    return (f"files of {repository.partition('/')[0]} follow a recipe of its own: {said}",)
 
 
 def _repository_of(row: ModelRow) -> str:
