@@ -80,7 +80,7 @@ READERS: dict[str, Places] = {
         UNIT: (r"MemoryMax=(\d+)\n",),
         COMPOSE: (r"mem_limit: (\d+)\n    memswap", r"memswap_limit: (\d+)\n"),
     },
-    "tasks_max": {UNIT: (r"TasksMax=(\d+)\n",), COMPOSE: (r"pids_limit: (\d+)\n    mem_limit: \d+\n",)},
+    "tasks_max": {UNIT: (r"TasksMax=(\d+)\n",), COMPOSE: (r"pids_limit: (\d+)\n    mem_limit: \d+\n    memswap",)},
     "alert_queue_length": {RULES: (r"haproxy_backend_current_queue\{.*\}\[2m\]\) >= (\d+)\n",)},
     "engine_port": {
         UNIT: (r"(?:--port |OLLAMA_HOST=127\.0\.0\.1:)(\d+) ", r"wait-ready (\d+) "),
