@@ -6,14 +6,12 @@ class calls `embedding_modules`). A matrix cut by rows of its output has all of 
 reverse.
 """
 
-import re
-
 from llmops.domain.engine import EngineSettings, PoolSettings
 from llmops.domain.model import ModelShape, Tensor, is_tower
-from llmops.domain.records import dataclass
 from llmops.engines.computed_type import WIDE_NAMES
 from llmops.engines.rank_weights import Cut, Side, is_drafted, layer_of, side_of
 from llmops.engines.vllm_blocks import stage_bounds
+from llmops.engines.vllm_matrices import sides_of
 
 MOST_VOCABULARY = 258_048
 """A model whose output is adapted may not have more entries."""
@@ -29,19 +27,6 @@ EMBEDDED = frozenset(
     """.split()  # noqa: SIM905 - a list to read
 )
 """Model types whose class adapts embedding and output as well."""
-
-_MATRIX = re.compile(r"(?:\.|_)(?:weight|qweight|weight_packed|blocks)$")
-_ENDS = re.compile(r"(?:^|\.)(?:embed_tokens|token_embd|wte|lm_head|output)\.")
-_WORD = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sides:
-    """A matrix as it multiplies: width of what goes in and out, and of how many experts it is."""
-
-    inner: int
-    outer: int
-    copies: int = 1
 
 
 def adapter_bytes(shape: ModelShape, settings: EngineSettings, *, cut: Cut, stage: int, is_safe: bool) -> int:
@@ -99,7 +84,7 @@ def capture_cases(told: PoolSettings) -> int:
 
 def _on_rank(tensor: Tensor, shape: ModelShape, cut: Cut, *, is_sharded: bool) -> int:
     """Columns of A and rows of B of one matrix on one rank."""
-    sides = _sides(tensor, shape)
+    sides = sides_of(tensor, shape)
     if sides is None:
         return 0
     side, ranks = side_of(tensor.name, shape, cut)
@@ -113,29 +98,3 @@ def _on_rank(tensor: Tensor, shape: ModelShape, cut: Cut, *, is_sharded: bool) -
             return sides.copies * (sides.inner // ranks + sides.outer // shared)
         case _:
             return sides.copies * (sides.inner + sides.outer)
-
-
-def _sides(tensor: Tensor, shape: ModelShape) -> Sides | None:
-    """As stored by its method; None for what is no matrix of a linear layer."""
-    name, dims = tensor.name, tensor.dims
-    if (
-        len(dims) < 2
-        or 1 in dims[:2]
-        or not _MATRIX.search(name)
-        or "norm" in name
-        or "conv" in name
-        or _ENDS.search(name)
-    ):
-        return None
-    bits = shape.scheme.weight_bits if shape.scheme is not None else 16
-    if name.endswith("blocks") and tensor.type == "U8" and len(dims) > 2:
-        return Sides(inner=32 * dims[1], outer=dims[2], copies=dims[3] if len(dims) > 3 else 1)
-    copies = dims[2] if len(dims) > 2 else 1
-    first, second = dims[:2]
-    if tensor.type == "I32":
-        if name.endswith("qweight"):
-            is_awq = shape.scheme is not None and shape.scheme.stored == "awq"
-            inner, outer = (second, first * _WORD // bits) if is_awq else (second * _WORD // bits, first)
-            return Sides(inner=inner, outer=outer, copies=copies)
-        return Sides(inner=first * _WORD // bits, outer=second, copies=copies)
-    return Sides(inner=2 * first if tensor.type == "U8" else first, outer=second, copies=copies)

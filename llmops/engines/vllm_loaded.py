@@ -2,8 +2,8 @@
 
 Source: vLLM 0.33, model_executor/layers/quantization/utils/marlin_utils_fp8.py (`prepare_fp8_layer_for_marlin`): a card
 without 8-bit arithmetic (below 8.9) runs FP8 through Marlin, which has one scale for each column where the checkpoint has one for
-a block of columns. AWQ, GPTQ, NVFP4 and FP8 by column are only put in another order. Not counted: the zeros that widths which are
-no multiples of 64 are padded with, and zero points that a symmetric GPTQ drops. Repacking goes layer by layer before memory is
+a block of columns. AWQ, GPTQ, NVFP4 and FP8 by column are only put in another order. Zeros that widths are padded with:
+vllm_padding.py. Not counted: zero points that a symmetric GPTQ drops. Repacking goes layer by layer before memory is
 measured: what it takes meanwhile is given back.
 """
 
@@ -23,12 +23,13 @@ def as_loaded(shape: ModelShape, device: Device | None, computed: str = "auto") 
     """The same model with its tensors as they are kept on this card; `computed` as `--dtype` spells it."""
     kept = in_computed_type(shape, computed)
     block = shape.scheme.block if shape.scheme is not None else None
-    if block is None or not _runs_marlin(device):
+    if block is None or not runs_marlin(device):
         return kept
     return _spread(Same(kept), block[0])
 
 
-def _runs_marlin(device: Device | None) -> bool:
+def runs_marlin(device: Device | None) -> bool:
+    """A card without 8-bit arithmetic that is not too old."""
     try:
         return LEAST_MARLIN <= float((device.compute_capability if device is not None else None) or "") < NATIVE_FP8
     except ValueError:

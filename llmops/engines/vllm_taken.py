@@ -19,6 +19,7 @@ from llmops.engines.vllm_draft import draft_bytes
 from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
 from llmops.engines.vllm_images import image_peak
 from llmops.engines.vllm_loaded import as_loaded
+from llmops.engines.vllm_padding import padding_bytes
 from llmops.engines.vllm_parallel import fused_bytes
 
 
@@ -97,6 +98,7 @@ def taken(
     return Taken(
         weights=own.text
         + adapters
+        + padding_bytes(shape, device, cut, bounds[stage])
         + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel)
         + constants.weights,
         draft=draft_bytes(shape, settings, own.draft, cut=cut, is_safe=constants is SAFE) if is_last else 0,
