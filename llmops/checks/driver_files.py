@@ -124,6 +124,11 @@ def device_nodes_can_be_opened(host: HostFacts) -> Judgement | None:
             f"{closed[0].path} is closed to this user (mode {closed[0].mode}, group {closed[0].group})",
             f"`usermod -aG {closed[0].group} USER`, then log in again; units name the group with `SupplementaryGroups=`",
         )
+    untold = next(
+        (gpu for gpu in host.nvidia.gpus if not gpu.is_mig_instance and known(gpu.mig_enabled) is not False), None
+    )
+    if untold is not None and not rights:
+        return unknown(Unknown(f"its MIG instances are not told, nor is a right of theirs in {CAPS}"), label(untold))
     return ok(f"{len(nodes.value)} device files")
 
 
