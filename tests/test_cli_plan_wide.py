@@ -171,6 +171,14 @@ def test_a_model_that_was_not_trained_for_the_context_is_not_said_to_fit(engine:
         plan_wide.run(plan_wide.Options(gpus_for="qwen3-8b", context=65536, engine=engine))
 
 
+def test_what_is_next_names_all_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
+    cards = ["RTX 4090:2", "RTX 3060"]
+    assert plan.command(models_for=cards, search=["llama-3.3-70b"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    line = "next: `llmops plan llama-3.3-70b-instruct --gpu 'RTX 4090:2' --gpu 'RTX 3060'` weighs one of them exactly"
+    assert line in said
+
+
 def test_a_model_without_a_longest_context_has_one_that_was_tried() -> None:
     (one,) = told(plan_wide.Options(models_for=("RTX 4090",), words=("falcon-mamba",)))["models_for"]["models"]
     assert one["choice"]["context_tokens"] == 131072

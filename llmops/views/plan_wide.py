@@ -1,5 +1,6 @@
 """The whole catalogue on some cards, or one model on all cards, as tables."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from llmops.domain.engine import Device
@@ -56,11 +57,10 @@ def show_models_for(
         to.line(note, tone=Tone.DIM)
     to.line(_FOOT.get(engine, _FOOT["llama.cpp"]), tone=Tone.DIM)
     if found:
-        count = f":{len(cards)}" if len(cards) > 1 and len({card.name for card in cards}) == 1 else ""
         with_engine = f" --engine {engine}" if engine != "llama.cpp" else ""
-        to.line(
-            f"next: `llmops plan {found[0].model}{with_engine} --gpu '{cards[0].name}{count}'` weighs one of them exactly"
-        )
+        counts = Counter(card.name for card in cards)
+        those = " ".join(f"--gpu '{name}{f':{count}' if count > 1 else ''}'" for name, count in counts.items())
+        to.line(f"next: `llmops plan {found[0].model}{with_engine} {those}` weighs one of them exactly")
 
 
 def _show_quantizations(one: ModelFor, to: Screen) -> None:
