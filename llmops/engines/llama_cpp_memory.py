@@ -58,7 +58,8 @@ def ledger(
             ledger(shape=shape, settings=whole, devices=(card,), host=host, reserve_bytes=reserve_bytes, loading=line)
             for card in used
         ]
-        return cut_ledger(shape, settings, alone, [loading.name(at) for at in range(len(used))])
+        names = [loading.name(at) for at in range(len(used))]
+        return cut_ledger(shape, settings, alone, names, place(shape, whole, used[:1], line))
     everyone = used if loading.draft_cards is None else tuple(devices)
     made = context(settings, trained_tokens=shape.context_length, is_causal=not shape.keeps_nothing())
     case = Case(shape=shape, settings=settings, context=made)
