@@ -10,6 +10,8 @@
 #include <mtmd.h>
 
 #include <dlfcn.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -152,5 +154,12 @@ mtmd_context *mtmd_init_from_file(const char *path, const llama_model *model, co
     Within within("projector", "weights");
     return next(path, model, params);
 }
+
+// What a file holds is of no consequence here: it is mapped without being read from one end to the other.
+void *mmap(void *at, size_t length, int protection, int flags, int file, off_t offset) noexcept {
+    return reinterpret_cast<void *>(syscall(SYS_mmap, at, length, protection, flags & ~MAP_POPULATE, file, offset));
+}
+
+int posix_madvise(void *, size_t, int) noexcept { return 0; }
 
 } // extern "C"

@@ -174,6 +174,7 @@ class GraphKeys:
 
     `expert_gating` is GGUF's number: 1 softmax, 2 sigmoid, 3 softmax of the chosen ones' weights. `residual_bank`: every
     so many layers the stream is kept for all later ones. `norm_groups`: norms over so many parts of a row.
+    `slides`: which layers slide, where the file says it one by one.
     """
 
     expert_gating: int | None = None
@@ -197,6 +198,7 @@ class GraphKeys:
     residual_bank: int = 0
     decay_bounded: bool = False
     sinkhorn_rounds: int = 0
+    slides: tuple[bool, ...] | None = None
     norm_groups: int = 0
     value_experts_used: int = 0
 

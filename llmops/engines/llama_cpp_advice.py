@@ -12,7 +12,7 @@ from llmops.domain.explained import FlagSource, Meaning
 from llmops.domain.finding import Finding
 from llmops.domain.model import ModelShape
 from llmops.domain.units import MIB
-from llmops.engines import llama_cpp_cache_types
+from llmops.engines import llama_cpp_cache_types, llama_cpp_refused
 from llmops.engines.llama_cpp_arguments import refused, unwise, whole_number
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_overrides import EVERY_BLOCK
@@ -45,7 +45,7 @@ NO_TENSOR_SPLIT = frozenset(
     }
     | {"gemma3n", "olmo2", "olmoe", "grok", "mpt", "minicpm3", "bitnet", "t5", "glm5-next", "qwen3tts", "granitehybrid"}
 )
-NO_TENSOR_SPLIT_FAMILIES = ("kimi-", "minimax-", "nemotron_h", "mamba")
+NO_TENSOR_SPLIT_FAMILIES = ("kimi-", "minimax-", "nemotron_h", "mamba", "rwkv", "arwkv")
 
 
 def advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence[Device]) -> tuple[Finding, ...]:
@@ -198,7 +198,7 @@ def _cards(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
         yield unwise(
             "EXP044",
             "--split-mode",
-            "`-sm tensor` is experimental, and what a card gets of the weights is bounded here, not known to the byte",
+            "`-sm tensor` is experimental: many a setting ends its start, and what is known of them is said here",
             "`-sm layer`",
         )
         if settings.flash_attention is FlashAttention.OFF:
@@ -238,6 +238,7 @@ def _with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) 
         message = f"`-c` is not given: the whole trained length of {shape.context_length} tokens is reserved"
         yield unwise("EXP042", "--ctx-size", message, "`-c TOKENS`")
     yield from llama_cpp_cache_types.with_model(settings, shape)
+    yield from llama_cpp_refused.with_model(meaning, shape, devices)
     if settings.split_mode == "tensor" and devices and _no_tensor_split(shape.architecture):
         message = f"`-sm tensor` is refused for `{shape.architecture}`: the server would not start"
         yield refused("EXP044", "--split-mode", message, "`-sm layer`")

@@ -14,6 +14,9 @@ from llmops.domain.tensor_types import TENSOR_TYPES
 from llmops.engines.llama_cpp_arguments import refused, unwise
 from llmops.engines.llama_cpp_memory import FAST_CACHE_PAIRS
 
+ONE_TYPE = frozenset({"deepseek4"})
+"""Beside those with latents."""
+
 
 def of_line(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
     """What the line alone says, on these cards."""
@@ -35,7 +38,7 @@ def of_line(meaning: Meaning, devices: Sequence[Device]) -> Iterator[Finding]:
 def with_model(settings: EngineSettings, shape: ModelShape) -> Iterator[Finding]:
     """What this model's attention does not take."""
     key, value = settings.kv_cache_type_k, settings.kv_cache_type_v
-    if shape.latent is not None and key != value:
+    if (shape.latent is not None or shape.architecture in ONE_TYPE) and key != value:
         message = f"`-ctk {key} -ctv {value}`: one latent cache stands for K and V of this model, of one type; it would not start"
         yield refused("EXP043", "--cache-type-v", message, f"`-ctv {key}`")
     if shape.never_has_flash():

@@ -83,8 +83,11 @@ def context(settings: EngineSettings, *, trained_tokens: int, is_causal: bool = 
 
 
 def _results(settings: EngineSettings) -> int:
-    """`n_outputs_max`: one row a slot, with speculation the drafted ones as well; of embeddings the whole batch."""
-    if settings.embeddings:
+    """`n_outputs_max`: one row a slot, with speculation the drafted ones as well; of embeddings the whole batch.
+
+    Also where a line names a kind of pooling and no embeddings: that server chats, and has logits for every row.
+    """
+    if settings.embeddings or settings.pooling not in (None, "none"):
         return settings.batch_tokens
     drafted = settings.speculation.tokens if settings.speculation is not None else 0
     return min(settings.parallel * (1 + drafted), settings.batch_tokens)

@@ -28,6 +28,7 @@ _UNCOUNTED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
     "--spec-draft-hf": ("the draft model (weights, cache and compute buffer)", _ANY),
     "--spec-type": ("what this kind of speculation needs", lambda text: bool(set(text.split(",")) & UNKNOWN_DRAFTS)),
     "--rpc": ("what the machines of `--rpc` take over: all of it is counted on the cards here, which get less", _ANY),
+    "--backend-sampling": ("what sampling takes on the cards", lambda text: text == "on"),
     "--moe-cache-mib": ("the card's cache of experts", lambda text: text != "0"),
     "--override-kv": ("metadata changed by a variable that is not filled in", lambda text: "$" in text),
     "--split-mode": ("how this split mode shares out the buffers", lambda text: text == "row"),

@@ -20,6 +20,7 @@ from llmops.engines.llama_cpp_checkpoints import DEFAULT_CHECKPOINTS
 from llmops.engines.llama_cpp_context import SEQUENCES_LIMIT
 from llmops.engines.llama_cpp_flags import FLAGS
 from llmops.engines.llama_cpp_overrides import EVERY_BLOCK
+from llmops.engines.llama_cpp_values import what_is_taken
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 LOAD_MODES = ("auto", "none", "mmap", "mlock", "mmap+mlock", "dio")
@@ -97,7 +98,12 @@ class _Values:
     findings: list[Finding]
 
     def check(self, flag: GivenFlag) -> None:
-        """Whole numbers of options that take no part in the memory, too: a bad one ends the start."""
+        """Values of options that take no part in the memory, too: a bad one ends the start."""
+        if (taken := what_is_taken(flag.name, flag.value)) is not None:
+            self.refuse(
+                flag.name, f"`{flag.written}` takes {taken}, not `{flag.value[:40]}`: the server would not start"
+            )
+            return
         if not FLAGS[flag.name].whole:
             return
         if "$" in flag.value:

@@ -47,7 +47,8 @@ def possible(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
         raise WrongUsage(message, hint=f"`--batch {wishes.parallel}` at least: each slot gets a row of a batch")
     if wishes.parallel is not None and not divides_batch(wishes.parallel, wishes, engine=engine, shape=shape):
         message = f"{wishes.parallel} slots do not divide a batch: `{shape.architecture}` would not start"
-        raise WrongUsage(message, hint="`--kv-unified`, or slots that do, such as 2, 4 or 8")
+        pool = "" if wishes.embeddings else "`--kv-unified`, or "
+        raise WrongUsage(message, hint=f"{pool}slots that do, such as 2, 4 or 8")
     if wishes.embeddings and engine.NAME is EngineName.TGI:
         hint = "`--engine llama.cpp`, vllm or sglang"
         raise WrongUsage("TGI makes no embeddings (`features: {embeddings: true}`)", hint=hint)
@@ -73,8 +74,13 @@ def possible(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
 
 
 def divides_batch(slots: int, wishes: Wishes, *, engine: Engine, shape: ModelShape) -> bool:
-    """Whether a model that needs it has whole rows for each slot in a batch of a prompt (any other is as good as even)."""
-    if engine.NAME is not EngineName.LLAMA_CPP or wishes.kv_unified or not shape.needs_even_batches():
+    """Whether a model that needs it has whole rows for each slot in a batch of a prompt (any other is as good as even).
+
+    The mean of a text's rows needs that of every model, in one pool as well (llama.cpp src/llama-graph.cpp, `build_pooling`).
+    """
+    is_mean = wishes.embeddings and (wishes.pooling or shape.pooling) == "mean"
+    needs_it = is_mean or (shape.needs_even_batches() and not wishes.kv_unified)
+    if engine.NAME is not EngineName.LLAMA_CPP or not needs_it:
         return True
     defaults = EngineSettings(engine=engine.NAME, parallel=slots, context_size=0)
     batch, ubatch = wishes.batch_tokens or defaults.batch_tokens, wishes.ubatch_tokens or defaults.ubatch_tokens
