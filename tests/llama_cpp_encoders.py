@@ -145,6 +145,32 @@ def gemma_embedding(d: Draft) -> None:
     d.ends(tied=True)
 
 
+def gemma_embedding2(d: Draft) -> None:
+    """gemma4's blocks without causality; small embeddings from the stream alone, a matrix behind the last norm."""
+    _common(d, epsilon="attention.layer_norm_rms_epsilon", pooling=1)
+    d.key("attention.sliding_window", 512)
+    if d["period"]:
+        d.key("attention.sliding_window_pattern", tuple((at + 1) % d["period"] != 0 for at in d.blocks()))
+    small = d["small"]
+    d.key("embedding_length_per_layer_input", small)
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        d.attention(head_norms=True)
+        d.norm("post_attention_norm", d["E"])
+        d.norm("ffn_norm", d["E"])
+        d.feed_forward()
+        d.norm("post_ffw_norm", d["E"])
+        d.matrix("inp_gate", d["E"], small)
+        d.matrix("proj", small, d["E"])
+        d.norm("post_norm", d["E"])
+        d.vector("layer_output_scale", 1)
+    d.ends(tied=True)
+    d.matrix("output", d["E"], d["E"])
+    d.matrix("per_layer_model_proj", d["E"], small * d["L"])
+    d.norm("per_layer_proj_norm", small)
+
+
 def modern_bert(d: Draft) -> None:
     _common(d)
     d.key("attention.sliding_window", 128)
@@ -199,6 +225,7 @@ ENCODERS: dict[str, tuple[str, Callable[[Draft], None]]] = {
     "jina-bert-v2": ("jina-bert-v2", jina_bert_v2),
     "jina-bert-v3": ("jina-bert-v3", jina_bert_v3),
     "gemma-embedding": ("gemma-embedding", gemma_embedding),
+    "gemma-embedding2": ("gemma-embedding2", gemma_embedding2),
     "modern-bert": ("modern-bert", modern_bert),
     "eurobert": ("eurobert", eurobert),
     "neo-bert": ("neo-bert", neo_bert),
@@ -214,6 +241,9 @@ def draw(family: str, rng: Random) -> Numbers:
     numbers = _numbers(rng)
     if family == "nomic-bert-moe":
         numbers |= {"X": rng.choice((4, 8)), "u": rng.choice((1, 2))}
+    if family == "gemma-embedding2":
+        numbers |= {"small": 64 * rng.randint(1, 4), "period": rng.choice((0, 2, 6)), "G": rng.choice((1, 2))}
+        numbers |= {"G": int(numbers["G"]) if int(numbers["H"]) % int(numbers["G"]) == 0 else 1}
     return numbers if family in RANKING else numbers | {"labels": 0}
 
 

@@ -6,6 +6,7 @@ No cache: every row of a batch sees every row of its own text. Read node by node
 from collections.abc import Callable
 
 from llmops.domain.units import padded
+from llmops.engines.llama_cpp_gemma import layer_inputs, small_embedding
 from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
@@ -145,6 +146,29 @@ def _gemma_embedding(net: Network) -> Graph:
     return net.resulting(net.norm(stream, "output_norm", output=True))
 
 
+def _gemma_embedding2(net: Network) -> Graph:
+    """gemma4's blocks without a table of small embeddings; a matrix behind the last norm."""
+    stream = embedded = net.embedded(scaled=True)
+    small = net.tensors["per_layer_proj_norm.weight"].dims[0]
+    slides = net.shape.graph.slides or tuple(bool((at + 1) % 6) for at in range(net.count))
+    extra: Node | None = None
+    for at in range(net.count):
+        node = net.norm(stream, "attn_norm", at)
+        query, keys, values = net.queries_keys_values(at, node)
+        query = net.rotated(at, net.norm(query, "attn_q_norm", at))
+        keys = net.rotated(at, net.norm(keys, "attn_k_norm", at))
+        mask = "window mask" if slides[at] else "mask"
+        node = attend_uncached(net, at, query, keys, same("rms_norm", values), mask=mask)
+        node, before = net.chosen_rows(at, node, stream)
+        between = same("add", net.norm(node, "post_attention_norm", at), before)
+        node = net.feed_forward(at, net.norm(between, "ffn_norm", at))
+        stream = same("add", net.norm(node, f"blk.{at}.post_ffw_norm"), between)
+        extra = layer_inputs(net, None, small, embedded) if extra is None else extra
+        stream = same("mul", small_embedding(net, at, stream, extra, small), net.layer(at, "layer_output_scale"))
+    node = net.norm(stream, "output_norm", output=True)
+    return net.resulting(product(net.weight("output", output=True), node))
+
+
 ENCODER_NETWORKS: dict[str, Callable[[Network], Graph]] = {
     "bert": _bert,
     "nomic-bert": _nomic_bert,
@@ -155,4 +179,5 @@ ENCODER_NETWORKS: dict[str, Callable[[Network], Graph]] = {
     "eurobert": _eurobert,
     "neo-bert": _neo_bert,
     "gemma-embedding": _gemma_embedding,
+    "gemma-embedding2": _gemma_embedding2,
 }

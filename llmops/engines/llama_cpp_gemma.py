@@ -65,8 +65,8 @@ def gemma4(net: Network) -> Graph:
         stream = same("add", net.norm(node, f"blk.{at}.post_ffw_norm"), between)
         if small and selected is not None:
             if extra is None:
-                extra = _layer_inputs(net, selected, small, embedded)
-            stream = _small_embedding(net, at, stream, extra, small)
+                extra = layer_inputs(net, selected, small, embedded)
+            stream = small_embedding(net, at, stream, extra, small)
         if net.has_in(at, "layer_output_scale"):
             stream = same("mul", stream, net.layer(at, "layer_output_scale"))
     return net.finish(stream, capped=True)
@@ -109,7 +109,7 @@ def gemma3n(net: Network) -> Graph:
         activated = same("add", net.norm(node, f"blk.{at}.post_ffw_norm"), between)
         corrected = _corrected(net, at, predicted, activated, streams)
         if extra is None:
-            extra = _layer_inputs(net, selected, small, embedded)
+            extra = layer_inputs(net, selected, small, embedded)
         stacked = _with_small_embedding(net, at, corrected, extra, small, streams)
     return net.finish(_merged(net, stacked, streams), capped=True)
 
@@ -203,18 +203,20 @@ def _dense_and_experts(net: Network, at: int, values: Node) -> Node:
     return same("add", dense, chosen)
 
 
-def _layer_inputs(net: Network, selected: Node, small: int, stream: Node) -> Node:
-    """gemma3n, gemma4: the small embeddings of all layers, from the stream and from their own table, layer by layer."""
+def layer_inputs(net: Network, selected: Node | None, small: int, stream: Node) -> Node:
+    """The small embeddings of all layers, from the stream and from their own table where there is one, layer by layer."""
     tokens = net.tokens
     made = same("scale", product(net.weight("per_layer_model_proj"), stream))
     made = net.norm(reshape(made, small, net.count, tokens), "per_layer_proj_norm")
-    if selected.op != "scale":
-        selected = reshape(same("scale", selected), small, net.count, tokens)
-    made = same("scale", same("add", made, selected))
+    if selected is not None:
+        if selected.op != "scale":
+            selected = reshape(same("scale", selected), small, net.count, tokens)
+        made = same("scale", same("add", made, selected))
     return continuous(permute(made, 0, 2, 1, 3))
 
 
-def _small_embedding(net: Network, at: int, stream: Node, extra: Node, small: int) -> Node:
+def small_embedding(net: Network, at: int, stream: Node, extra: Node, small: int) -> Node:
+    """The stream with what the layer's small embedding lets through a gate."""
     node = same("unary", product(net.layer(at, "inp_gate"), stream))
     own = view(extra, small, net.tokens, shifted=at > 0)
     (own,) = net.chosen_rows(at, own)

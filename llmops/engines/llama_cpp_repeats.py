@@ -30,7 +30,8 @@ class Effort(IntEnum):
 
 LONGEST_PERIOD = 8
 BY_NUMBER = frozenset(
-    {"gemma-embedding", "modern-bert", "gemma3n", "gemma4", "smollm3", "arctic", "baichuan", "smallthinker", "kimi-k3"}
+    {"gemma-embedding", "gemma-embedding2", "modern-bert", "gemma3n", "gemma4", "smollm3", "arctic", "baichuan"}
+    | {"smallthinker", "kimi-k3"}
 )
 """Families whose graph asks for a layer's number, or has tensors over all layers."""
 

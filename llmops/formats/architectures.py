@@ -49,6 +49,7 @@ WINDOWS: dict[str, Window] = {
     "cohere2moe": Window(4, first_is_full=True),
     "exaone-moe": Window(4, default=128),
     "gemma-embedding": Window(6),
+    "gemma-embedding2": Window(6),
     "gemma2": Window(2, default=4096),
     "gemma3": Window(6),
     "gemma3n": Window(5),

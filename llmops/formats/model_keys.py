@@ -58,6 +58,11 @@ class ModelKeys:
         self._check_length(key, len(value), layers)
         return tuple(bool(item) for item in value[:layers])
 
+    def switches(self, key: str) -> tuple[bool, ...] | None:
+        """The same, however many there are."""
+        value = self._values.get(key)
+        return tuple(bool(item) for item in value) if isinstance(value, tuple) else None
+
     def number(self, key: str, default: float = 0.0) -> float:
         """A number of any kind."""
         value = self._values.get(key, default)
