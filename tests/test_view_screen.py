@@ -1,12 +1,19 @@
 """What a terminal gets: wrapped text that stays readable, and no markup but ours."""
 
 import io
+from collections.abc import Callable
 
 import pytest
 from rich.console import Console
 
 from llmops.domain.finding import Finding, Status, Where
+from llmops.formats import catalogue
+from llmops.library import shipped
+from llmops.views.catalog import show_gpus, show_models, show_sizes
 from llmops.views.screen import BETWEEN, PlainScreen, RichScreen, Tone, columns_that_fit, show_findings
+
+MODELS = catalogue.models(shipped.text("catalogue", "models.json"))
+GPUS = catalogue.gpus(shipped.text("catalogue", "gpus.json"))
 
 
 def on_a_terminal(width: int) -> tuple[RichScreen, io.StringIO]:
@@ -67,3 +74,22 @@ def test_a_narrow_terminal_gives_up_whole_columns_in_the_order_that_is_said() ->
     assert columns_that_fit(head, rows, width=every - 1, first_left_out=gone) == (0, 1)
     assert columns_that_fit(head, rows, width=4, first_left_out=gone) == (0,)
     assert columns_that_fit(head, rows, width=4, first_left_out=()) == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("show", "gone"),
+    [
+        (lambda to: show_models(MODELS[:40], 298, to), "active, licence, repository"),
+        (lambda to: show_gpus(GPUS[:40], 179, to), "FP16 TFLOPS, also"),
+        (lambda to: show_sizes("m", [("Q4_K_M", 16 << 30, 15 << 30, 17 << 30, 4.9, "basis")], to), "bits a parameter"),
+    ],
+)
+def test_lists_of_the_catalogue_fit_60_columns_a_row_a_line(show: Callable[[RichScreen], None], gone: str) -> None:
+    to, stream = on_a_terminal(60)
+    show(to)
+    lines = [line.rstrip() for line in stream.getvalue().splitlines()]
+    assert max(len(line) for line in lines) <= 60
+    assert f"no room in 60 columns for: {gone}" in lines
+    names = [row.id for row in MODELS[:40]] + [row.name for row in GPUS[:40]] + ["Q4_K_M"]
+    rows = [line for line in lines if any(line.startswith((f" {name} ", f"{name} ")) for name in names)]
+    assert len(rows) in (1, 40), "no name is broken over two lines"

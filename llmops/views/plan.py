@@ -122,7 +122,8 @@ def _show_alternatives(plan: Plan, to: Screen) -> None:
         ]
         for one in plan.alternatives
     ]
-    to.table(["", "type", "tokens", "slots", "KV", ""], rows, right=(2, 3))
+    head = ["", "type", "tokens", "slots", "KV", ""]
+    to.table(head, rows, right=(2, 3), first_left_out=("KV", "slots", "type"))
 
 
 def _show_quantizations(plan: Plan, to: Screen) -> None:
@@ -144,7 +145,7 @@ def _show_quantizations(plan: Plan, to: Screen) -> None:
     head = ["type", "weights", "fits", "longest, at least", "published, for instance, as"]
     if not any(one.repository for one in plan.quantizations):
         head, rows = head[:-1], [row[:-1] for row in rows]
-    to.table(head, rows, right=(1, 3))
+    to.table(head, rows, right=(1, 3), first_left_out=head[:3:-1])
 
 
 def _label(one: Alternative) -> str:
