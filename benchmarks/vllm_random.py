@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vllm_planner import BASE, GIB, Finder, Planner, delta, full, latent, mamba2, sliding
+from vllm_planner import BASE, GIB, Finder, Planner, compressed, delta, full, latent, mamba2, sliding, speech
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "available": (GIB, 5 * GIB + 12_345, 17 * GIB + 4095, 61 * GIB + 777),
@@ -52,6 +52,8 @@ def settings(draw: random.Random, model: dict[str, Any]) -> dict[str, Any]:
     found = {name: draw.choice(choices) for name, choices in CHOICES.items()}
     layers = sum(one["count"] for one in model["layers"])
     found["stages"] = min(found["stages"], layers)
+    if any(one["kind"] == "compressed" for one in model["layers"]) and found["block"] != 256:
+        found["block"] = None  # no kernel of theirs takes another
     if not any(one.get("beside", one)["kind"] in ("full", "latent") for one in model["layers"]):
         found["drafted"] = 0  # the planner's drafter is one more layer like the last that keeps all tokens
     return {name: value for name, value in found.items() if value != BASE[name]}
@@ -59,7 +61,7 @@ def settings(draw: random.Random, model: dict[str, Any]) -> dict[str, Any]:
 
 def drawn(draw: random.Random) -> dict[str, Any]:
     """A model: `pattern` over and over, `times` times and the first `rest` layers of it again."""
-    make = draw.choice((plain, windows, windows, latents, states, states, states))
+    make = draw.choice((plain, windows, windows, latents, states, states, states, packed))
     model = make(draw)
     if make is windows and draw.random() < 0.2:
         model["mtp_modules"] = draw.choice((1, 3))
@@ -107,6 +109,14 @@ def latents(draw: random.Random) -> dict[str, Any]:
     width = draw.choice((576, 576, 320, 288))
     some = latent(draw.randint(1, 4), width, **({"indexer": 128} if draw.random() < 0.6 else {}))
     return repeated(draw, [some] if draw.random() < 0.6 else [some, latent(1, width)])
+
+
+def packed(draw: random.Random) -> dict[str, Any]:
+    """Compressed caches, in a pattern or in none; or a decoder that keeps what it heard as well."""
+    if draw.random() < 0.2:
+        return {"pattern": [speech(draw.randint(1, 40), draw.choice((6, 8, 16, 20)))], "times": 1, "rest": 0}
+    ratios = [draw.choice((0, 4, 128)) for _ in range(draw.randint(1, 5))]
+    return repeated(draw, [compressed(draw.randint(1, 3), ratio) for ratio in ratios])
 
 
 def states(draw: random.Random) -> dict[str, Any]:
