@@ -192,6 +192,14 @@ def test_types_for_models_trained_in_two_bits_are_not_proposed_for_others() -> N
     assert {one["choice"]["quantization"] for one in told(asked)["models_for"]["models"]} == {"TQ1_0"}
 
 
+def test_cards_of_every_vendor_are_looked_at_where_they_have_their_own_memory() -> None:
+    found = {one["gpu"] for one in told(plan_wide.Options(gpus_for="qwen3-8b", words=("intel",)))["gpus_for"]["gpus"]}
+    assert "Arc B580" in found
+    with pytest.raises(WrongUsage, match="share the host's memory") as stopped:
+        plan_wide.run(plan_wide.Options(gpus_for="qwen3-8b", words=("apple",)))
+    assert "--models-for 96GiB" in (stopped.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

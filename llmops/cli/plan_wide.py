@@ -164,12 +164,7 @@ def _gpus_for(options: Options, name: str) -> Answer:
         raise WrongUsage(f"llama.cpp does not run `{row.id}`", hint=hint)
     one = _candidate(row, options)
     reserve = reserve_bytes(options)
-    found = [
-        best
-        for gpu in cards_of(options.words)
-        if gpu.vendor in _KINDS
-        if (best := _fewest(one, gpu, reserve, options)) is not None
-    ]
+    found = [best for gpu in cards_of(options.words) if (best := _fewest(one, gpu, reserve, options)) is not None]
     found.sort(key=lambda each: (each.memory_bytes, each.power_watts or 0, each.gpu))
     result: dict[str, Json] = {"model": row.id, "gpus": [dump(each) for each in found]}
     return Answer(result={"gpus_for": result}, show=lambda to: show_gpus_for(row.id, found, to), ok=bool(found))
@@ -281,8 +276,14 @@ def models_of(words: Sequence[str]) -> list[ModelRow]:
 
 
 def cards_of(words: Sequence[str]) -> list[GpuRow]:
-    """The catalogue's cards of `--search` whose memory is known. Raises `WrongUsage` as `models_of` does."""
-    rows = [row for row in gpu_rows() if row.memory_bytes and holds(words, row.name, row.vendor, row.architecture)]
+    """The catalogue's cards of `--search` that have a memory of their own. Raises `WrongUsage` as `models_of` does."""
+    named = [row for row in gpu_rows() if row.vendor != "cpu" and holds(words, row.name, row.vendor, row.architecture)]
+    rows = [row for row in named if row.memory_bytes]
+    if named and not rows:
+        raise WrongUsage(
+            f"{named[0].name} and the like share the host's memory: hosts with them have more or less",
+            hint="`llmops plan --models-for 96GiB`, or `llmops plan MODEL --gpu 96GiB`",
+        )
     if not rows:
         near = catalogue.near_gpus(gpu_rows(), " ".join(words))
         hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog gpus` lists them"

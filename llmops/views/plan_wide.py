@@ -99,7 +99,8 @@ def show_gpus_for(model: str, found: Sequence[GpuFor], to: Screen, *, engine: st
             how = "each layer is cut into equal parts" if engine == "vllm" else "layers are shared out, card by card"
             to.line(f"several cards: {how}", tone=Tone.DIM)
     else:
-        to.line("no card of the catalogue does, up to 8 of a kind")
+        only = ": vLLM is planned on NVIDIA's" if engine == "vllm" else ""
+        to.line(f"no card that was asked about does, up to 8 of a kind{only}")
 
 
 def _choice(choice: Choice, decode: Estimate | None) -> tuple[str, ...]:
