@@ -1,5 +1,6 @@
 """Types of KV cache and sizes of a batch that end a start: each line was given to a running llama.cpp b11669 (Debian)."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -92,3 +93,12 @@ def test_a_plan_does_not_choose_slots_that_end_the_start() -> None:
     assert divides_batch(3, Wishes(kv_unified=True), engine=llama_cpp, shape=shape)
     with pytest.raises(WrongUsage, match="3 slots"):
         possible(Wishes(parallel=3), engine=llama_cpp, shape=shape)
+
+
+def test_the_mean_of_embeddings_needs_slots_that_divide_a_batch_of_any_model() -> None:
+    shape = shape_of("llama")
+    wishes = Wishes(embeddings=True, pooling="mean", kv_unified=True)
+    assert [one for one in range(1, 9) if divides_batch(one, wishes, engine=llama_cpp, shape=shape)] == [1, 2, 4, 8]
+    assert divides_batch(3, replace(wishes, pooling="last"), engine=llama_cpp, shape=shape)
+    with pytest.raises(WrongUsage, match="3 slots"):
+        possible(replace(wishes, parallel=3), engine=llama_cpp, shape=shape)

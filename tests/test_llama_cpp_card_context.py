@@ -33,6 +33,11 @@ def test_no_card_gets_less_than_whole_runs_were_seen_to_stay_below(capability: s
     assert card_context_bytes(card(capability), case_of("-c", "4096")) >= CUDA_CONTEXT_BYTES
 
 
+@pytest.mark.parametrize(("capability", "seen_mib"), [("8.6", 264), ("8.9", 472), ("12.0", 525), (None, 525)])
+def test_no_card_gets_less_than_was_seen_of_its_architecture(capability: str | None, seen_mib: int) -> None:
+    assert card_context_bytes(card(capability), case_of("-c", "4096")) > seen_mib * MIB
+
+
 def test_an_old_card_makes_its_largest_matrix_16_bit_whole() -> None:
     case = case_of("-c", "4096")
     whole = 2 * 4096 * 14336

@@ -210,7 +210,7 @@ def test_a_device_is_the_sum_of_its_causes_and_no_cause_is_negative() -> None:
 
 def test_a_bare_size_has_no_driver_overhead_and_a_card_half_a_gibibyte() -> None:
     bare = cards([24000])
-    real = (replace(bare[0], overhead_bytes=None),)
+    real = (replace(bare[0], overhead_bytes=None, compute_capability="8.9"),)
     shape = catalogue_shape("llama-3.1-8b-instruct")
     assert ledger(shape, DEFAULTS, bare).devices[0].causes.overhead_bytes == 0
     assert ledger(shape, DEFAULTS, real).devices[0].causes.overhead_bytes == 512 * MIB

@@ -2,10 +2,11 @@
 
 Nothing prints it, so it is an allowance: 512 MiB, or more where the parts come to more.
 
-- Context and loaded kernels, as total minus free before anything is loaded ("memory breakdown" of public logs): 180 MiB on an
-  RTX 2000 Ada (ggml-org/llama.cpp#22673), 264 on an RTX 3090 (ollama/ollama#17482), 472 on an RTX 4090
-  (ggml-org/llama.cpp#23679), with whatever else ran there. The largest is taken for all. After a run of gemma4-12B 154 MiB
-  beyond the buffers in all.
+- Context and loaded kernels, as total minus free before anything is loaded (logs of llama.cpp and Ollama, with whatever else ran
+  there): 180 MiB on an RTX 2000 Ada (ggml-org/llama.cpp#22673), 259 on an RTX 4070 Laptop (#20184), 264 on an RTX 3090
+  (ollama/ollama#17482), 472 on an RTX 4090 (ggml-org/llama.cpp#23679); after a run 451 to 456 on three RTX 4090 (#15860);
+  "120-550 MB depending on GPU" by who moved it out of a device's start, on an RTX PRO 6000 Blackwell (#20595). The largest of an
+  architecture or of one before it is taken. After a run of gemma4-12B 154 MiB beyond the buffers in all.
 - cuBLAS's workspace: 32 MiB from capability 9.0 on, 4 before (NVIDIA, cuBLAS, `cublasSetWorkspace`: default sizes); 8 are taken.
 - Pool: what the largest product needs at once (ggml/src/ggml-cuda/ggml-cuda.cu, `ggml_cuda_op_mul_mat_cublas`, mmq.cu). Quantized
   weights read activations of 36 bytes for 32 numbers; 16-bit ones have activations and results in 16 bit; before capability 7.5
@@ -22,9 +23,9 @@ from llmops.engines.llama_cpp_once import Once
 CUDA_CONTEXT_BYTES = 512 * MIB
 """The least: what logs of whole runs stayed below."""
 
-CONTEXT_BYTES = 472 * MIB
+CONTEXT_BYTES, CONTEXT_BYTES_BLACKWELL = 472 * MIB, 525 * MIB
 CUBLAS_BYTES, CUBLAS_BYTES_HOPPER = 8 * MIB, 32 * MIB
-HOPPER, TURING = (9, 0), (7, 5)
+BLACKWELL, HOPPER, TURING = (10, 0), (9, 0), (7, 5)
 POOL_GRANULE = 2 * MIB
 """Physical pages of the pool's address range."""
 
@@ -38,7 +39,8 @@ def card_context_bytes(device: Device | None, case: Case) -> int:
     """The allowance for one card; None: any from capability 7.5 on."""
     capability = _capability(device.compute_capability if device is not None else None)
     workspace = CUBLAS_BYTES_HOPPER if capability >= HOPPER else CUBLAS_BYTES
-    parts = CONTEXT_BYTES + workspace + pool_bytes(case, has_int8=capability >= TURING)
+    context = CONTEXT_BYTES_BLACKWELL if capability >= BLACKWELL else CONTEXT_BYTES
+    parts = context + workspace + pool_bytes(case, has_int8=capability >= TURING)
     return max(CUDA_CONTEXT_BYTES, parts)
 
 
