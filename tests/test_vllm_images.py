@@ -1,5 +1,9 @@
 """Dummy images of vLLM's profiling run: how many tokens and patches there are, and what the words of a line change."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from llmops.cli.opening import model_row
@@ -7,7 +11,12 @@ from llmops.cli.opening_config import catalogue_shape
 from llmops.domain.engine import EngineSettings
 from llmops.domain.model import ModelShape
 from llmops.engines import vllm
-from llmops.engines.vllm_images import encoded_tokens, image_peak, sight
+from llmops.engines.step_width import token_step_bytes
+from llmops.engines.vllm_images import SAFE_FACTOR, encoded_tokens, image_peak, sight
+
+PEAKS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "measured/vllm/encoder_peaks.json").read_text())[
+    "rows"
+]
 
 
 def shape(name: str) -> ModelShape:
@@ -93,3 +102,9 @@ def test_a_line_with_images_reads_back() -> None:
     said = settings(*words, "--skip-mm-profiling")
     again = vllm.settings(list(vllm.argv(said, alias="a", port=8000, threads=None)))
     assert again.pool == said.pool
+
+
+@pytest.mark.parametrize("row", PEAKS, ids=lambda row: f"{row['encoder']}{' fused' * row['fused']}")
+def test_an_encoder_holds_no_more_of_a_patch_than_the_safe_figure(row: dict[str, Any]) -> None:
+    expected = token_step_bytes(row["width"], row["widest"])
+    assert 0.6 * expected < row["bytes_a_patch"] < 1.25 * expected < SAFE_FACTOR * expected

@@ -3,7 +3,8 @@
 Source: vLLM 0.33, multimodal/encoder_budget.py (`MultiModalBudget`), v1/core/encoder_cache_manager.py
 (`compute_mm_encoder_budget`), v1/worker/gpu/mm/encoder_runner.py, models/qwen2_vl.py, gemma3_mm.py, gemma4_mm.py, pixtral.py. As
 many items are encoded at once as a step has tokens for, at least one of the largest; their tokens stay while the text model runs.
-How many tokens there are is vLLM's arithmetic; bytes of a patch are an estimate in no log: a ledger with images is `low`.
+How many tokens there are is vLLM's arithmetic; bytes of a patch are measured of transformers' encoders, in no log: a ledger with
+images is `low`.
 """
 
 import re
@@ -16,6 +17,9 @@ from llmops.engines.rank_weights import Same
 from llmops.engines.step_width import token_step_bytes
 
 SAFE_FACTOR = 1.5
+"""Encoders of transformers hold 0.66 to 1.20 of `token_step_bytes` for a patch (tests/measured/vllm/encoder_peaks.json);
+vLLM's own were not measured."""
+
 POOLED = {"gemma3": (16, 256), "gemma4": (9, 280)}
 """Patches that are averaged into one token, which no matrix shows, and tokens of an image."""
 
