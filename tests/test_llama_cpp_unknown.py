@@ -15,7 +15,7 @@ from test_llama_cpp_placements import explained, shape_of
 from llmops.domain.ledger import Confidence
 from llmops.engines import llama_cpp_buffers
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
-from llmops.engines.llama_cpp_simulation import NETWORKS
+from llmops.engines.llama_cpp_simulation import GROWING, NETWORKS
 from llmops.formats.architectures import KNOWN, NOT_SERVABLE
 
 MEASURED = Path(__file__).parent / "measured" / "llama.cpp"
@@ -54,7 +54,8 @@ def _is_card(name: str) -> bool:
 def test_the_page_names_each_family_where_it_belongs() -> None:
     page = (Path(__file__).parent.parent / "docs" / "llama-cpp-memory.md").read_text()
     exact, bounded = (_named(page, start) for start in ("Families: ", "Without a graph, so with a bound: "))
-    assert exact == set(NETWORKS) - set(ENCODER_NETWORKS)
+    assert exact == set(NETWORKS) - set(ENCODER_NETWORKS) - GROWING
+    assert _named(page, "Built, and sized as with a full cache: ") == GROWING
     assert bounded == KNOWN - set(NETWORKS) - set(NOT_SERVABLE)
     assert f"of {len(exact)} families" in page
     assert f"{len(FAMILIES)} kinds of model" in page

@@ -199,6 +199,7 @@ class GraphKeys:
     decay_bounded: bool = False
     sinkhorn_rounds: int = 0
     slides: tuple[bool, ...] | None = None
+    index_block: int = 0
     norm_groups: int = 0
     value_experts_used: int = 0
 

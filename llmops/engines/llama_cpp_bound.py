@@ -24,7 +24,18 @@ WIDER = frozenset({"falcon-h1", "gemma3n", "gemma4", "mamba", "cohere2", "glm-ds
 """Architectures whose graphs keep more rows of the stream alive than the upper bound has."""
 
 UNLIKE = frozenset(
-    {"bailingmoe3", "deci", "deepseek4", "kimi-k3", "kimi-linear", "plamo2", "rwkv6", "rwkv6qwen2", "arwkv7"}
+    {
+        "bailingmoe3",
+        "deci",
+        "deepseek4",
+        "kimi-k3",
+        "kimi-linear",
+        "minimax-m3",
+        "plamo2",
+        "rwkv6",
+        "rwkv6qwen2",
+        "arwkv7",
+    }
 )
 """Bounded like a family without a graph: deci's is not built where layers lack attention, the others have wide rows of states,
 or streams side by side.

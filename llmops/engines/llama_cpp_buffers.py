@@ -18,7 +18,7 @@ from llmops.engines.llama_cpp_compute import (
 )
 from llmops.engines.llama_cpp_known import simulated
 from llmops.engines.llama_cpp_placement import CUDA_ALIGNMENT, HOST, TIED_IN_RAM, Placement, cache_bytes
-from llmops.engines.llama_cpp_simulation import is_simulated, simulated_confidence
+from llmops.engines.llama_cpp_simulation import GROWING, is_simulated, simulated_confidence
 from llmops.engines.llama_cpp_unknown import card_bytes, crossing_bytes, host_bytes, only_host_bytes, runs_in_ram
 from llmops.engines.llama_cpp_weights import Weights
 
@@ -26,6 +26,8 @@ UNLIKE_ITS_FAMILY = "compute buffers are an upper bound: the file lacks tensors 
 
 PIPELINE_COPIES = 4
 """`GGML_SCHED_MAX_COPIES`."""
+
+GROWS_NOTE = "compute buffers are those of a full cache: a start takes less, they grow with what is kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +49,9 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
             cards, ram = simulated(case, placement, copies=copies)
         except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
             return _bounded(case, placement, placed, (UNLIKE_ITS_FAMILY.format(case.shape.architecture),))
-        certain = simulated_confidence(placement)
-        return Compute(cards=cards, host=ram, confidence=certain, host_confidence=certain)
+        certain = simulated_confidence(placement, case.shape.architecture)
+        grows = (GROWS_NOTE,) if case.shape.architecture in GROWING else ()
+        return Compute(cards=cards, host=ram, confidence=certain, host_confidence=certain, notes=grows)
     sure = closed_form_confidence(case)
     if not placement.cards:
         host = cpu_only_bytes(case) if sure is not Confidence.LOW else only_host_bytes(case)

@@ -18,7 +18,7 @@ class Leafs:
     """One graph while it is built: `tokens` rows of one batch, `outputs` of them with logits. `single`: one a sequence.
 
     `alone`: all rows are of one sequence, which is what recurrent layers are then made for. `unfused`: fused operations that
-    the server does without.
+    the server does without. `filled`: as once the cache is full, where a graph grows with it.
     """
 
     def __init__(
@@ -29,8 +29,10 @@ class Leafs:
         single: bool = False,
         alone: bool = False,
         unfused: frozenset[str] = frozenset(),
+        filled: bool = False,
     ) -> None:
         self.unfused = unfused
+        self.filled = filled
         self.case = case
         self.placement = placement
         self.graph = Graph()

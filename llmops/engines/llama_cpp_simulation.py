@@ -38,6 +38,9 @@ NETWORKS = TRANSFORMERS | RECURRENT_NETWORKS | ENCODER_NETWORKS
 ALONE_LAST = frozenset({"kimi-linear"})
 """Families of which a prompt's graph is reserved for one sequence as well, after that for all slots; seen of b11669."""
 
+GROWING = frozenset({"minimax-m3"})
+"""Families whose graph grows with what the cache holds: they are sized as when it is full, a start reserves less."""
+
 _FLASH_TYPES = frozenset({"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"})
 EQUAL_HEADS = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
 _GROUPED_HEADS = {(192, 128): 8, (320, 256): 32, (512, 512): 1, (576, 512): 1}
@@ -144,9 +147,9 @@ def is_simulated(case: Case) -> bool:
     return case.shape.architecture in NETWORKS and bool(case.shape.tensors)
 
 
-def simulated_confidence(placement: Placement) -> Confidence:
+def simulated_confidence(placement: Placement, architecture: str = "") -> Confidence:
     """To the byte on CUDA cards and in RAM; Metal's scratch has a margin."""
-    return Confidence.CALIBRATED if placement.metal else Confidence.EXACT
+    return Confidence.CALIBRATED if placement.metal or architecture in GROWING else Confidence.EXACT
 
 
 METAL_ALIGNMENT = 32
@@ -208,6 +211,9 @@ def _largest(case: Case, placement: Placement, *, copies: int, short: Shorter | 
     if case.shape.architecture in ALONE_LAST and case.context.slots > 1:
         one = _reserved(case, placement, copies=copies, single=False, alone=True, short=short)
         sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
+    if case.shape.architecture in GROWING:
+        one = _reserved(case, placement, copies=copies, single=False, filled=True, short=short)
+        sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
     return sizes
 
 
@@ -240,11 +246,18 @@ def is_repacked(node: Node) -> bool:
 
 
 def _reserved(
-    case: Case, placement: Placement, *, copies: int, single: bool, alone: bool = False, short: Shorter | None = None
+    case: Case,
+    placement: Placement,
+    *,
+    copies: int,
+    single: bool,
+    alone: bool = False,
+    filled: bool = False,
+    short: Shorter | None = None,
 ) -> tuple[int, ...]:
     build = NETWORKS[case.shape.architecture]
     off = unfused(build, case, placement, _machine(placement, 1))
-    graph = build(Network(case, placement, single=single, alone=alone, unfused=off))
+    graph = build(Network(case, placement, single=single, alone=alone, unfused=off, filled=filled))
     return allocated(graph, placement, copies=copies, short=short)
 
 

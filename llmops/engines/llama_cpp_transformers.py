@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from llmops.domain.model import Attention, Layer
+from llmops.engines.llama_cpp_blocks import minimax_m3
 from llmops.engines.llama_cpp_deepseek4 import deepseek4
 from llmops.engines.llama_cpp_encoders import attend_uncached
 from llmops.engines.llama_cpp_gemma import gemma3n, gemma4
@@ -256,6 +257,7 @@ TRANSFORMERS: dict[str, Build] = {name: partial(plain, recipe) for name, recipe 
     "deepseek4": deepseek4,
     "mistral4": deepseek2,
     "minicpm3": minicpm3,
+    "minimax-m3": minimax_m3,
     "grovemoe": grovemoe,
     "glm-dsa": deepseek2,
     "llama4": llama4,

@@ -31,6 +31,7 @@ def graph_keys(keys: ModelKeys) -> GraphKeys:
         decay_bounded=keys.has("kda.gate_lower_bound"),
         sinkhorn_rounds=keys.integer("hyper_connection.sinkhorn_iterations", 0),
         slides=keys.switches("attention.sliding_window_pattern"),
+        index_block=keys.integer("attention.indexer.block_size", 0),
         norm_groups=keys.integer("attention.group_norm_groups", 0),
         value_experts_used=keys.integer("attention.value_expert_used_count", 0),
         rms_norm=keys.has("attention.layer_norm_rms_epsilon"),
