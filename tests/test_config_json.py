@@ -417,3 +417,13 @@ def test_gemma_3n_has_the_published_count_with_the_keys_that_no_layer_reads(
     both = shape({"model_type": "gemma3n", "text_config": {**text, **sizes}, **parts, "torch_dtype": "bfloat16"})
     assert both.parameters() + shared * (2 * 2048 * 512 + 256) == published
     assert both.not_sized == ()
+
+
+@pytest.mark.parametrize(
+    ("model_type", "instead"), [("jetmoe", "transformers runs it"), ("longcat_flash", "vLLM serves it")]
+)
+def test_a_type_without_a_gguf_form_is_not_sent_to_one(model_type: str, instead: str) -> None:
+    with pytest.raises(WrongInput, match="does not cover") as stop:
+        shape({"model_type": model_type, "hidden_size": 64})
+    assert instead in (stop.value.hint or "")
+    assert "GGUF" not in (stop.value.hint or "")

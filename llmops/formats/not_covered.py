@@ -20,6 +20,13 @@ _ENCODER_DECODERS = _T5 | _BART | {
     "seamless_m4t", "seamless_m4t_v2", "speech-encoder-decoder", "speech_to_text", "speecht5", "switch_transformers", "t5gemma",
     "t5gemma2", "trocr", "udop", "vision-encoder-decoder",
 }  # fmt: skip
+_UNSIZED = {
+    "jetmoe": "transformers runs it; neither vLLM 0.33 nor llama.cpp b11669 has a class for it",
+    "longcat_flash": "vLLM serves it: start once, and pin the pool it prints with `--kv-cache-memory-bytes`",
+    "longcat_flash_ngram": "vLLM serves it: start once, and pin the pool it prints with `--kv-cache-memory-bytes`",
+}
+"""Types without a GGUF form, and what runs them."""
+
 BY_HEADER = "a GGUF file of this model can be sized by its header"
 
 
@@ -29,6 +36,9 @@ def not_covered(model_type: str, outer: Mapping[str, Value], name: str) -> Wrong
     if model_type in _ENCODER_DECODERS or outer.get("is_encoder_decoder") is True:
         message = f"{shown} is an encoder-decoder, which none of the engines serves by its config.json"
         return refusal(name, message, key="model_type", hint=_instead(model_type))
+    if model_type in _UNSIZED:
+        message = f"sizing from config.json does not cover the model_type {shown}"
+        return refusal(name, message, key="model_type", hint=_UNSIZED[model_type])
     near = get_close_matches(model_type, FAMILIES, n=3)
     known = f"; of the {len(FAMILIES)} model types that are covered nearest: {', '.join(near)}" if near else ""
     message = f"sizing from config.json does not cover the model_type {shown}"
