@@ -108,6 +108,7 @@ def attention_keys(row: ModelRow) -> dict[str, Writable]:
         said |= {
             "attention.compress_ratios": list(row.compress_ratios[: row.layers]),
             "attention.indexer.key_length": row.compressed["index_head_dim"],
+            "attention.indexer.top_k": row.compressed["index_topk"],
             "attention.sliding_window": row.window_tokens or 0,
         }
     if row.indexer:
