@@ -55,10 +55,13 @@ class Gateway:
 
     def metric(self, name: str, proxy: str) -> float:
         """One figure of HAProxy's own metrics; of a proxy with one server also the server's."""
-        text = _get(self.metrics_port, "/metrics?scope=backend&scope=frontend&scope=server").decode()
-        found = re.search(rf'^{name}\{{[^}}]*proxy="{proxy}"[^}}]*\}} (\S+)$', text, flags=re.MULTILINE)
+        found = re.search(rf'^{name}\{{[^}}]*proxy="{proxy}"[^}}]*\}} (\S+)$', self.figures(), flags=re.MULTILINE)
         assert found, f"{name} of {proxy} is not in the metrics"
         return float(found[1])
+
+    def figures(self) -> str:
+        """HAProxy's own metrics."""
+        return _get(self.metrics_port, "/metrics?scope=backend&scope=frontend&scope=server").decode()
 
     def health(self, key: str) -> int:
         """The status of `/health` for who has this key."""

@@ -25,7 +25,7 @@ class Series(NamedTuple):
 
 
 REQUESTS = 'haproxy_frontend_http_requests_total{proxy="llmops_chat"}'
-DENIED = 'haproxy_frontend_requests_denied_total{proxy="llmops_chat"}'
+REFUSED = 'haproxy_backend_http_requests_total{proxy="llmops_chat_full"}'
 FAILED = 'haproxy_frontend_http_responses_total{proxy="llmops_chat",code="5xx"}'
 QUEUE = 'haproxy_backend_current_queue{proxy="llmops_chat"}'
 UP, GATEWAY_UP = 'up{job="llmops-chat"}', 'up{job="llmops-gateway"}'
@@ -36,7 +36,7 @@ WELL = {
     UP: "1x240",
     GATEWAY_UP: "1x240",
     REQUESTS: "0+100x240",
-    DENIED: "0+0.9x240",
+    REFUSED: "0+0.9x240",
     FAILED: "0+0.9x240",
     QUEUE: "2x240",  # the plan warns from 3 on
     KV_CACHE: "0.9x240",
@@ -48,7 +48,7 @@ BAD: dict[str, Series] = {
     "LlmopsEngineDown": Series(UP, "0x240"),
     "LlmopsGatewayDown": Series(GATEWAY_UP, "0x240"),
     "LlmopsQueueNearlyFull": Series(QUEUE, "3x240"),
-    "LlmopsRequestsRefused": Series(DENIED, "0+1.1x240"),
+    "LlmopsRequestsRefused": Series(REFUSED, "0+1.1x240"),
     "LlmopsAnswersFail": Series(FAILED, "0+1.1x240"),
     "LlmopsKvCacheFull": Series(KV_CACHE, "0.91x240"),
     "LlmopsPreemptions": Series(PREEMPTIONS, "0+1.6x240"),
@@ -96,7 +96,8 @@ def _expected(rules: str, alert: str) -> dict[str, dict[str, str]]:
     labels = {"severity": _severity(rules, alert)}
     labels |= {} if alert == "LlmopsGatewayDown" else {"deployment": "chat"}
     series = BAD[alert].name
-    labels |= dict(re.findall(r'(job|proxy)="([^"]*)"', series))
+    ignored = re.findall(r"ignoring \((\w+)\)", _rule(rules, alert))
+    labels |= {name: said for name, said in re.findall(r'(job|proxy)="([^"]*)"', series) if name not in ignored}
     return {"exp_labels": labels, "exp_annotations": _annotations(rules, alert)}
 
 

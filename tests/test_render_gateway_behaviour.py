@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import threading
 import time
@@ -11,6 +12,7 @@ from statistics import median
 import pytest
 from gateway import KEYS, SLOTS, WAIT_SECONDS, WAITING, Gateway, gateway
 from load import Asked, ask, at_once, at_rate, statuses
+from rendering import CASES, rendered, text_of
 
 pytestmark = [pytest.mark.consumer("haproxy"), pytest.mark.slow]
 
@@ -30,6 +32,19 @@ def test_who_finds_the_queue_full_is_told_so_at_once_and_when_to_come_back(tmp_p
         refused = [one for one in asked if one.status == 429]
         assert max(one.total for one in refused) < 1.0
         assert {one.retry_after for one in refused} == {"2"}
+        assert running.metric("haproxy_backend_http_requests_total", "llmops_chat_full") == 6, "the alert sees them"
+
+
+def test_what_alerts_ask_of_the_gateway_is_among_its_figures(tmp_path: Path) -> None:
+    with gateway(tmp_path, fallback=True) as running:
+        figures = running.figures()
+        for lock in CASES.values():
+            rules = text_of(rendered(lock), "/etc/prometheus/llmops-rules.yml")
+            asked = {(name, labels) for name, labels in re.findall(r"(haproxy_\w+)\{(.*?)\}", rules)}
+            assert len(asked) >= 4 * len(lock.deployments)
+            for name, labels in asked:
+                ours = re.sub('proxy="llmops_[a-z0-9-]+', 'proxy="llmops_chat', labels)
+                assert f"{name}{{{ours}}} " in figures, f"{name} {labels}"
 
 
 def test_nobody_waits_longer_than_planned(tmp_path: Path) -> None:
