@@ -119,6 +119,27 @@ def test_a_name_changes_nothing_and_every_dimension_changes_its_formula(family: 
             assert causes.kv_cache_bytes == _cache_by_hand(changed_numbers, family, settings)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_of_any_family_a_name_changes_nothing_and_a_longer_vocabulary_its_tables(family: str) -> None:
+    """The ledger of a renamed model is the same; 64 more tokens are 64 more rows in every tensor that has one for each."""
+    numbers = draw(family, Random(f"named {family}")) | {"type": "F16"}
+    settings = EngineSettings(engine=EngineName.LLAMA_CPP, context_size=4096, parallel=1)
+    shape, longer = shape_of(family, numbers), shape_of(family, numbers | {"V": int(numbers["V"]) + 64})
+    base = ledger(shape, settings, 1)
+    assert base == ledger(replace(shape, name="another"), settings, 1)
+    more = ledger(longer, settings, 1)
+    card = more.devices[0].causes.weights_bytes - base.devices[0].causes.weights_bytes
+    ram = more.host.causes.weights_bytes - base.host.causes.weights_bytes
+    tables = {one.name: one.data_bytes() for one in shape.tensors}
+    grown = {
+        one.name: one.data_bytes() - tables[one.name] for one in longer.tensors if one.data_bytes() > tables[one.name]
+    }
+    copied = 0 if "output.weight" in tables else grown["token_embd.weight"]  # a tied table lies on the card as well
+    assert card + ram in (sum(grown.values()) + copied, sum(grown.values()))
+    assert card in (sum(size for name, size in grown.items() if name.startswith("output.")) or copied, 0)
+    assert more.devices[0].causes.kv_cache_bytes == base.devices[0].causes.kv_cache_bytes
+
+
 def _weights_by_hand(shape: ModelShape) -> int:
     """Unquantized, one card: every tensor to 128 bytes but the embedding, which is there where it is the output as well."""
     tied = all(tensor.name != "output.weight" for tensor in shape.tensors)
