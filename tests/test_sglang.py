@@ -369,6 +369,7 @@ def test_a_driver_too_old_for_the_wheel_is_named_by_facts(tmp_path: Path) -> Non
         "ecc_errors": unknown,
         "temperature_celsius": unknown,
         "processes": unknown,
+        "fault": None,
     }
     driver = {"value": {"version": "550.54.14", "cuda": {"value": "12.4"}}}
     facts["nvidia"] = {"state": "ready", "detail": "", "driver": driver, "gpus": [gpu]}
