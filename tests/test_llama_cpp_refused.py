@@ -157,6 +157,21 @@ def test_what_ends_a_start_is_one_option_away_from_what_runs(ends: str, runs: st
 
 
 @pytest.mark.parametrize(
+    ("line", "pooling"),
+    [
+        ("--reranking", "rank"),
+        ("--reranking --pooling none", "none"),
+        ("--pooling none --reranking", "rank"),
+        ("--pooling last", "last"),
+        ("", None),
+    ],
+)
+def test_of_reranking_and_pooling_the_later_counts(line: str, pooling: str | None) -> None:
+    argv = ("llama-server", "-m", "x.gguf", *line.split())
+    assert meaning(EngineProcess(engine=EngineName.LLAMA_CPP, argv=argv)).settings.pooling == pooling
+
+
+@pytest.mark.parametrize(
     ("option", "taken", "refused"),
     [
         ("--repeat-penalty", ("1", "0.5", "1e1"), ("0", "-1", "none", "")),

@@ -239,8 +239,10 @@ def _with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) 
         yield unwise("EXP042", "--ctx-size", message, "`-c TOKENS`")
     yield from llama_cpp_cache_types.with_model(settings, shape)
     yield from llama_cpp_refused.with_model(meaning, shape, devices)
-    if settings.split_mode == "tensor" and devices and _no_tensor_split(shape.architecture):
-        message = f"`-sm tensor` is refused for `{shape.architecture}`: the server would not start"
+    draft = shape.companions.draft if shape.companions is not None else None
+    uncut = [one.architecture for one in (shape, draft) if one is not None and _no_tensor_split(one.architecture)]
+    if settings.split_mode == "tensor" and devices and uncut:
+        message = f"`-sm tensor` is refused for `{uncut[0]}`: the server would not start"
         yield refused("EXP044", "--split-mode", message, "`-sm layer`")
     if (
         not shape.has_chat_template

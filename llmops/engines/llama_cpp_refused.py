@@ -17,7 +17,7 @@ from llmops.engines.llama_cpp_caches import ROLLBACK
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_draft import MTP, uses_mtp
 from llmops.engines.llama_cpp_overrides import CPU, from_flags, moved
-from llmops.engines.llama_cpp_tensor_split import leaves_a_card_empty
+from llmops.engines.llama_cpp_tensor_split import first_on_cards, leaves_a_card_empty
 
 LEAST_BATCH = 2
 """A start decodes two tokens to see whether one can be taken back (common/common.cpp, `common_context_can_seq_rm`)."""
@@ -41,12 +41,16 @@ def with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -
 def _batches(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
     settings = meaning.settings
     made = context(settings, trained_tokens=shape.context_length, is_causal=not shape.keeps_nothing())
-    least = min(settings.batch_tokens, settings.context_size or shape.context_length)
-    # With states that are taken back a batch is as long as what is drafted; fewer rows than slots are said elsewhere.
+    # With states that are taken back a context is as long as what is drafted; fewer rows than slots are said elsewhere.
     is_longer = uses_mtp(shape, settings) and shape.architecture in ROLLBACK
+    least = (
+        settings.batch_tokens
+        if is_longer
+        else min(settings.batch_tokens, settings.context_size or shape.context_length)
+    )
     is_told = settings.parallel > settings.batch_tokens
-    if least < LEAST_BATCH and not (is_told or is_longer or shape.keeps_nothing()):
-        short = "--ctx-size" if settings.context_size == 1 else "--batch-size"
+    if least < LEAST_BATCH and not (is_told or shape.keeps_nothing()):
+        short = "--batch-size" if settings.batch_tokens < LEAST_BATCH else "--ctx-size"
         message = f"a batch of {least} token is too short for the two that a start tries: it would not start"
         yield refused("EXP041", short, message, "`-c 4096`" if short == "--ctx-size" else "`-b 2048`")
     pooling = settings.pooling or shape.pooling
@@ -141,8 +145,7 @@ def _cut_caches(meaning: Meaning, shape: ModelShape, cards: int) -> Iterator[Fin
 def _halves(meaning: Meaning, shape: ModelShape, places: dict[str, str]) -> Iterator[str]:
     """Moved tensors of blocks on cards that leave a cut part behind: heads, or some matrices of a feed-forward."""
     layers, names = len(shape.layers), {tensor.name for tensor in shape.tensors}
-    wanted = meaning.settings.gpu_layers
-    first = 0 if wanted is None else max(layers + shape.mtp_layers + 1 - wanted, 0)
+    first = first_on_cards(shape, meaning.settings)
     for name in places:
         heads = _CUT_BY_HEADS.match(name)
         if heads is not None and first <= int(heads[1]) < layers and not shape.keeps_nothing():

@@ -85,7 +85,7 @@ def effective(flags: Sequence[GivenFlag]) -> Effective:
         speculation=speculation(given, ubatch_tokens=min(ubatch, batch)),
         images=images(given) if "--mmproj" in given else None,
         embeddings=embeds,
-        pooling="rank" if reranks else values.choice("--pooling", "", ("", *POOLINGS)) or None,
+        pooling=_pooling(values),
     )
     return Effective(settings=settings, findings=tuple(values.findings))
 
@@ -193,6 +193,15 @@ def _layers(values: _Values) -> int | None:
         values.refuse("--gpu-layers", f"`--gpu-layers` takes a whole number, auto or all, not `{text[:40]}`")
         return None
     return None if number[0] < 0 else number[0]
+
+
+def _pooling(values: _Values) -> str | None:
+    """`--reranking` sets `rank`, and what is written behind it counts."""
+    named = values.choice("--pooling", "", ("", *POOLINGS)) or None
+    if not values.is_on("--reranking", "off"):
+        return named
+    order = list(values.given)
+    return named if named is not None and order.index("--pooling") > order.index("--reranking") else "rank"
 
 
 def _split(values: _Values) -> tuple[float, ...]:

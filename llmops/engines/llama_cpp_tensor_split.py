@@ -61,7 +61,14 @@ def leaves_a_card_empty(shape: ModelShape, settings: EngineSettings, cards: int)
     return any(
         layer.kv_heads == 1 and layer.key_length % 64 == 0 and 0 in cutter.cache(at, layer.key_width())
         for at, layer in enumerate(shape.layers)
+        if at >= first_on_cards(shape, settings)
     )
+
+
+def first_on_cards(shape: ModelShape, settings: EngineSettings) -> int:
+    """The first block that `-ngl` puts on the cards."""
+    wanted = settings.gpu_layers
+    return 0 if wanted is None else max(len(shape.layers) + shape.mtp_layers + 1 - wanted, 0)
 
 
 def _cut(
