@@ -1,5 +1,7 @@
 """A throw-away booted Debian (scripts/box) with llmops installed from its wheel, and a real llama-server."""
 
+import fcntl
+import shutil
 import subprocess
 import sys
 import uuid
@@ -69,22 +71,39 @@ class Box:
 
 
 @contextmanager
-def booted(directory: Path, environment: dict[str, str]) -> Iterator[Box]:
-    """A fresh box with `llmops` on its PATH and llama-server in /usr/bin; gone without a trace afterwards."""
+def booted(directory: Path, environment: dict[str, str], *, shared: Path) -> Iterator[Box]:
+    """A fresh box with `llmops` on its PATH and llama-server in /usr/bin; gone without a trace afterwards.
+
+    `shared`: the directory of all tests of a run, in which the first one leaves what it installed.
+    """
     tools = consumers.tools_directory(environment)
     box = Box(f"b{uuid.uuid4().hex[:8]}", {**environment, "LLMOPS_BOX_STATE": str(directory / "boxes")})
-    wheels = _wheels(directory)
     box._must("boot", box.name, str(tools / "box"))
     try:
-        box.copy(*wheels, to="/opt/wheels")
-        box.shell(
-            "python3 -m venv /opt/llmops; /opt/llmops/bin/pip install -q --no-index --find-links /opt/wheels llmops-cli;"
-            "ln -s /opt/llmops/bin/llmops /usr/local/bin/llmops"
-        )
+        _installed(box, shared)
         _engine(box, environment)
         yield box
     finally:
         box._scripted("halt", box.name)
+
+
+def _installed(box: Box, shared: Path) -> None:
+    """The wheel and what it needs, by the box's own pip; building and installing take half a minute, so once a run."""
+    kept = shared / "box-llmops.tar"
+    with (shared / "box-llmops.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            box.copy(*_wheels(shared / "box-wheels"), to="/opt/wheels")
+            box.shell(
+                "python3 -m venv /opt/llmops;"
+                "/opt/llmops/bin/pip install -q --no-index --find-links /opt/wheels llmops-cli;"
+                "tar -C /opt -cf /opt/llmops.tar llmops"
+            )
+            shutil.move(f"{box.root()}/opt/llmops.tar", kept)
+        else:
+            box.copy(kept, to="/opt")
+            box.shell(f"tar -C /opt -xf /opt/{kept.name}; rm /opt/{kept.name}")
+    box.run("ln", "-s", "/opt/llmops/bin/llmops", "/usr/local/bin/llmops")
 
 
 def _engine(box: Box, environment: dict[str, str]) -> None:
@@ -97,9 +116,8 @@ def _engine(box: Box, environment: dict[str, str]) -> None:
     box.run("ln", "-s", "/opt/engine/bin/llama-server", "/usr/bin/llama-server")
 
 
-def _wheels(directory: Path) -> Sequence[Path]:
+def _wheels(into: Path) -> Sequence[Path]:
     """The project's wheel and those its lock names, for the box's Python 3.11."""
-    into = directory / "wheels"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     lock = str(ROOT / "requirements/run.txt")
     _ran(

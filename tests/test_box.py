@@ -34,9 +34,9 @@ UNITS = ("llmops-chat.service", "llmops-gateway.service")
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Box]:
+def box(tmp_path: Path, shared: Path) -> Iterator[Box]:
     """A box with a model and a plan, pulled into the store; nothing is applied yet."""
-    with booted(tmp_path, dict(os.environ)) as one:
+    with booted(tmp_path, dict(os.environ), shared=shared) as one:
         place = tmp_path / "tiny.gguf"
         place.write_bytes(tiny_model())
         one.copy(place, to="/srv/models")

@@ -27,9 +27,9 @@ exit $code
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Box]:
+def box(tmp_path: Path, shared: Path) -> Iterator[Box]:
     """A box with a plan for a model in its store, and a `systemctl` that can end its caller."""
-    with booted(tmp_path, dict(os.environ)) as one:
+    with booted(tmp_path, dict(os.environ), shared=shared) as one:
         place = tmp_path / "tiny.gguf"
         place.write_bytes(tiny_model())
         one.copy(place, to="/srv/models")

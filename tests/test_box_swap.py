@@ -40,8 +40,8 @@ STAND_INS = {
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Iterator[Box]:
-    with booted(tmp_path, dict(os.environ)) as one:
+def box(tmp_path: Path, shared: Path) -> Iterator[Box]:
+    with booted(tmp_path, dict(os.environ), shared=shared) as one:
         place = tmp_path / "tiny.gguf"
         place.write_bytes(tiny_model())
         one.copy(place, to="/srv/models")
