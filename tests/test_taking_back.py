@@ -196,10 +196,8 @@ def test_a_freeze_does_not_hold_a_rollback_which_says_and_records_it(box: Box) -
     _frozen(box)
     assert [one.code for one in box.rollback().findings] == ["RND016"]
     last = json.loads((box.root / "var/lib/llmops/generations/audit.jsonl").read_text().splitlines()[-1])
-    assert (last["what"], last["reason"]) == (
-        "rollback to 1",
-        "a way back within the freeze from 2026-11-21 to 2026-11-21",
-    )
+    assert last["what"] == "rollback to 1"
+    assert last["reason"].startswith("a way back within the freeze from 2026-11-21 to 2026-11-21 (")
     with pytest.raises(ApplyFailed, match="frozen"):
         box.uninstall()
 

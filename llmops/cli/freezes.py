@@ -2,6 +2,8 @@
 
 A rollback is what a person does when something is broken; held up by a freeze, it would keep the host broken. `keys` is
 not held either: a key that leaked is revoked at once.
+
+Days begin and end at midnight in this machine's time zone: that is the clock of those who wrote them.
 """
 
 from collections.abc import Sequence
@@ -15,23 +17,25 @@ from llmops.formats.listen import freeze_window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freeze:
-    """One window, both days in it, and its place among those of `change.freeze`."""
+    """One window, both days in it, the time zone they are days of, and its place among those of `change.freeze`."""
 
     at: int
     begins: date
     ends: date
+    zone: str
 
     def text(self) -> str:
         """In words."""
-        return f"from {self.begins} to {self.ends}"
+        return f"from {self.begins} to {self.ends} ({self.zone})"
 
 
 def freeze_now(windows: Sequence[str], now: datetime) -> Freeze | None:
-    """The window that `now` lies in."""
+    """The window that `now`, in this machine's time zone, lies in."""
+    today = now.astimezone()
     for at, text in enumerate(windows):
         window = freeze_window(text)
-        if window is not None and window[0] <= now.date() <= window[1]:
-            return Freeze(at=at, begins=window[0], ends=window[1])
+        if window is not None and window[0] <= today.date() <= window[1]:
+            return Freeze(at=at, begins=window[0], ends=window[1], zone=today.tzname() or "UTC")
     return None
 
 
