@@ -9,6 +9,7 @@ import pytest
 
 from llmops.cli import plan, plan_wide
 from llmops.cli.answer import Answer
+from llmops.cli.plan_wide_rows import Options
 from llmops.cli.planning import Options as PlanOptions
 from llmops.domain.catalogue import ModelRow
 from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
@@ -30,10 +31,10 @@ FAMILIES = list({row.gguf_architecture: row for row in ROWS if not row.embedding
 
 @cache
 def on_a_4090() -> Answer:
-    return plan_wide.run(plan_wide.Options(models_for=("RTX 4090",)))
+    return plan_wide.run(Options(models_for=("RTX 4090",)))
 
 
-def told(options: plan_wide.Options) -> Any:  # noqa: ANN401 - a document
+def told(options: Options) -> Any:  # noqa: ANN401 - a document
     return plan_wide.run(options).result
 
 
@@ -127,7 +128,7 @@ def test_what_is_said_to_fit_fits_when_it_is_planned(capsys: pytest.CaptureFixtu
 def test_what_is_said_to_fit_on_two_cards_fits_there(capsys: pytest.CaptureFixture[str]) -> None:
     """Card by card: cards of different size, a mixture and a dense model with more layers than a card has room for."""
     cards = ["RTX 4090", "RTX 3060"]
-    document = told(plan_wide.Options(models_for=tuple(cards), words=("32b",)))
+    document = told(Options(models_for=tuple(cards), words=("32b",)))
     first = document["models_for"]["models"][:3]
     assert len(first) == 3
     for one in first:
@@ -142,14 +143,14 @@ def test_what_is_said_to_fit_on_two_cards_fits_there(capsys: pytest.CaptureFixtu
 
 def test_more_cards_and_more_memory_are_never_worse() -> None:
     small, large, two = (
-        told(plan_wide.Options(models_for=(card,), words=("qwen3",))) for card in ("RTX 4070", "RTX 4090", "RTX 4090:2")
+        told(Options(models_for=(card,), words=("qwen3",))) for card in ("RTX 4070", "RTX 4090", "RTX 4090:2")
     )
     names = [{one["model"] for one in document["models_for"]["models"]} for document in (small, large, two)]
     assert names[0] < names[1] < names[2]
 
 
 def test_cards_for_a_model_are_the_fewest_and_the_least_memory_first() -> None:
-    document = told(plan_wide.Options(gpus_for="llama-3.3-70b-instruct", words=("nvidia",)))
+    document = told(Options(gpus_for="llama-3.3-70b-instruct", words=("nvidia",)))
     rows = document["gpus_for"]["gpus"]
     memories = [one["memory_bytes"] for one in rows]
     assert memories == sorted(memories)
@@ -162,13 +163,13 @@ def test_cards_for_a_model_are_the_fewest_and_the_least_memory_first() -> None:
 
 @pytest.mark.parametrize("engine", [EngineChoice.AUTO, EngineChoice.VLLM])
 def test_a_model_that_was_not_trained_for_the_context_is_not_said_to_fit(engine: EngineChoice) -> None:
-    options = plan_wide.Options(models_for=("H200",), words=("qwen3-", "8b"), context=65536, engine=engine)
+    options = Options(models_for=("H200",), words=("qwen3-", "8b"), context=65536, engine=engine)
     document = told(options)["models_for"]
     assert "qwen3-8b" in document["shorter"]
     assert "qwen3-vl-8b-instruct" in {one["model"] for one in document["models"]}
     assert not set(document["shorter"]) & {one["model"] for one in document["models"]}
     with pytest.raises(WrongUsage, match="trained for 40960"):
-        plan_wide.run(plan_wide.Options(gpus_for="qwen3-8b", context=65536, engine=engine))
+        plan_wide.run(Options(gpus_for="qwen3-8b", context=65536, engine=engine))
 
 
 def test_what_is_next_names_all_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,41 +181,41 @@ def test_what_is_next_names_all_the_cards(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_model_without_a_longest_context_has_one_that_was_tried() -> None:
-    (one,) = told(plan_wide.Options(models_for=("RTX 4090",), words=("falcon-mamba",)))["models_for"]["models"]
+    (one,) = told(Options(models_for=("RTX 4090",), words=("falcon-mamba",)))["models_for"]["models"]
     assert one["choice"]["context_tokens"] == 131072
     assert {each["context_tokens"] for each in one["quantizations"] if each["quantization"] == "Q8_0"} == {131072}
 
 
 def test_types_for_models_trained_in_two_bits_are_not_proposed_for_others() -> None:
-    found = told(plan_wide.Options(models_for=("RTX 4090",), context=131072))["models_for"]
+    found = told(Options(models_for=("RTX 4090",), context=131072))["models_for"]
     assert not {one["choice"]["quantization"] for one in found["models"]} & TRAINED_SO
-    asked = plan_wide.Options(models_for=("RTX 4090",), words=("qwen3-8b",), quantization="TQ1_0")
+    asked = Options(models_for=("RTX 4090",), words=("qwen3-8b",), quantization="TQ1_0")
     assert {one["choice"]["quantization"] for one in told(asked)["models_for"]["models"]} == {"TQ1_0"}
 
 
 def test_cards_of_every_vendor_are_looked_at_where_they_have_their_own_memory() -> None:
-    found = {one["gpu"] for one in told(plan_wide.Options(gpus_for="qwen3-8b", words=("intel",)))["gpus_for"]["gpus"]}
+    found = {one["gpu"] for one in told(Options(gpus_for="qwen3-8b", words=("intel",)))["gpus_for"]["gpus"]}
     assert "Arc B580" in found
     with pytest.raises(WrongUsage, match="share the host's memory") as stopped:
-        plan_wide.run(plan_wide.Options(gpus_for="qwen3-8b", words=("apple",)))
+        plan_wide.run(Options(gpus_for="qwen3-8b", words=("apple",)))
     assert "--models-for 96GiB" in (stopped.value.hint or "")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (plan_wide.Options(models_for=("RTX 4090",), gpus_for="qwen3-8b"), "together"),
-        (plan_wide.Options(models_for=("none",)), "no card"),
-        (plan_wide.Options(gpus_for="qwen33-8b"), "qwen33-8b"),
-        (plan_wide.Options(gpus_for="olmo-hybrid-7b"), "does not run"),
-        (plan_wide.Options(gpus_for="qwen3-8b", quantization="Q9"), "not a file type"),
-        (plan_wide.Options(gpus_for="qwen3-8b", quantization="Q9", engine=EngineChoice.VLLM), "no format"),
-        (plan_wide.Options(models_for=("V100",), engine=EngineChoice.VLLM), "capability 7.5"),
-        (plan_wide.Options(models_for=("RTX 4090",), engine=EngineChoice.OLLAMA), "not planned"),
-        (plan_wide.Options(models_for=("24GiB",), gpu_memory_reserve="1"), "not a size"),
+        (Options(models_for=("RTX 4090",), gpus_for="qwen3-8b"), "together"),
+        (Options(models_for=("none",)), "no card"),
+        (Options(gpus_for="qwen33-8b"), "qwen33-8b"),
+        (Options(gpus_for="olmo-hybrid-7b"), "does not run"),
+        (Options(gpus_for="qwen3-8b", quantization="Q9"), "not a file type"),
+        (Options(gpus_for="qwen3-8b", quantization="Q9", engine=EngineChoice.VLLM), "no format"),
+        (Options(models_for=("V100",), engine=EngineChoice.VLLM), "capability 7.5"),
+        (Options(models_for=("RTX 4090",), engine=EngineChoice.OLLAMA), "not planned"),
+        (Options(models_for=("24GiB",), gpu_memory_reserve="1"), "not a size"),
     ],
 )
-def test_what_cannot_be_asked_is_a_usage_error(options: plan_wide.Options, words: str) -> None:
+def test_what_cannot_be_asked_is_a_usage_error(options: Options, words: str) -> None:
     with pytest.raises(WrongUsage, match=words):
         plan_wide.run(options)
 
@@ -285,7 +286,7 @@ def test_formats_are_as_large_as_they_are_published(name: str, kind: str, gigaby
 
 def test_the_whole_catalogue_is_planned_for_vllm_and_holds(capsys: pytest.CaptureFixture[str]) -> None:
     """All that fits on a card, by the engine's own ledger: two of them through `plan` itself."""
-    options = plan_wide.Options(models_for=("RTX 4090",), engine=EngineChoice.VLLM, words=("qwen3-",))
+    options = Options(models_for=("RTX 4090",), engine=EngineChoice.VLLM, words=("qwen3-",))
     document = told(options)["models_for"]
     found = {one["model"]: one["choice"] for one in document["models"]}
     assert found["qwen3-8b"]["quantization"] == "BF16"
@@ -302,9 +303,7 @@ def test_the_whole_catalogue_is_planned_for_vllm_and_holds(capsys: pytest.Captur
 
 
 def test_cards_for_a_model_with_vllm(capsys: pytest.CaptureFixture[str]) -> None:
-    document = told(plan_wide.Options(gpus_for="llama-3.3-70b-instruct", engine=EngineChoice.VLLM, words=("hopper",)))[
-        "gpus_for"
-    ]
+    document = told(Options(gpus_for="llama-3.3-70b-instruct", engine=EngineChoice.VLLM, words=("hopper",)))["gpus_for"]
     by_name = {one["gpu"]: one for one in document["gpus"]}
     assert by_name["H200-SXM-141GB"]["count"] == 1
     assert by_name["H200-SXM-141GB"]["choice"]["quantization"] == "FP8"
@@ -315,5 +314,5 @@ def test_cards_for_a_model_with_vllm(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize("asked", [{"models_for": ("RTX 4090",)}, {"gpus_for": "qwen3-8b"}])
 def test_a_word_that_no_name_holds_is_not_taken_for_nothing_fits(engine: EngineChoice, asked: dict[str, Any]) -> None:
     with pytest.raises(WrongUsage, match="is named `zzz`") as stopped:
-        plan_wide.run(plan_wide.Options(**asked, words=("zzz",), engine=engine))
+        plan_wide.run(Options(**asked, words=("zzz",), engine=engine))
     assert "llmops catalog" in (stopped.value.hint or "")

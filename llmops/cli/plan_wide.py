@@ -1,55 +1,42 @@
 """`llmops plan --models-for` and `--gpus-for`: the whole catalogue at once, from shapes and rules, without a file or network."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from llmops.cli.answer import Answer
 from llmops.cli.hardware import gpu_rows
-from llmops.cli.opening import model_rows
+from llmops.cli.plan_wide_rows import (
+    COUNTS,
+    Options,
+    cards_of,
+    device_of,
+    long_enough,
+    models_of,
+    reserve_bytes,
+    row_of,
+    worth,
+)
 from llmops.cli.planning import Options as PlanOptions
 from llmops.domain.catalogue import GpuRow, ModelRow
-from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, HostDevice
+from llmops.domain.engine import Device, EngineName, EngineSettings, HostDevice
 from llmops.domain.errors import WrongUsage
 from llmops.domain.forms import Json, dump
 from llmops.domain.model import ModelShape
 from llmops.domain.plan import Estimate
 from llmops.domain.profile import EngineChoice
-from llmops.domain.records import dataclass
-from llmops.domain.units import size_bytes
 from llmops.domain.wide import Choice, GpuFor, ModelFor
 from llmops.engines.llama_cpp_bound import Bound
-from llmops.formats import catalogue, devices
-from llmops.formats.catalogue import holds
+from llmops.formats import devices
 from llmops.sizing.file_types import DEFAULTS
 from llmops.sizing.quantized import bare_shape, is_covered
 from llmops.sizing.speed import speed
 from llmops.sizing.wide import Beside, Candidate, Room, Taken, WideFit, on_room
 from llmops.views.plan_wide import show_gpus_for, show_models_for
 
-COUNTS = (1, 2, 4, 8)
 FOUR_BITS = "Q4_K_M"
 """`--gpus-for` asks for as many cards as this needs, unless `--quantization` says otherwise."""
 
-RESERVE = "1GiB"
 NO_HOST = HostDevice(memory_bytes=None, physical_cores=None)
-_KINDS = {"nvidia": DeviceKind.CUDA, "amd": DeviceKind.ROCM}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """`models_for` are cards, `gpus_for` a model; the rest narrows what is asked. Words are looked for in names."""
-
-    models_for: tuple[str, ...] = ()
-    gpus_for: str | None = None
-    words: tuple[str, ...] = ()
-    quantization: str | None = None
-    context: int | None = None
-    parallel: int | None = None
-    kv_cache_type: str | None = None
-    gpu_memory_reserve: str | None = None
-    engine: EngineChoice = EngineChoice.AUTO
-
-
 USED = frozenset({"engine", "quantization", "context", "parallel", "kv_cache_type", "gpu_memory_reserve"})
 """Of a plan's options those that these look at; any other would be silently without effect."""
 
@@ -138,12 +125,6 @@ def _models_for(options: Options) -> Answer:
     )
 
 
-def worth(one: ModelFor) -> tuple[bool, int, str]:
-    """Four bits or more first, then the most parameters."""
-    few_bits = one.choice.weights_bytes * 8 < 4 * one.parameters
-    return few_bits, -one.parameters, one.model
-
-
 def _model_for(one: Candidate, room: Room, fit: WideFit, choice: Choice) -> ModelFor:
     row = one.row
     return ModelFor(
@@ -170,25 +151,6 @@ def _gpus_for(options: Options, name: str) -> Answer:
     return Answer(result={"gpus_for": result}, show=lambda to: show_gpus_for(row.id, found, to), ok=bool(found))
 
 
-def long_enough(rows: Sequence[ModelRow], context: int | None) -> tuple[list[ModelRow], list[str]]:
-    """The models that were trained for a context, and the names of the others; a model that says none has no limit."""
-    found = [row for row in rows if context is None or context <= (row.context_length or context)]
-    return found, [row.id for row in rows if row not in found]
-
-
-def row_of(name: str, context: int | None) -> ModelRow:
-    """The catalogue's row. Raises `WrongUsage` with the candidates, or where it was not trained for the context."""
-    rows = model_rows()
-    row = catalogue.find_published(rows, name)
-    if row is not None:
-        if not long_enough([row], context)[0]:
-            raise WrongUsage(f"`{row.id}` was trained for {row.context_length} tokens", hint="a smaller `--context`")
-        return row
-    near = catalogue.near_models(rows, name)
-    hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"
-    raise WrongUsage(f"no model `{name}` in the catalogue", hint=hint)
-
-
 def _fewest(one: Candidate, gpu: GpuRow, reserve: int, options: Options) -> GpuFor | None:
     """As few cards as hold the model at four bits (or as asked), then the best quantization on them."""
     device = device_of(gpu)
@@ -209,19 +171,6 @@ def _fewest(one: Candidate, gpu: GpuRow, reserve: int, options: Options) -> GpuF
                 decode_tokens_per_second=_decode(one, room.cards, choice),
             )
     return None
-
-
-def device_of(gpu: GpuRow) -> Device:
-    """A card of the catalogue, nothing else on it."""
-    return Device(
-        name=gpu.name,
-        kind=_KINDS.get(gpu.vendor, DeviceKind.OTHER),
-        capacity_bytes=gpu.memory_bytes or 0,
-        free_bytes=devices.free_bytes(gpu),
-        compute_capability=gpu.compute_capability,
-        bandwidth_gb_s=gpu.bandwidth_gb_s,
-        fp16_tflops=gpu.fp16_tflops,
-    )
 
 
 def _candidate(row: ModelRow, options: Options) -> Candidate:
@@ -254,42 +203,3 @@ def _decode(one: Candidate, cards: Sequence[Device], choice: Choice) -> Estimate
     settings = EngineSettings(engine=EngineName.LLAMA_CPP, context_size=choice.context_tokens, parallel=1)
     told = speed(shape, settings, devices=tuple(cards), host=NO_HOST, read_bytes_per_second=None)
     return told.decode_tokens_per_second
-
-
-def reserve_bytes(options: Options) -> int:
-    """What stays free on each card."""
-    text = options.gpu_memory_reserve or RESERVE
-    size = size_bytes(text)
-    if size is None:
-        raise WrongUsage(f"`{text}` is not a size", hint="write it with its unit: 1GiB, 512MiB")
-    return size
-
-
-def models_of(words: Sequence[str]) -> list[ModelRow]:
-    """The catalogue's models of `--search`. Raises `WrongUsage` where no name holds the words: that is not "none fits"."""
-    rows = [row for row in model_rows() if holds(words, row.id, row.repository, row.family, row.licence)]
-    if not rows:
-        near = catalogue.near_models(model_rows(), " ".join(words))
-        hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog models` lists them"
-        raise WrongUsage(f"no model of the catalogue is named {_quoted(words)}", hint=hint)
-    return rows
-
-
-def cards_of(words: Sequence[str]) -> list[GpuRow]:
-    """The catalogue's cards of `--search` that have a memory of their own. Raises `WrongUsage` as `models_of` does."""
-    named = [row for row in gpu_rows() if row.vendor != "cpu" and holds(words, row.name, row.vendor, row.architecture)]
-    rows = [row for row in named if row.memory_bytes]
-    if named and not rows:
-        raise WrongUsage(
-            f"{named[0].name} and the like share the host's memory: hosts with them have more or less",
-            hint="`llmops plan --models-for 96GiB`, or `llmops plan MODEL --gpu 96GiB`",
-        )
-    if not rows:
-        near = catalogue.near_gpus(gpu_rows(), " ".join(words))
-        hint = f"did you mean: {', '.join(near)}" if near else "`llmops catalog gpus` lists them"
-        raise WrongUsage(f"no card of the catalogue is named {_quoted(words)}", hint=hint)
-    return rows
-
-
-def _quoted(words: Iterable[str]) -> str:
-    return " and ".join(f"`{word}`" for word in words)

@@ -5,7 +5,7 @@ from functools import cache, partial
 
 from llmops.cli.answer import Answer
 from llmops.cli.hardware import gpu_rows
-from llmops.cli.plan_wide import (
+from llmops.cli.plan_wide_rows import (
     COUNTS,
     Options,
     cards_of,
