@@ -6,8 +6,10 @@ from pathlib import Path
 
 import hosts
 import pytest
+from explaining import document
 
 from llmops.cli.references import references, today
+from llmops.domain.engine import EngineName
 from llmops.domain.errors import Exit, Stop, WrongInput
 from llmops.domain.finding import Status
 from llmops.domain.forms import dump
@@ -110,6 +112,27 @@ def test_a_hosts_own_rows_come_before_the_shipped_ones_and_the_environments_befo
     assert (host.editions[1].as_of, host.editions[1].place) == ("2026-12-01", str(etc / "advisories.json"))
     assert (given.advisories.as_of, given.editions[1].place) == ("2026-12-24", str(own / "advisories.json"))
     assert given.editions[0].place == str(etc / "engines.json")
+
+
+def test_a_plan_and_the_catalogue_read_the_hosts_own_engine_matrix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file for all commands: what the doctor allows is what a plan names."""
+    shipped, rows = (hosts.CATALOGUE / "engines.json").read_text(), hosts.references().matrix
+    newest = rows.builds_of(EngineName.VLLM)[0].newest
+    (tmp_path / "engines.json").write_text(
+        shipped.replace(f'"newest":"{newest}"', '"newest":"0.33.77"').replace(rows.as_of, "2026-12-24")
+    )
+    monkeypatch.setenv("LLMOPS_DATA", str(tmp_path))
+
+    asked = ("plan", "qwen3-8b", "--engine", "vllm", "--gpu", "h100")
+    assert "pip install vllm==0.33.77" in json.dumps(document(*asked))
+    told = document("catalog", "engines")[1]["result"]
+    assert (told["as_of"], told["place"]) == ("2026-12-24", str(tmp_path / "engines.json"))
+
+    (tmp_path / "engines.json").write_text("{")
+    code, broken = document(*asked)
+    assert (code, broken["error"]["where"]["file"]) == (Exit.WRONG_INPUT, str(tmp_path / "engines.json"))
 
 
 @pytest.mark.parametrize("name", ["advisories.json", "engines.json"])

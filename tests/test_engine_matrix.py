@@ -47,7 +47,7 @@ def said(
         (EngineName.VLLM, H100, ("gguf",), "does not serve GGUF files: 0.23 was the last", "--engine llama.cpp"),
         (EngineName.VLLM, H100, ("bitsandbytes",), "0.27 was the last", "AWQ"),
         (EngineName.VLLM, T4, ("flash-attention",), "FlashAttention kernels need compute capability 8.0", "Triton"),
-        (EngineName.SGLANG, T4, ("fp8",), "8-bit float weights need compute capability 8.0", "AWQ"),
+        (EngineName.SGLANG, T4, (), "its builds begin at 8.0", "--engine llama.cpp"),
         (EngineName.TGI, T4, (), "its builds begin at 8.0", "--engine llama.cpp"),
         (EngineName.TGI, H100, ("nvfp4",), "does not serve NVFP4 weights", "--engine vllm"),
         (EngineName.LLAMA_CPP, H100, ("awq",), "does not serve AWQ weights", "GGUF"),
@@ -139,6 +139,15 @@ def test_ollama_brings_two_cuda_builds_and_the_older_one_serves_older_drivers(
 def test_a_driver_that_the_engine_asks_for_itself_is_not_laid_to_its_cuda(card: Card, driver: str) -> None:
     (one,) = said(EngineName.OLLAMA, card, driver="535.309.01")
     assert one.message == f"Ollama 0.40 needs driver {driver} or newer; this host has 535.309.01"
+
+
+def test_a_build_names_the_python_that_its_package_asks_for() -> None:
+    # Read from the index: `pip index versions vllm --python-version 3.10` ends at 0.31.0, of sglang at 0.5.21.
+    def python(engine: EngineName, version: str) -> str | None:
+        return next(one.python for one in MATRIX.builds_of(engine) if one.covers(version))
+
+    assert [python(EngineName.VLLM, one) for one in ("0.31.0", "0.32.0")] == ["3.10-3.14", "3.11-3.14"]
+    assert [python(EngineName.SGLANG, one) for one in ("0.5.21", "0.5.22")] == [">=3.10", ">=3.11"]
 
 
 def test_nothing_is_said_of_what_is_not_known() -> None:

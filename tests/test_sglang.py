@@ -329,7 +329,7 @@ def test_an_impossible_combination_is_exit_1_and_writes_no_lock(
     Path("m/config.json").write_bytes(recorded.read_bytes())
     for engine, gpu, said in (
         ("vllm", "v100", "vllm==0.19.1"),
-        ("sglang", "v100", "begin at 7.5"),
+        ("sglang", "t4", "begin at 8.0"),
         ("tgi", "t4", "begin at 8.0"),
     ):
         code, made = document(

@@ -1,5 +1,6 @@
 """`llmops catalog`."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ import typer
 
 from llmops.cli.answer import Answer, JsonOption, QuietOption, Style, VerboseOption, give
 from llmops.cli.completing import catalogue_names, list_names
+from llmops.cli.engine_rows import engine_rows
 from llmops.domain.catalogue import GpuRow, ModelRow
 from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import BuildRow
@@ -22,10 +24,10 @@ from llmops.domain.units import size_bytes
 from llmops.formats import catalogue
 from llmops.formats.catalogue import holds
 from llmops.formats.catalogue_check import parse_candidates, problems_of_gpu, problems_of_model
-from llmops.formats.engine_matrix import engine_matrix
 from llmops.formats.profile import nearest, parse_profile
 from llmops.formats.repository_names import without_address
 from llmops.library import files, shipped
+from llmops.library.reference_data import SHIPPED
 from llmops.sizing.family_tensors import active_parameters, parameters
 from llmops.sizing.file_types import DEFAULTS
 from llmops.sizing.recipes import OWN_NAMES, file_size
@@ -270,7 +272,8 @@ def _profiles(options: Options) -> Answer:
 
 def _engines(options: Options) -> Answer:
     """Words that are in an engine's name choose engines, the others what they have kernels for."""
-    matrix = engine_matrix(shipped.text("catalogue", "engines.json"))
+    matrix, place = engine_rows(os.environ)
+    as_of = matrix.as_of if place == SHIPPED else f"{matrix.as_of} ({place})"
     named = [word for word in options.words if any(holds((word,), one.value) for one in EngineName)]
     others = tuple(word for word in options.words if word not in named)
     chosen = [one for one in EngineName if all(holds((word,), one.value) for word in named)]
@@ -290,8 +293,8 @@ def _engines(options: Options) -> Answer:
     shown = [row for one in chosen for row in features[one]] if options.words else []
     builds = [(row, matrix.driver_least(row)) for one in chosen for row in matrix.builds_of(one)]
     lines = [tuple(str(value or "") for value in _planned_build(one).values()) for one in chosen]
-    answer = _answer("engines", result, lambda to: show_engines(matrix.as_of, lines, builds, shown, to))
-    more: dict[str, Json] = {"as_of": matrix.as_of, "toolkits": [dump(one) for one in matrix.toolkits]}
+    answer = _answer("engines", result, lambda to: show_engines(as_of, lines, builds, shown, to))
+    more: dict[str, Json] = {"as_of": matrix.as_of, "place": place, "toolkits": [dump(one) for one in matrix.toolkits]}
     more["generations"] = [dump(one) for one in matrix.generations]
     return replace(answer, result={"engines": result, **more})
 

@@ -1,7 +1,9 @@
 """Whether an engine's build can run here at all: the engine matrix on this driver, these cards and this model."""
 
+import os
 from collections.abc import Sequence
 
+from llmops.cli.engine_rows import engine_rows
 from llmops.cli.hardware import Hardware
 from llmops.domain.engine import Device, EngineName, EngineSettings
 from llmops.domain.engine_matrix import EngineMatrix, numbers
@@ -13,15 +15,13 @@ from llmops.domain.reading import known
 from llmops.engines import ENGINES, kernels
 from llmops.engines.trained_length import beyond_trained, trained_tokens
 from llmops.engines.unserved import unserved
-from llmops.formats.engine_matrix import engine_matrix
-from llmops.library import shipped
 
 IMPOSSIBLE = "PLN006"
 
 
 def matrix(engine: EngineName) -> EngineMatrix:
-    """The shipped rows of an engine."""
-    return engine_matrix(shipped.text("catalogue", "engines.json"), engine=engine)
+    """The rows of an engine, the host's own where it has some."""
+    return engine_rows(os.environ, engine=engine)[0]
 
 
 def driver_of(place: Hardware) -> str | None:

@@ -4,21 +4,19 @@ import datetime
 from collections.abc import Mapping
 from pathlib import Path
 
+from llmops.cli.engine_rows import engine_rows
 from llmops.domain.errors import WrongInput
 from llmops.domain.references import Edition, References
 from llmops.formats.advisories import advisories
-from llmops.formats.engine_matrix import FILE as MATRIX_FILE
-from llmops.formats.engine_matrix import engine_matrix
-from llmops.library.reference_data import HOST_DIRECTORY, SHIPPED, read
+from llmops.library.reference_data import HOST_DIRECTORY, read
 
-MATRIX, ADVISORIES = "engines.json", "advisories.json"
+ADVISORIES = "advisories.json"
 
 
 def references(environment: Mapping[str, str], *, host_directory: Path = HOST_DIRECTORY) -> References:
     """Both sets of rows. Raises `WrongInput` for a file of the host's own that is not one."""
-    matrix_text, matrix_place = read(MATRIX, environment=environment, host_directory=host_directory)
+    matrix, matrix_place = engine_rows(environment, host_directory=host_directory)
     advisories_text, advisories_place = read(ADVISORIES, environment=environment, host_directory=host_directory)
-    matrix = engine_matrix(matrix_text, file=MATRIX_FILE if matrix_place == SHIPPED else matrix_place)
     holes = advisories(advisories_text, file=advisories_place)
     return References(
         matrix=matrix,
