@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from functools import cache
 from random import Random
+from typing import Any
 
 import pytest
 from headers import header_only
@@ -12,12 +13,13 @@ from llama_cpp_families import FAMILIES, build, draw
 
 from llmops.domain.engine import Device, DeviceKind, EngineName, EngineSettings, FlashAttention, HostDevice
 from llmops.domain.model import ModelShape
-from llmops.engines import llama_cpp
+from llmops.engines import llama_cpp, llama_cpp_simulation
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, is_pipelined
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_placement import Placement, place
 from llmops.engines.llama_cpp_repeats import Effort, kept_layers, with_fewer_layers
+from llmops.engines.llama_cpp_scheduler import cut
 from llmops.engines.llama_cpp_simulation import is_simulated, on_every_card, with_every_layer, without_repeats
 from llmops.formats.gguf import read_header
 from llmops.formats.gguf_shape import model_shape
@@ -76,6 +78,42 @@ def test_what_is_left_out_changes_no_buffer(family: str) -> None:
                 short = with_fewer_layers(shape, placement, pipelined=copies > 1, effort=effort)
                 found = without_repeats(case, short, copies=copies)
                 assert found is None or on_every_card(found, short) == whole, (effort, case.settings, placement)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_longer_context_over_several_cards_is_what_a_model_asked_for_nothing_else_takes(family: str) -> None:
+    """Inputs lie below all else there: what is known of another context says the rest."""
+    rng = Random(f"inputs {family}")
+    for _ in range(MODELS):
+        numbers = draw(family, rng) | {"L": rng.randint(12, 20)}
+        cards = rng.choice((2, 3, 5))
+        asked, fresh = shape_of(family, numbers), shape_of(family, numbers)
+        settings = replace(settings_of(rng, asked, cards), gpu_layers=None, cpu_moe_layers=0, kv_offload=True)
+        longer = replace(settings, context_size=256 * rng.randint(8, 3000))
+        _ = with_every_layer(*placed(asked, settings, cards)[:2], copies=PIPELINE_COPIES)
+        known = with_every_layer(*placed(asked, longer, cards)[:2], copies=PIPELINE_COPIES)
+        assert known == with_every_layer(*placed(fresh, longer, cards)[:2], copies=PIPELINE_COPIES), (settings, longer)
+
+
+@pytest.mark.parametrize(("kind", "cuts"), [("f16", 1), ("q8_0", 3)])
+def test_of_a_hybrid_over_cards_one_graph_answers_for_contexts_that_nothing_is_copied_of(
+    kind: str, cuts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quantized keys and values are copied as a whole for each layer with attention: that is not an input."""
+    counted: list[object] = []
+
+    def seen(*question: Any) -> Any:  # noqa: ANN401 - as the scheduler is asked
+        counted.append(question)
+        return cut(*question)
+
+    monkeypatch.setattr(llama_cpp_simulation, "cut", seen)
+    shape = shape_of("qwen3next", draw("qwen3next", Random("hybrid")) | {"L": 12})
+    for size in (16384, 32768, 131072):
+        settings = EngineSettings(
+            engine=EngineName.LLAMA_CPP, context_size=size, parallel=4, kv_cache_type_k=kind, kv_cache_type_v=kind
+        )
+        with_every_layer(*placed(shape, settings, 3)[:2], copies=PIPELINE_COPIES)
+    assert len(counted) == cuts
 
 
 @pytest.mark.parametrize("family", list(FAMILIES)[:: 1 if MODELS > 1 else 5])

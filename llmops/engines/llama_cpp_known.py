@@ -3,7 +3,7 @@
 Layers that move from one card to the next leave it as it is, and the split that a command line says is not seen by a graph.
 """
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 from llmops.domain.model import ModelShape
 from llmops.engines.llama_cpp_compute import Case
@@ -11,9 +11,6 @@ from llmops.engines.llama_cpp_once import Once
 from llmops.engines.llama_cpp_placement import Placement
 from llmops.engines.llama_cpp_repeats import Effort, with_fewer_layers
 from llmops.engines.llama_cpp_simulation import Sizes, on_every_card, with_every_layer, without_repeats
-
-_SEEN = tuple(one.name for one in fields(Placement) if one.name not in ("moves", "offloaded_layers"))
-"""What of a placement a graph is built from, beside the moves."""
 
 
 def _none_yet(_shape: ModelShape) -> dict[object, Sizes | None]:
@@ -56,5 +53,4 @@ def simulated(case: Case, placement: Placement, *, copies: int) -> Sizes:
 
 def _key(case: Case, placement: Placement, copies: int) -> tuple[object, ...]:
     settings = replace(case.settings, tensor_split=())
-    moves = tuple(placement.moves.items())
-    return (copies, settings, case.context, moves, *(getattr(placement, name) for name in _SEEN))
+    return (copies, settings, case.context, *placement.seen())

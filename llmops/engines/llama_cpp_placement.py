@@ -75,6 +75,11 @@ class Placement:
     repacked: bool = False
     metal: bool = False
 
+    def seen(self) -> tuple[object, ...]:
+        """What of it a graph is built from."""
+        where = (self.layers, self.output, self.cards, self.kv_offload, tuple(self.moves.items()))
+        return (*where, self.is_overridden, self.op_offload, self.repacked, self.metal)
+
     def is_mixed(self) -> bool:
         """Whether part of the work's data is in RAM: layers, caches or moved weights."""
         return not self.is_whole() or not self.kv_offload or HOST in self.moves.values()

@@ -65,8 +65,7 @@ def with_fewer_layers(
     `pipelined`: inputs are kept to the end, four times.
     """
     same = Shorter(shape, placement, (), tuple(range(placement.cards)))
-    adapted = shape.companions is not None and shape.companions.adapters
-    if shape.architecture in BY_NUMBER or adapted:
+    if not _has_equal_layers(shape):
         return same
     if any(layer.indexer is not None for layer in shape.layers) or all(layer.recurrent for layer in shape.layers):
         return same
@@ -100,6 +99,24 @@ def with_fewer_layers(
         moves=elsewhere | renamed,
     )
     return Shorter(_shorter(shape)(kept), shorter, tuple((numbers[one], numbers[other]) for one, other in seams), cards)
+
+
+def _has_equal_layers(shape: ModelShape) -> bool:
+    """Whether layers with equal tensors are alike to the graph."""
+    adapted = shape.companions is not None and shape.companions.adapters
+    return shape.architecture not in BY_NUMBER and not adapted
+
+
+def _one_of_each(shape: ModelShape) -> ModelShape | None:
+    if not _has_equal_layers(shape):
+        return None
+    kinds = _alike(shape).untyped
+    first = {kind: at for at, kind in reversed(list(enumerate(kinds)))}
+    return _shorter(shape)(tuple(sorted({*first.values(), len(kinds) - 1})))
+
+
+one_of_each = Once(_one_of_each)
+"""The shape with the first of its layers of every kind, and with its last; None where layers are not alike."""
 
 
 def _card(place: int, cards: Sequence[int]) -> int:

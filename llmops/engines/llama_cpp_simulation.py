@@ -17,9 +17,11 @@ from llmops.engines.llama_cpp_allocator import DriftError, Seam, buffer_bytes
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
 from llmops.engines.llama_cpp_fused import unfused
-from llmops.engines.llama_cpp_graph import VIEWS, Graph, Node
+from llmops.engines.llama_cpp_graph import VIEWS, Graph, Node, SizeOf
+from llmops.engines.llama_cpp_kept_inputs import Kept, Sample, kept_inputs, sample_of
 from llmops.engines.llama_cpp_metal import metal_bytes
 from llmops.engines.llama_cpp_network import Network
+from llmops.engines.llama_cpp_once import Once
 from llmops.engines.llama_cpp_placement import (
     CUDA_ALIGNMENT,
     HOST,
@@ -29,8 +31,8 @@ from llmops.engines.llama_cpp_placement import (
     row_tail_bytes,
 )
 from llmops.engines.llama_cpp_recurrent import RECURRENT_NETWORKS
-from llmops.engines.llama_cpp_repeats import Shorter
-from llmops.engines.llama_cpp_scheduler import OFFLOAD_ROWS, Machine, cut
+from llmops.engines.llama_cpp_repeats import Shorter, one_of_each
+from llmops.engines.llama_cpp_scheduler import OFFLOAD_ROWS, Cut, Machine, cut
 from llmops.engines.llama_cpp_transformers import TRANSFORMERS
 
 NETWORKS = TRANSFORMERS | RECURRENT_NETWORKS | ENCODER_NETWORKS
@@ -204,7 +206,7 @@ def with_margin(case: Case, placement: Placement, sizes: Sequence[int]) -> Sizes
 
 
 def _largest(case: Case, placement: Placement, *, copies: int, short: Shorter | None = None) -> tuple[int, ...]:
-    sizes = _reserved(case, placement, copies=copies, single=False, short=short)
+    sizes = _prompt(case, placement, copies=copies, short=short)
     if placement.is_mixed() or placement.is_overridden or _generates_in_more(case, max(sizes)):
         one = _reserved(case, placement, copies=copies, single=True, short=short)
         sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
@@ -215,6 +217,42 @@ def _largest(case: Case, placement: Placement, *, copies: int, short: Shorter | 
         one = _reserved(case, placement, copies=copies, single=False, filled=True, short=short)
         sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
     return sizes
+
+
+def _prompt(case: Case, placement: Placement, *, copies: int, short: Shorter | None) -> tuple[int, ...]:
+    """A batch of a prompt: from another start with several copies where the inputs alone differ, as a longer context's do."""
+    sample = _sample(case, placement) if copies > 1 else None
+    if sample is None:
+        return _reserved(case, placement, copies=copies, single=False, short=short)
+    known = _kept(case.shape)
+    key = (copies, placement.seen(), short and (short.seams, short.has_fewer_cards()), sample.others)
+    if key not in known:
+        made = _cut(case, placement, copies=copies)
+        inputs, sizes = kept_inputs(made), _sizes(made, placement, short)
+        if inputs is None:
+            return sizes
+        known[key] = Kept(sizes, inputs)
+    return known[key].with_inputs(sample.inputs, _alignments(placement))
+
+
+def _nothing_kept(_shape: ModelShape) -> dict[object, Kept]:
+    return {}
+
+
+_kept = Once(_nothing_kept, kept=64)
+
+
+def _sample(case: Case, placement: Placement) -> Sample | None:
+    shape = one_of_each(case.shape)
+    if shape is None:
+        return None
+    count = len(shape.layers)
+    alone = replace(placement, layers=(0,) * count, output=0, offloaded_layers=count + 1, cards=1)
+    try:
+        graph = NETWORKS[shape.architecture](Network(replace(case, shape=shape), alone))
+    except (LookupError, ValueError, ArithmeticError):  # a layer that reads another's
+        return None
+    return sample_of(graph, _card_bytes(placement))
 
 
 def _generates_in_more(case: Case, prompt_bytes: int) -> bool:
@@ -255,27 +293,43 @@ def _reserved(
     filled: bool = False,
     short: Shorter | None = None,
 ) -> tuple[int, ...]:
+    made = _cut(case, placement, copies=copies, single=single, alone=alone, filled=filled)
+    return _sizes(made, placement, short)
+
+
+def _cut(
+    case: Case, placement: Placement, *, copies: int, single: bool = False, alone: bool = False, filled: bool = False
+) -> Cut:
     build = NETWORKS[case.shape.architecture]
     off = unfused(build, case, placement, _machine(placement, 1))
     graph = build(Network(case, placement, single=single, alone=alone, unfused=off, filled=filled))
-    return allocated(graph, placement, copies=copies, short=short)
+    return cut(graph, _machine(placement, copies))
 
 
-def allocated(graph: Graph, placement: Placement, *, copies: int = 1, short: Shorter | None = None) -> tuple[int, ...]:
-    """Buffers of a graph that is cut over the devices of a placement: cards first, the host last.
+def allocated(graph: Graph, placement: Placement, *, copies: int = 1) -> tuple[int, ...]:
+    """Buffers of a graph that is cut over the devices of a placement: cards first, the host last."""
+    return _sizes(cut(graph, _machine(placement, copies)), placement, None)
 
-    `short`: what was left out. Raises `DriftError` where that shows in the buffers.
-    """
-    made = cut(graph, _machine(placement, copies))
+
+def _sizes(made: Cut, placement: Placement, short: Shorter | None) -> tuple[int, ...]:
+    """`short`: what was left out. Raises `DriftError` where that shows in the buffers."""
     if short is not None and short.has_fewer_cards() and not _passes_in_order(made.nodes, placement.cards):
         raise DriftError
     return buffer_bytes(
         leafs=made.leafs,
         nodes=made.nodes,
-        alignments=[METAL_ALIGNMENT if placement.metal else CUDA_ALIGNMENT] * placement.cards + [HOST_ALIGNMENT],
-        size_of=[metal_bytes if placement.metal else cuda_bytes] * placement.cards + [_host_bytes],
+        alignments=_alignments(placement),
+        size_of=[_card_bytes(placement)] * placement.cards + [_host_bytes],
         seams=_ends(made.nodes, short.seams) if short is not None and short.seams else (),
     )
+
+
+def _alignments(placement: Placement) -> list[int]:
+    return [METAL_ALIGNMENT if placement.metal else CUDA_ALIGNMENT] * placement.cards + [HOST_ALIGNMENT]
+
+
+def _card_bytes(placement: Placement) -> SizeOf:
+    return metal_bytes if placement.metal else cuda_bytes
 
 
 def _passes_in_order(nodes: Sequence[tuple[Node, int]], host: int) -> bool:
