@@ -160,3 +160,8 @@ def test_a_fresh_hosts_driver_is_for_the_card_on_its_bus(device: str, package: s
     side = kernel_side(card(device_id=device, kernel_driver=None), modules=(), nvidia_version=None)
     facts = host(nvidia=hosts.without_nvml(NvidiaState.LIBRARY_ABSENT), kernel_side=Known(side))
     assert f"apt-get install -y {package}\n" in (finding("GPU001", facts).fix or "")
+
+
+def test_a_card_that_does_not_say_whether_it_is_virtual_is_not_said_to_need_no_licence() -> None:
+    assert finding("GPU018", with_gpu(virtualization=LOST, vgpu_licensed=LOST)).status is Status.SKIP
+    assert finding("GPU018", with_gpu(virtualization=LOST, vgpu_licensed=hosts.NO)).status is Status.FAIL

@@ -34,7 +34,7 @@ WARNINGS = Verdict.READY_WITH_WARNINGS
 NOT = Verdict.NOT_READY
 
 EXPECTED = {
-    "a100-mig": (WARNINGS, {"GPU004", "GPU008"}),
+    "a100-mig": (WARNINGS, {"GPU004", "GPU008", "GPU024"}),  # the host around it has no device file of an instance
     "a6000-x2-bridge": (READY, set()),
     "busy-hot-throttled": (WARNINGS, {"GPU005", "GPU006", "GPU008", "GPU014", "GPU027"}),
     "driver-mismatch": (NOT, {"GPU001"}),
@@ -149,6 +149,22 @@ def test_a_driver_with_only_the_old_memory_call_is_read_through_it(
     (gpu,) = nvidia.read(nvidia.ask(runner, environment)).gpus
     assert known(gpu.memory_bytes) == 25757220864
     assert isinstance(gpu.reserved_bytes, Unknown)
+
+
+@pytest.mark.parametrize("memory", ["memory = -1", "memory = 0", "reserved = 99999999999999"])
+def test_memory_that_cannot_be_is_one_cards_unknown_and_no_fault_of_nvml(
+    runner: Runner, library: Path, tmp_path: Path, memory: str
+) -> None:
+    key = memory.partition(" ")[0]
+    lines = (STUB / "rtx3090-x2-driver535.ini").read_text().splitlines()
+    at = next(number for number, line in enumerate(lines) if line.replace(" ", "").startswith(f"{key}="))
+    lines[at] = memory
+    (tmp_path / "odd.ini").write_text("\n".join(lines))
+    environment = with_library(library, "x") | {"FAKE_NVML": str(tmp_path / "odd.ini")}
+    odd, sound = nvidia.read(nvidia.ask(runner, environment)).gpus
+    assert isinstance(odd.memory_bytes, Unknown)
+    assert "cannot be" in odd.memory_bytes.reason
+    assert isinstance(sound.memory_bytes, Known)
 
 
 def test_an_unknown_error_of_one_card_is_a_fault_of_it(runner: Runner, library: Path, tmp_path: Path) -> None:

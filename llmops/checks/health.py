@@ -149,16 +149,18 @@ def the_driver_stays_loaded(host: HostFacts) -> Judgement | None:
 
 
 def a_vgpu_is_licensed(host: HostFacts) -> Judgement | None:
-    """Without a licence it is throttled after twenty minutes."""
+    """Without a licence it is throttled after twenty minutes. Whether a card is virtual may itself not be known."""
 
     def judge(gpu: Gpu) -> Judgement:
+        if known(gpu.vgpu_licensed) is False:
+            return fail(f"{label(gpu)} is a vGPU without a licence: after 20 minutes it is throttled to a crawl")
+        if isinstance(gpu.virtualization, Unknown):
+            return unknown(gpu.virtualization, f"{label(gpu)} virtual or not")
         if isinstance(gpu.vgpu_licensed, Unknown):
             return unknown(gpu.vgpu_licensed, f"{label(gpu)} licence")
-        if gpu.vgpu_licensed.value:
-            return ok(f"{label(gpu)} is licensed")
-        return fail(f"{label(gpu)} is a vGPU without a licence: after 20 minutes it is throttled to a crawl")
+        return ok(f"{label(gpu)} is licensed")
 
-    return each_card(host, judge, where=_is_vgpu)
+    return each_card(host, judge, where=_may_be_vgpu)
 
 
 def engines_may_compute(host: HostFacts) -> Judgement | None:
@@ -214,6 +216,10 @@ def _is_whole(gpu: Gpu) -> bool:
 
 def _is_vgpu(gpu: Gpu) -> bool:
     return known(gpu.virtualization) is Virtualization.VGPU
+
+
+def _may_be_vgpu(gpu: Gpu) -> bool:
+    return isinstance(gpu.virtualization, Unknown) or _is_vgpu(gpu)
 
 
 def _has_a_slot(gpu: Gpu) -> bool:

@@ -157,11 +157,22 @@ def _memory(nvml: Nvml, handle: Handle) -> tuple[Known[int] | Unknown, Known[int
     """
     two = nvml.ask("nvmlDeviceGetMemoryInfo", handle, getattr(nvml.pynvml, "nvmlMemory_v2", None))
     if isinstance(two, Known) and hasattr(two.value, "reserved"):
-        return Known(int(two.value.total)), Known(int(two.value.free)), Known(int(two.value.reserved))
+        return _sizes(int(two.value.total), int(two.value.free), int(two.value.reserved))
     one = nvml.ask("nvmlDeviceGetMemoryInfo", handle)
-    if isinstance(one, Known):
-        return Known(int(one.value.total)), Known(int(one.value.free)), Unknown("this driver does not name its reserve")
-    return one, one, one
+    if isinstance(one, Unknown):
+        return one, one, one
+    total, free, _ = _sizes(int(one.value.total), int(one.value.free), 0)
+    return total, free, Unknown("this driver does not name its reserve")
+
+
+def _sizes(
+    total: int, free: int, reserved: int
+) -> tuple[Known[int] | Unknown, Known[int] | Unknown, Known[int] | Unknown]:
+    """The three as readings: figures that cannot be (all ones, say) is no memory at all."""
+    if 0 < total < 1 << 63 and max(free, reserved) <= total:
+        return Known(total), Known(free), Known(reserved)
+    no = Unknown(f"NVML's answer cannot be: {free} bytes free and {reserved} reserved of {total}")
+    return no, no, no
 
 
 def _mig(nvml: Nvml, handle: Handle) -> Known[bool] | Unknown:
@@ -238,8 +249,13 @@ def _processes(nvml: Nvml, handle: Handle) -> Known[tuple[GpuProcess, ...]] | Un
             return running
         for one in running.value:
             pid = int(one.pid)
-            found.setdefault(pid, GpuProcess(pid=pid, name=process_name(pid), used_bytes=one.usedGpuMemory))
+            found.setdefault(pid, GpuProcess(pid=pid, name=process_name(pid), used_bytes=_used(one.usedGpuMemory)))
     return Known(tuple(found[pid] for pid in sorted(found)))
+
+
+def _used(told: int | None) -> int | None:
+    """What a process holds; not told in a container and below WDDM."""
+    return told if told is not None and 0 <= told < 1 << 63 else None
 
 
 def _address(nvml: Nvml, handle: Handle) -> Known[str] | Unknown:
