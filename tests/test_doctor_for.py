@@ -20,7 +20,7 @@ from llmops.cli.doctor import Options, run
 from llmops.domain.finding import Status
 from llmops.domain.forms import dump
 from llmops.domain.gpu_software import Found
-from llmops.domain.host import Driver, Gpu, HostFacts, Listener, NvidiaState
+from llmops.domain.host import Container, Driver, Gpu, HostFacts, Listener, NvidiaState
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.model import Digest, DigestAlgorithm
 from llmops.domain.needs import NeededFile, Needs, SandboxRow
@@ -96,6 +96,9 @@ COMPOSE = lock(targets=("compose",))
 BUSY = Listener(address="127.0.0.1", port=8080, program=Known("python3"), user="alice")
 PROXY = Listener(address="127.0.0.1", port=8443, program=Known("caddy"), user="caddy")
 OLD_VLLM = replace(hosts.ENGINES[0], name="vllm", found=Found.VENV, where="/opt/vllm", version=Known("0.21.0"))
+
+LOCKING = replace(locks.llama_cpu(), settings=replace(locks.llama_cpu().settings, load_mode="mmap+mlock"))
+SHORT = Known(hosts.memory(lock_limit_bytes=Known(8 << 20)))
 
 CAUSES: dict[str, tuple[str, HostFacts, Needs]] = {
     "another card is here": ("LCK001", box(card(uuid=Known("GPU-other"))), needs(lock())),
@@ -177,6 +180,12 @@ CAUSES: dict[str, tuple[str, HostFacts, Needs]] = {
         box(surroundings=hosts.surroundings(accounts=Known((Account(name="llmops-chat", uid=1001),)))),
         needs(lock()),
     ),
+    "weights may not be locked": ("LCK019", box(memory=SHORT), needs(lock(LOCKING, targets=("env",)))),
+    "weights may not be locked in a container": (
+        "LCK019",
+        box(memory=SHORT, system=hosts.system(container=Known(Container.DOCKER))),
+        needs(lock(LOCKING)),
+    ),
 }
 
 
@@ -222,6 +231,25 @@ def test_what_cannot_be_known_is_neither_ok_nor_a_failure(name: str) -> None:
     answers = {one.check.code: one.judgement for one in judge_for(needs(lock()), facts, hosts.references())}
     assert answers[code].status is Status.SKIP
     assert all(one.status is not Status.FAIL for one in answers.values())
+
+
+@pytest.mark.parametrize(
+    ("targets", "facts", "status"),
+    [
+        (("systemd",), box(memory=SHORT), Status.OK),  # the unit has LimitMEMLOCK=infinity
+        (("systemd",), box(memory=SHORT, system=hosts.system(container=LOST)), Status.SKIP),
+        (("env",), box(memory=Known(hosts.memory(lock_limit_bytes=LOST))), Status.SKIP),
+        (("env",), box(memory=Known(hosts.memory(lock_limit_bytes=Known(None)))), Status.OK),
+        (("env",), box(memory=Known(hosts.memory(lock_limit_bytes=Known(1 << 40)))), Status.OK),
+    ],
+)
+def test_locked_memory_is_judged_where_nothing_lifts_its_limit(
+    targets: tuple[str, ...], facts: HostFacts, status: Status
+) -> None:
+    answers = judge_for(needs(lock(LOCKING, targets=targets)), facts, hosts.references())
+    assert {one.check.code: one.judgement.status for one in answers}["LCK019"] is status
+    plain = judge_for(needs(lock(locks.llama_cpu(), targets=targets)), facts, hosts.references())
+    assert "LCK019" not in {one.check.code for one in plain}
 
 
 def test_a_deployment_that_runs_already_holds_its_own_memory_and_port() -> None:

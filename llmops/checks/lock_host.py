@@ -1,11 +1,11 @@
-"""LCK: what a lock needs of the host beside cards and disk: memory, programs, ports, systemd."""
+"""LCK: what a lock needs of the host beside cards, disk and memory: programs, ports, systemd."""
 
 from collections.abc import Sequence
 
 from llmops.checks.check import Judgement, fail, ok, together, unknown, warn
 from llmops.checks.engine_lines import locked_engine_lines
 from llmops.checks.install import commands, toolkit_lines
-from llmops.checks.lock_check import LockCheck, Wanted, allows, beside
+from llmops.checks.lock_check import LockCheck, Wanted, allows
 from llmops.checks.surroundings import KERNEL_FLOOR
 from llmops.domain.engine import EngineName
 from llmops.domain.engine_matrix import numbers
@@ -15,56 +15,12 @@ from llmops.domain.host import Listener
 from llmops.domain.ports import Port, has_gateway, ports_around, ports_of
 from llmops.domain.profile import Gateway
 from llmops.domain.reading import Unknown, known
-from llmops.domain.units import size_text
 
 SYSTEMD_FLOOR = 247
 """LoadCredential=: the engine's key reaches it no other way (systemd, NEWS)."""
 
 FIRST_LOGIN_UID = 1000
 UNITS = ("systemd", "env")
-
-
-def memory_is_enough(wanted: Wanted) -> Judgement | None:
-    """Of the host's memory, what the ledger takes beside pages that can be read again is available.
-
-    The deployments before it in the lock have theirs first.
-    """
-    host, ledger = wanted.host, wanted.deployment.ledger.host
-    if wanted.runs_already():
-        return ok("it runs already")
-    if isinstance(host.memory, Unknown):
-        return unknown(host.memory, "memory")
-    memory = host.memory.value
-    need = _kept(wanted)
-    least = ledger.total_bytes() if not wanted.deployment.devices else need
-    if isinstance(memory.limit_bytes, Unknown):
-        return unknown(memory.limit_bytes, "memory limit")
-    usable = min(memory.total_bytes, memory.limit_bytes.value or memory.total_bytes)
-    if usable < least:
-        return fail(
-            f"{size_text(usable)} of memory may be used, the plan takes {size_text(least)}",
-            "take a smaller model or context, or put more of it on cards: `llmops plan --out llmops.lock`",
-        )
-    available = min(usable, memory.available_bytes)
-    others = {one.name: taken for one in wanted.before() if (taken := _kept(one)) > 0}
-    if need <= available < need + sum(others.values()):
-        return fail(
-            f"{size_text(available)} of memory is available, the plan takes {size_text(need)}{beside(tuple(others))}, "
-            f"planned at {size_text(sum(others.values()))}",
-            "take smaller models or contexts: `llmops plan --out llmops.lock`",
-        )
-    if available < need:
-        return fail(
-            f"{size_text(available)} of memory is available, the plan takes {size_text(need)} that cannot be given back",
-            "stop what uses memory: `ps aux --sort -rss | head`",
-        )
-    return ok(f"{size_text(available)} available for {size_text(need)}")
-
-
-def _kept(wanted: Wanted) -> int:
-    """Bytes of host memory that a deployment does not give back: all but the pages of its files."""
-    ledger = wanted.deployment.ledger.host
-    return max(ledger.total_bytes() - ledger.page_cache_bytes, 0)
 
 
 def engine_is_installed(wanted: Wanted) -> Judgement | None:
@@ -272,8 +228,6 @@ def its_user_is_its_own(wanted: Wanted) -> Judgement | None:
 
 
 CHECKS = (
-    LockCheck(code="LCK006", title="The host's memory is enough", judge=memory_is_enough, decides=True,
-              why="What is not on cards lies in RAM; what cannot be given back must fit.", source="the lock's ledger"),
     LockCheck(code="LCK010", title="The engine is installed in an allowed version", judge=engine_is_installed, decides=True,
               why="The ledger holds for the versions the lock names.", source="the lock's engine"),
     LockCheck(code="LCK011", title="The engine has no grave hole", judge=engine_has_no_grave_hole,
