@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +26,7 @@ from llmops.domain.engine import EngineName
 from llmops.domain.explained import EngineProcess
 from llmops.domain.finding import Status
 from llmops.engines.llama_cpp_meaning import meaning
+from llmops.views.screen import PlainScreen
 
 CASES = Path(__file__).parent / "measured" / "llama.cpp" / "b11669-refused.json"
 SHARE = 1 if os.environ.get("LLMOPS_EVERY_ROW") else 4
@@ -146,6 +148,9 @@ def case(family: str, *flags: str, cards: int = 1, **numbers: int | str) -> Case
         ("-sm tensor -ot output_norm=CUDA1", "-sm tensor -ot nothing=CUDA1"),
         ("-sm tensor -ctk iq4_nl -ctv iq4_nl", "-sm tensor -ctk bf16 -ctv bf16"),
         ("-sm tensor -np 2 -nkvo", "-sm layer -np 2 -nkvo"),
+        ("-sm none -ot ffn_up=CUDA1", "-sm none -ot nothing=CUDA1"),
+        ("-sm none -mg 1 -ot ffn_up=CUDA0", "-sm none -mg 1 -ot ffn_up=CUDA1"),
+        ("--device CUDA1 -ot output_norm=CUDA0", "--device CUDA1 -ot nothing=CUDA0"),
     ],
 )
 def test_what_ends_a_start_is_one_option_away_from_what_runs(ends: str, runs: str, tmp_path: Path) -> None:
@@ -154,6 +159,28 @@ def test_what_ends_a_start_is_one_option_away_from_what_runs(ends: str, runs: st
         one = case("llama", "-fa", "on", *flags.split(), cards=2, H=8, G=4, D=64, tied=0)
         said = explained(written(tmp_path, files(one)), one)
         assert bool(said.refusals) is is_refused, (flags, said.refusals)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("-sm tensor -np 1 -nkvo", "Whether it starts is not known; of memory there is enough (confidence: low"),
+        ("-sm tensor -np 1", "It fits ("),
+        ("-sm layer -np 1 -nkvo", "It fits ("),
+        ("-sm tensor -np 1 -nkvo -fa off", "It would not start; of memory there is enough"),
+    ],
+)
+def test_what_may_end_a_start_is_no_plain_yes(line: str, says: str, tmp_path: Path) -> None:
+    one = case("llama", *line.split(), cards=2, H=8, G=4, D=64)
+    words = written(tmp_path, files(one))
+    options = explain.Options(words=("llama-server", *words, *one["flags"], "-fit", "off"), gpus=("24GiB", "24GiB"))
+    answer = explain.run(options, sources=Sources(), environment={})
+    out = StringIO()
+    answer.show(PlainScreen(out))
+    assert says in out.getvalue()
+    unknown = [one for one in answer.findings if one.status is Status.SKIP and one.code == "EXP044"]
+    assert bool(unknown) is ("tensor" in line and "-nkvo" in line)
+    assert all(one.fix is not None and "-sm layer" in one.fix for one in unknown)
 
 
 @pytest.mark.parametrize(

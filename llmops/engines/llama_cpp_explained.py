@@ -12,9 +12,9 @@ from llmops.engines import llama_cpp_memory
 from llmops.engines.llama_cpp_advice import advice as _advice
 from llmops.engines.llama_cpp_advice import at_full_load, in_words, request_tokens
 from llmops.engines.llama_cpp_arguments import refused
-from llmops.engines.llama_cpp_cards import cards_of
+from llmops.engines.llama_cpp_cards import cards_of, visible
 from llmops.engines.llama_cpp_meaning import meaning
-from llmops.engines.llama_cpp_overrides import from_draft_flags, from_flags, parse
+from llmops.engines.llama_cpp_overrides import from_draft_flags, from_flags, moved, parse
 from llmops.engines.llama_cpp_placement import Loading
 
 __all__ = ["advice", "at_full_load", "in_words", "ledger", "meaning", "request_tokens", "settled"]
@@ -24,13 +24,25 @@ def advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence[Devi
     """Everything to be said of the line on these cards."""
     cards = cards_of(meaning, devices)
     found = [*_advice(meaning, shape=shape, devices=cards.devices), *cards.findings]
-    found += _override_findings(meaning, ("CPU", *cards.names))
+    found += _override_findings(meaning, ("CPU", *cards.names), shape, _all_names(meaning, devices))
     return tuple(found)
 
 
-def _override_findings(meaning: Meaning, buffers: Sequence[str]) -> list[Finding]:
-    """Every `-ot` the server would refuse. A buffer is `CPU` or one of the cards in use; `CUDA_Host` is none."""
+def _all_names(meaning: Meaning, devices: Sequence[Device]) -> frozenset[str]:
+    """The buffers of all cards the process sees, those it does not use as well."""
+    seen = visible(meaning.environment.get("CUDA_VISIBLE_DEVICES"), tuple(devices), [])
+    return frozenset(f"CUDA{at}" for at in range(len(seen)))
+
+
+def _override_findings(
+    meaning: Meaning, buffers: Sequence[str], shape: ModelShape | None, visible_names: frozenset[str]
+) -> list[Finding]:
+    """Every `-ot` the server would refuse. A buffer is `CPU` or one of the cards in use; `CUDA_Host` is none.
+
+    A card that it sees and does not use is taken as well, as long as no tensor goes there (ggml-backend.cpp:1089).
+    """
     found = []
+    places = moved(shape, from_flags(meaning.written)) if shape is not None else {}
     for flag in meaning.written:
         if flag.name not in ("--override-tensor", "--spec-draft-override-tensor") or "$" in flag.value:
             continue
@@ -42,6 +54,11 @@ def _override_findings(meaning: Meaning, buffers: Sequence[str]) -> list[Finding
         elif unknown and (len(buffers) > 1 or meaning.settings.use_gpu is False):
             known = ", ".join(buffers)
             message = f"`{short}` names the buffer `{unknown[0][:40]}`, none of {known}: the server would not start"
+            if short == "-ot" and visible_names.issuperset(unknown) and shape is not None and shape.tensors:
+                sent = next((name for name, place in places.items() if place in unknown), None)
+                if sent is None:
+                    continue
+                message = f"`-ot` sends `{sent[:60]}` to {places[sent]}, a card that is not in use: it would not start"
         else:
             continue
         found.append(refused("EXP003", flag.name, message, f"`{short} 'exps=CPU'`, or `--n-cpu-moe N`"))

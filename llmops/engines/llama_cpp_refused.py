@@ -114,7 +114,7 @@ def _not_known(meaning: Meaning) -> Iterator[Finding]:
         message = f"`-sm tensor` with `{beside[0]}` ends in an assertion for some models, which of them is not known"
         fix = "start it once before it is relied on, or `-sm layer`"
         where = Where(file=PROGRAM, key="--split-mode")
-        yield Finding(code="EXP011", status=Status.SKIP, message=message, fix=fix, where=where)
+        yield Finding(code="EXP044", status=Status.SKIP, message=message, fix=fix, where=where)
 
 
 def _cut_caches(meaning: Meaning, shape: ModelShape, cards: int) -> Iterator[Finding]:

@@ -47,7 +47,9 @@ def cut_ledger(
         for name, card in zip(names, cards, strict=True)
     }
     kept = {name: one for name, one in (first.buffers or {}).items() if name not in names}
-    sure = first.confidence.weaker(Confidence.LOW if is_whole else Confidence.CALIBRATED)
+    has_projector = shape.companions is not None and shape.companions.projector is not None
+    is_unsure = is_whole or has_projector or not settings.kv_offload  # of those some starts end (llama_cpp_refused.py)
+    sure = first.confidence.weaker(Confidence.LOW if is_unsure else Confidence.CALIBRATED)
     notes = (*first.notes, NOTE) if is_whole else first.notes
     return replace(first, devices=cards, buffers=buffers | kept, confidence=sure, notes=notes)
 

@@ -57,6 +57,13 @@ def explain_result(one: Explained) -> Json:
     }
 
 
+def _starts(findings: Sequence[Finding]) -> bool | None:
+    """Whether the findings let it start; None: an assertion may end it (`EXP044` that could not be known)."""
+    if any(one.status is Status.FAIL for one in findings):
+        return False
+    return None if any(one.status is Status.SKIP and one.code == "EXP044" for one in findings) else True
+
+
 def show_explained(one: Explained, findings: Sequence[Finding], to: Screen) -> None:
     """The command line for a person."""
     standing_in = f"names no model, {one.shape.name} stands in" if one.shape is not None else "no model named"
@@ -69,7 +76,7 @@ def show_explained(one: Explained, findings: Sequence[Finding], to: Screen) -> N
         to.line()
         show_ledger(one.ledger, to)
         to.line()
-        show_fit(one.ledger, to, starts=not any(finding.status is Status.FAIL for finding in findings))
+        show_fit(one.ledger, to, starts=_starts(findings))
         for note in one.ledger.notes:
             to.line(f"note: {note}", tone=Tone.DIM)
         to.line()

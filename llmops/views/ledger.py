@@ -117,9 +117,15 @@ def _show_pool(ledger: Ledger, to: Screen) -> None:
         )
 
 
-def show_fit(ledger: Ledger, to: Screen, *, starts: bool = True) -> None:
-    """Whether it fits, how sure that is, and what is missing where; `starts` False: something else ends the start."""
+def show_fit(ledger: Ledger, to: Screen, *, starts: bool | None = True) -> None:
+    """Whether it fits, how sure that is, and what is missing where.
+
+    `starts` False: something else ends the start; None: whether something does is not known.
+    """
     confidence = f"confidence: {_confidence(ledger)}, checked on {ledger.engine} {ledger.engine_build}"
+    if ledger.fits() and starts is None:
+        to.line(f"Whether it starts is not known; of memory there is enough ({confidence})", tone=Tone.WARN)
+        return
     if ledger.fits() and not starts:
         to.line(f"It would not start; of memory there is enough ({confidence})", tone=Tone.BAD)
         return
