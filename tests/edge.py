@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -56,6 +57,19 @@ def nginx(root: Path, directory: Path, *, port: int, around: str = "") -> Iterat
             assert time.monotonic() < until, server.log()
             time.sleep(0.02)
         yield server
+
+
+@contextmanager
+def engine(port: int, key: str, *, gap: float) -> Iterator[None]:
+    """An engine behind it that streams an event every `gap` seconds, from the first moment on."""
+    program = str(Path(__file__).with_name("slots_engine.py"))
+    words = [sys.executable, program, "--port", str(port), f"--key={key}", "--first", "0", "--gap", str(gap)]
+    with Programs(os.environ).serve(words):
+        until = time.monotonic() + 10
+        while not listens(port):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        yield
 
 
 def trusting(root: Path) -> ssl.SSLContext:

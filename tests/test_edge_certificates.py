@@ -6,17 +6,14 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import locks
 import pytest
-from edge import answers, applied, free_port, listens, nginx, said, trusting
+from edge import answers, applied, engine, free_port, nginx, said, trusting
 from edge_attacks import HOST, MODELS, get
 
 from llmops.cli import render
@@ -27,19 +24,7 @@ from llmops.probe.programs import Programs
 
 pytestmark = [pytest.mark.consumer("nginx-njs"), pytest.mark.slow]
 
-KEY, EVENTS, GAP_SECONDS = "k" * 24, 60, 0.05
-
-
-@contextmanager
-def _engine(port: int, key: str) -> Iterator[None]:
-    program = str(Path(__file__).with_name("slots_engine.py"))
-    words = [sys.executable, program, "--port", str(port), f"--key={key}", "--first", "0", "--gap", str(GAP_SECONDS)]
-    with Programs(os.environ).serve(words):
-        until = time.monotonic() + 10
-        while not listens(port):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        yield
+EVENTS, GAP_SECONDS = 60, 0.05
 
 
 def _lock(serve: Serve, engine_port: int = 8080) -> Lock:
@@ -72,7 +57,7 @@ def test_a_certificate_is_renewed_under_load_without_a_dropped_request(tmp_path:
         connection.close()
 
     engine_key = (root / "etc/llmops/secrets/chat.engine-key").read_text().strip()
-    with _engine(engine_port, engine_key), nginx(root, tmp_path, port=port) as server:
+    with engine(engine_port, engine_key, gap=GAP_SECONDS), nginx(root, tmp_path, port=port) as server:
         before = _serial(port, trust)
         streams = [threading.Thread(target=stream) for _ in range(4)]
         for one in streams:
