@@ -33,7 +33,9 @@ def on_host(deployment: LockedDeployment, *, limit: int | None, total: int, maxi
 def test_a_unit_waits_for_those_that_were_planned_before_it_on_its_card() -> None:
     files = rendered(CASES["three_models"])
     waits = {
-        name: re.findall(r"^After=(llmops-(?!gpu)\S+)$", text_of(files, f"{UNITS}/llmops-{name}.service"), re.MULTILINE)
+        name: re.findall(
+            r"^After=(llmops-(?!gpu|persistence)\S+)$", text_of(files, f"{UNITS}/llmops-{name}.service"), re.MULTILINE
+        )
         for name in ("chat", "embed", "small")
     }
     assert waits == {"chat": [], "embed": ["llmops-chat.service"], "small": []}
