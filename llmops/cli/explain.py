@@ -13,12 +13,15 @@ from llmops.cli.beside import with_companions
 from llmops.cli.clashes import Clash
 from llmops.cli.drafting import with_draft
 from llmops.cli.explaining import Question, assumed, locked, open_named, proposal, shape_that_fits, sized_from
-from llmops.cli.hardware import hardware
+from llmops.cli.hardware import Hardware, hardware
+from llmops.cli.mounted import on_this_host
 from llmops.cli.opened import Sources
 from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
 from llmops.cli.possible import of_line
+from llmops.cli.routing import LIMIT, hold_together, routed, said_of_models
 from llmops.cli.starting import from_file, is_file_name, typed
 from llmops.cli.vllm_config import with_config_file
+from llmops.domain.engine import EngineName
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.explained import EngineProcess, FlagSource, Meaning
 from llmops.domain.finding import Finding, Status, Where
@@ -27,11 +30,17 @@ from llmops.domain.programs import Runner
 from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.engines.explainers import EXPLAINERS
+from llmops.engines.llama_cpp_router import Router, router, too_many
 from llmops.engines.process import engine_process
 from llmops.views.explain import Explained, explain_result, show_explained
 from llmops.views.ledger import what_is_missing
+from llmops.views.routed import Routed, routed_result, show_routed
 
 RESERVE = "1GiB"
+WORDS = ("EXP001", "EXP002", "EXP003")
+DOORS = ("EXP020", "EXP021", "EXP022", "EXP023", "EXP024", "EXP025", "EXP026")
+"""What is said of a router's own line: words it does not read, and its doors, which its models' servers do not have."""
+
 CLASHES = (Clash(option="--model", others=("--lock",), why="says which model it is", hint="leave out one of them"),)
 
 
@@ -55,15 +64,105 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
     if reserve is None:
         message = f"`{options.gpu_memory_reserve}` is not a size"
         raise WrongUsage(message, hint="write it with its unit: 1GiB, 512MiB")
-    process, found = _process(options, environment)
-    process = with_config_file(process)
+    process, found, folder = _process(options, environment)
+    process = with_config_file(on_this_host(process, folder=folder))
+    place = hardware(gpus=options.gpus, facts=options.facts, runner=runner)
+    asked = _Asked(options=options, place=place, reserve_bytes=reserve, sources=sources, environment=environment)
+    meaning = EXPLAINERS[process.engine].meaning(process)
+    many = router(process, meaning)
+    if many is not None:
+        return _of_router(many, meaning, asked, found)
+    if options.service is not None and not is_file_name(options.words):
+        raise _no_service()
+    return _answer(_weighed(process, asked, found))
+
+
+def _answer(one: "_One") -> Answer:
+    return Answer(
+        result=explain_result(one.explained),
+        show=lambda to: show_explained(one.explained, one.findings, to),
+        findings=one.findings,
+        ok=one.explained.ledger is not None and one.explained.ledger.fits(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What every process of one question is weighed with."""
+
+    options: Options
+    place: Hardware
+    reserve_bytes: int
+    sources: Sources
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _One:
+    """One process, and what is to be said of it."""
+
+    explained: Explained
+    findings: tuple[Finding, ...]
+
+
+def _of_router(many: Router, meaning: Meaning, asked: _Asked, found: list[Finding]) -> Answer:
+    """A router: one ledger for each of its models, and whether those that are loaded at once hold together."""
+    models, problems = routed(many)
+    name = asked.options.service
+    if name is not None and name not in {one.name for one in models}:
+        known = ", ".join(one.name[:60] for one in models[:20])
+        raise WrongUsage(f"the router knows no model `{name[:60]}`", hint=f"one of: {known}")
+    chosen = [one for one in models if name in (None, one.name)]
+    if len(chosen) > LIMIT:
+        raise WrongUsage(f"the router knows {len(chosen)} models", hint="`--service NAME` explains one of them")
+    each: list[tuple[str, Explained, tuple[Finding, ...]]] = []
+    not_here: list[Finding] = []
+    for one in chosen:
+        process = on_this_host(one.process, folder=Path())
+        try:
+            weighed = _weighed(process, asked, [])
+        except WrongInput as stop:
+            message = f"{one.name}: {stop.message}"
+            not_here.append(
+                Finding(code="EXP012", status=Status.SKIP, message=message, fix=stop.hint, where=stop.where)
+            )
+            continue
+        each.append((one.name, weighed.explained, weighed.findings))
+    if not each:
+        hint = "`--model MODEL` stands in for a file that is not here"
+        raise WrongInput(not_here[0].message, hint=hint, where=not_here[0].where)
+    if name is not None:
+        return _answer(_One(explained=each[0][1], findings=(*found, *problems, *each[0][2])))
+    ledgers = [explained.ledger for _, explained, _ in each]
+    known_ledgers = [one for one in ledgers if one is not None]
+    loaded = hold_together(many, known_ledgers)
+    at_once = too_many(many, loaded, len(known_ledgers))
+    said_of_router = (*meaning.findings, *EXPLAINERS[meaning.engine].advice(meaning, shape=None, devices=()))
+    outside = [one for one in said_of_router if one.code in (*WORDS, *DOORS)]
+    said = said_of_models({model: own for model, _, own in each}, without=DOORS)
+    together = [at_once] if at_once is not None else []
+    findings = tuple(dict.fromkeys((*found, *outside, *problems, *together, *not_here, *said)))
+    shown = Routed(models_max=many.models_max, models=tuple(each))
+    return Answer(
+        result=routed_result(shown),
+        show=lambda to: show_routed(shown, findings, to),
+        findings=findings,
+        ok=all(one is not None and one.fits() for one in ledgers) and at_once is None,
+    )
+
+
+def _weighed(process: EngineProcess, asked: _Asked, found: list[Finding]) -> _One:
+    options, place, environment, sources = asked.options, asked.place, asked.environment, asked.sources
     explainer = EXPLAINERS[process.engine]
     meaning = explainer.meaning(process)
-    place = hardware(gpus=options.gpus, facts=options.facts, runner=runner)
     lock = locked(options.lock, meaning) if options.lock is not None else None
     place = lock.cards(place) if lock is not None else place
-    asked = replace(sources, changes=meaning.key_changes)
-    question = Question(meaning=meaning, place=place, reserve_bytes=reserve, sources=asked)
+    question = Question(
+        meaning=meaning,
+        place=place,
+        reserve_bytes=asked.reserve_bytes,
+        sources=replace(sources, changes=meaning.key_changes),
+    )
     stand_in = options.model or (lock.model if lock is not None else None)
     opened = open_named(question, stand_in=stand_in, quantization=options.quantization)
     if opened is not None:
@@ -101,17 +200,11 @@ def run(options: Options, *, runner: Runner | None = None, sources: Sources, env
         notes=(*process.notes, *(sized_from(opened) if opened is not None else ()), *place.notes),
         proposal=proposed,
     )
-    findings = tuple(_placed(one, process.where) for one in dict.fromkeys(found))
-    return Answer(
-        result=explain_result(explained),
-        show=lambda to: show_explained(explained, findings, to),
-        findings=findings,
-        ok=ledger is not None and ledger.fits(),
-    )
+    return _One(explained=explained, findings=tuple(_placed(one, process.where) for one in dict.fromkeys(found)))
 
 
-def _process(options: Options, environment: Mapping[str, str]) -> tuple[EngineProcess, list[Finding]]:
-    """The engine's process, and what of its surroundings could not be read."""
+def _process(options: Options, environment: Mapping[str, str]) -> tuple[EngineProcess, list[Finding], Path]:
+    """The engine's process, what of its surroundings could not be read, and where relative paths begin."""
     if not options.words:
         hint = (
             "`llmops explain -- llama-server -m FILE …`, `llmops explain FILE.service`, `llmops explain compose.yaml`"
@@ -125,16 +218,21 @@ def _process(options: Options, environment: Mapping[str, str]) -> tuple[EnginePr
             )
             for text in started.unknown
         ]
-        return process, unknown
-    if options.service is not None:
-        raise WrongUsage("`--service` is for a compose file", hint="`llmops explain compose.yaml --service NAME`")
+        return process, unknown, Path(options.words[0]).parent
     here = not options.gpus and options.facts is None
     started = typed(options.words, environment, here=here)
     found = engine_process(started)
     if found is None:
         hint = "understood are llama-server, vLLM, SGLang, TGI and `ollama serve`, and wrappers, behind `--`; or a file"
         raise WrongUsage(f"`{started.name[:60]}` starts no engine that is understood", hint=hint)
-    return found, _local_configuration(found)
+    if options.service is not None and found.engine is not EngineName.LLAMA_CPP:
+        raise _no_service()
+    return found, _local_configuration(found), Path()
+
+
+def _no_service() -> WrongUsage:
+    hint = "`llmops explain compose.yaml --service NAME`"
+    return WrongUsage("`--service` is for a file of several, and for a router's models", hint=hint)
 
 
 def _shorter(ledger: Ledger) -> str | None:
@@ -186,10 +284,14 @@ def command(
     context: typer.Context,
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="FILE.service, compose.yaml, or behind `--` a command line: llama-server -m FILE …"),
+        typer.Argument(
+            help="A unit, FILE.container, compose.yaml, script, `-`, or behind `--` a command line: llama-server -m FILE …"
+        ),
     ] = None,
     *,
-    service: Annotated[str | None, typer.Option(help="Which service of a compose file.")] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Which service of a compose file, or which model of a router.")
+    ] = None,
     gpu: GpuOption = None,
     facts: FactsOption = None,
     model: Annotated[

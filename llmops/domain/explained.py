@@ -17,11 +17,20 @@ HIDDEN = "(hidden)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A file or directory of the host, and where a container sees it."""
+
+    inside: str
+    outside: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """A process as a unit, a compose file or a person starts it.
 
     `argv` is whole, wrappers included; empty where `image` has its own. `environment` is what is set for it, secrets
-    included; `unknown` says what of it could not be read, in words. `visible_cards`: what a container file lets it see.
+    included; `unknown` says what of it could not be read, in words. `visible_cards`: what a container file lets it see,
+    `mounts` the same of files. `profiles`: it is started only with one of them.
     """
 
     name: str
@@ -31,17 +40,24 @@ class Started:
     where: Where | None = None
     unknown: tuple[str, ...] = ()
     visible_cards: tuple[str, ...] | None = None
+    mounts: tuple[Mount, ...] = ()
+    profiles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineProcess:
-    """The engine in a `Started`: `argv` without program and wrappers; `notes` say how it was found."""
+    """The engine in a `Started`: `argv` without program and wrappers; `notes` say how it was found.
+
+    `visible_cards` and `mounts`: what the container it runs in lets it see.
+    """
 
     engine: EngineName
     argv: tuple[str, ...] = field(repr=False)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
     where: Where | None = None
+    visible_cards: tuple[str, ...] | None = None
+    mounts: tuple[Mount, ...] = ()
 
 
 class FlagSource(StrEnum):

@@ -5,20 +5,22 @@ taken at its word when an engine's program stands further behind in its argument
 """
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from llmops.domain.engine import EngineName
 from llmops.domain.errors import WrongInput
 from llmops.domain.explained import HIDDEN, EngineProcess, Started
 from llmops.engines import llama_cpp_flags, sglang_flags, tgi_flags, vllm_flags
+from llmops.engines.container_run import container_run
+from llmops.engines.shell_script import commands
+from llmops.engines.shell_words import ScriptError
 
 _OLD_LLAMA = re.compile(r".*llama.*/server", re.ASCII)
 """What the server was called until June 2024, in a folder of llama.cpp."""
 _LLAMA = re.compile(r"llama-server(?:[-_.][A-Za-z0-9_.-]*)?(?:\.exe)?", re.ASCII)
 _PYTHON = re.compile(r"python(?:3(?:\.[0-9]+)?)?", re.ASCII)
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.ASCII | re.DOTALL)
-_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))", re.ASCII)
 _IMAGES = (
     (re.compile(r"(?:^|/)llama\.cpp:(?:server|full)?|llama-server|llama-cpp-server"), EngineName.LLAMA_CPP),
     (re.compile(r"(?:^|/)vllm(?:-openai)?(?::|@|$|-)|vllm-openai"), EngineName.VLLM),
@@ -114,8 +116,14 @@ def _made(
     engine: EngineName, words: Sequence[str], environment: Mapping[str, str], notes: tuple[str, ...], started: Started
 ) -> EngineProcess:
     return EngineProcess(
-        engine=engine, argv=tuple(words), environment=environment, notes=notes, where=started.where
-    )  # fmt: skip
+        engine=engine,
+        argv=tuple(words),
+        environment=environment,
+        notes=notes,
+        where=started.where,
+        visible_cards=started.visible_cards,
+        mounts=started.mounts,
+    )
 
 
 def _find(
@@ -197,80 +205,54 @@ def _behind(name: str, words: list[str], environment: dict[str, str]) -> list[st
 def _shell(
     words: list[str], environment: dict[str, str], notes: tuple[str, ...], started: Started, depth: int
 ) -> EngineProcess | None:
-    """`sh -c SCRIPT [NAME ARGUMENT…]`: the simple command of the script that is an engine, `"$@"` filled in."""
+    """`sh -c SCRIPT [NAME ARGUMENT…]`: the simple command of the script that is an engine."""
     at = next((at for at, word in enumerate(words) if at and re.fullmatch(r"-[a-z]*c", word)), None)
     if at is None or at + 1 >= len(words):
         return _taken_at_its_word(words, environment, notes, started, depth)
-    arguments = words[at + 3 :]
+    note = f"started through `{words[0][:40]} -c`"
     try:
-        script = re.sub(r"(?<=\s)[0-9](?=[<>])", "", words[at + 1])  # `2>`: a file descriptor, no word
-        lexer = shlex.shlex(script, posix=True, punctuation_chars=";&|<>()\n")
-        lexer.whitespace, lexer.whitespace_split, lexer.commenters = " \t\r", True, ""
-        tokens = list(lexer)
-    except ValueError as error:
+        for one in commands(words[at + 1], words[at + 3 :], environment):
+            found = _find(list(one.words), dict(one.environment), (*notes, note), started, depth - 1)
+            if found is not None:
+                return found
+    except ScriptError as error:
         raise WrongInput(f"the script behind `{words[0][:40]} -c` is not read: {error}", where=started.where) from None
-    for command in _commands(tokens):
-        values = dict(environment)
-        while command and (assignment := _ASSIGNMENT.fullmatch(command[0])) is not None:
-            values[assignment[1]] = _filled(assignment[2], values)
-            command = command[1:]  # noqa: PLW2901 - the words behind it
-        expanded = _expanded(command, arguments, values)
-        found = _find(expanded, values, (*notes, f"started through `{words[0][:40]} -c`"), started, depth - 1)
-        if found is not None:
-            return found
     return None
 
 
-def _commands(tokens: Sequence[str]) -> list[list[str]]:
-    """Simple commands, without redirections."""
-    commands: list[list[str]] = [[]]
-    skip = False
-    for token in tokens:
-        if re.fullmatch(r"[;&|()\n]+", token):
-            commands.append([])
-        elif re.fullmatch(r"[<>&|]+", token):
-            skip = True
-        elif skip:
-            skip = False
-        else:
-            commands[-1].append(token)
-    return commands
-
-
-def _expanded(words: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    made: list[str] = []
-    for word in words:
-        if word in ("$@", "$*"):
-            made += arguments
-        else:
-            made.append(_filled(word, environment))
-    return made
-
-
-def _filled(word: str, environment: Mapping[str, str]) -> str:
-    """Variables that are known are filled in; the others stay as they are written."""
-    return _VARIABLE.sub(lambda match: environment.get(match[1] or match[2], match[0]), word)
+def in_script(started: Started, script: str) -> EngineProcess | None:
+    """The first engine that a script of its own file starts; `argv` are the script's name and its arguments."""
+    try:
+        for one in commands(script, started.argv[1:], started.environment):
+            found = _find(list(one.words), dict(one.environment), (), started, DEPTH)
+            if found is not None:
+                return found
+    except ScriptError as error:
+        raise WrongInput(f"not a script that a shell reads: {error}", where=started.where) from None
+    return None
 
 
 def _container(
     words: list[str], environment: dict[str, str], notes: tuple[str, ...], started: Started
 ) -> EngineProcess | None:
-    """`docker run [OPTIONS] IMAGE ARGUMENT…`: the image is the first word with a name of an engine's image."""
-    values: dict[str, str] = {}
-    for at, word in enumerate(words):
-        if word in ("-e", "--env") and at + 1 < len(words):
-            name, equals, value = words[at + 1].partition("=")
-            values[name] = value if equals else environment.get(name, "")
-        elif not word.startswith("-") and any(pattern.search(word) for pattern, _ in _IMAGES):
-            inner = Started(
-                name=started.name, argv=tuple(words[at + 1 :]), image=word, environment=values, where=started.where
-            )
-            found = _in_image(inner) or _find(words[at + 1 :], values, (), started, 2)
-            if found is None:
-                return None
-            note = f"started by `{words[0].rsplit('/', 1)[-1]} run`"
-            return _made(found.engine, found.argv, found.environment, (*notes, note, *found.notes), started)
-    return None
+    """`docker run [OPTIONS] IMAGE ARGUMENT…`."""
+    run = container_run(words[words.index("run") + 1 :], environment)
+    if run is None:
+        return None
+    inner = Started(
+        name=started.name,
+        argv=run.words,
+        image=run.image,
+        environment=run.environment,
+        where=started.where,
+        visible_cards=run.cards,
+        mounts=run.mounts,
+    )
+    found = _in_image(inner) or _find(list(run.words), dict(run.environment), (), inner, 2)
+    if found is None:
+        return None
+    note = f"started by `{words[0].rsplit('/', 1)[-1]} run`"
+    return replace(found, notes=(*notes, note, *run.unknown, *found.notes))
 
 
 def _taken_at_its_word(

@@ -1,61 +1,47 @@
 """Compose files: services with command, entrypoint and environment, as Compose reads them.
 
-Lists stay as they are, text is split as a shell splits it; `${NAME}`, `${NAME:-default}` and their kin are filled in from the
-variables that are handed in, `$$` is a dollar. Source: the Compose specification, "Interpolation", "command", "env_file".
+Lists stay as they are, text is split as a shell splits it; variables are filled in from those that are handed in.
+Source: the Compose specification, "command", "env_file", "gpus".
 """
 
-import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
-from llmops.domain.errors import WrongInput
-from llmops.domain.explained import Started
+from llmops.domain.explained import Mount, Started
 from llmops.domain.finding import Where
 from llmops.domain.forms import Json, KeyPath
-from llmops.formats.env_file import compose_value
-from llmops.formats.yaml_text import YamlText, read_yaml
-
-_VARIABLE = re.compile(
-    r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
-    r"(?:(?P<how>:?[-?+])(?P<text>[^}]*))?\})",
-    re.ASCII,
-)
-
-Read = Callable[[str], str | None]
-"""The text of a file beside the compose file, None where it is not here."""
+from llmops.formats.compose_files import ComposeService, Read, compose_services
+from llmops.formats.compose_text import filled
+from llmops.formats.env_file import dotenv_values
 
 
-def services(text: str, *, file: str, variables: Mapping[str, str], read: Read) -> dict[str, Started]:
-    """Every service by name. Raises `WrongInput` with line and key for what is no compose file."""
-    document = read_yaml(text, file=file, merges=True)
-    table = document.data.get("services") if isinstance(document.data, dict) else None
-    if not isinstance(table, dict) or not table:
-        hint = "a compose file has `services:`, a unit file `[Service]`"
-        raise WrongInput("no `services:` with a service: not a compose file", hint=hint, where=Where(file=file))
-    return {name: _Service(document, name, service, variables, read).started() for name, service in table.items()}
+def services(texts: Sequence[tuple[str, str]], *, variables: Mapping[str, str], read: Read) -> dict[str, Started]:
+    """Every service by name; `texts` are the compose file and what overrides it, each with its name.
+
+    Raises `WrongInput` with line and key for what is no compose file.
+    """
+    found = compose_services(texts, variables=variables, read=read)
+    return {name: _Service(one, read).started() for name, one in found.items()}
 
 
 class _Service:
     """One service while it is read; what cannot be known is collected."""
 
-    def __init__(self, document: YamlText, name: str, service: Json, variables: Mapping[str, str], read: Read) -> None:
-        self.document = document
-        self.name = name
-        self.path: KeyPath = ("services", name)
-        self.variables = variables
+    def __init__(self, one: ComposeService, read: Read) -> None:
+        self.document = one.document
+        self.name = one.name
+        self.path: KeyPath = ("services", one.name)
+        self.variables = one.variables
         self.read = read
-        self.unknown: list[str] = []
-        if not isinstance(service, dict):
-            raise document.wrong("a service is a table", self.path)
-        self.service = service
+        self.unknown: list[str] = list(one.unknown)
+        self.service = one.data if isinstance(one.data, dict) else {}
 
     def started(self) -> Started:
         """The process of the service."""
         entrypoint, command = self._words("entrypoint"), self._words("command")
         image = self.service.get("image")
-        for key in ("extends", "build"):
-            if key in self.service and not (key == "build" and (entrypoint or command)):
-                self.unknown.append(f"`{key}:` is not followed: what it brings is not known")
+        if "build" in self.service and not (entrypoint or command):
+            self.unknown.append("`build:` is not followed: what it brings is not known")
         line = self.document.line((*self.path, "command" if command else "entrypoint"))
         return Started(
             name=self.name,
@@ -65,6 +51,8 @@ class _Service:
             where=Where(file=self.document.file, line=line, key=f"services.{self.name}"),
             unknown=tuple(self.unknown),
             visible_cards=self._cards(),
+            mounts=self._mounts(),
+            profiles=tuple(str(one) for one in self._listed("profiles")),
         )
 
     def _words(self, key: str) -> tuple[str, ...]:
@@ -89,42 +77,34 @@ class _Service:
 
     def _text(self, text: str, key: str) -> str:
         """Variables filled in; one that is not known and has no default is empty, and said."""
-        return _VARIABLE.sub(lambda match: self._value(match, key), text)
+        return filled(text, self.variables, missing=lambda name: self._missing(name, key))
 
-    def _value(self, match: re.Match[str], key: str) -> str:
-        if match["escaped"]:
-            return "$"
-        name, how, other = match["plain"] or match["name"], match["how"] or "", match["text"] or ""
-        value = self.variables.get(name)
-        is_set = bool(value) if how.startswith(":") else value is not None
-        if how.endswith("+"):
-            return other if is_set else ""
-        if is_set and value is not None:
-            return value
-        if how.endswith("-"):
-            return other
+    def _missing(self, name: str, key: str) -> None:
         self.unknown.append(f"the variable `{name}` of `{key}:` is not set here")
-        return ""
+
+    def _listed(self, key: str) -> list[Json]:
+        value = self.service.get(key)
+        return value if isinstance(value, list) else []
 
     def _environment(self) -> dict[str, str]:
-        values = self._files()
         given = self.service.get("environment")
         if isinstance(given, list):
             pairs = [self._scalar(one, "environment").partition("=") for one in given]
             given = {name: (value if equals else None) for name, equals, value in pairs}
         if given is not None and not isinstance(given, dict):
             raise self.document.wrong("a table, or a list of NAME=value", (*self.path, "environment"))
+        own: dict[str, str] = {}
         for name, value in (given or {}).items():
-            if value is None:
-                if name in self.variables:
-                    values[name] = self.variables[name]
-                else:
-                    self.unknown.append(f"the variable `{name}` comes from where Compose runs, and is not known")
+            if value is not None:
+                own[name] = self._text(self._scalar(value, "environment"), "environment")
+            elif name in self.variables:
+                own[name] = self.variables[name]
             else:
-                values[name] = self._text(self._scalar(value, "environment"), "environment")
-        return values
+                self.unknown.append(f"the variable `{name}` comes from where Compose runs, and is not known")
+        return {**self._files(own), **own}
 
-    def _files(self) -> dict[str, str]:
+    def _files(self, own: Mapping[str, str]) -> dict[str, str]:
+        """What `env_file:` sets; its variables are those of Compose, then the service's `own`."""
         given = self.service.get("env_file")
         values: dict[str, str] = {}
         for one in given if isinstance(given, list) else [given]:
@@ -135,33 +115,40 @@ class _Service:
             if text is None:
                 self.unknown.append(f"`env_file: {path[:120]}` is not here: what it sets is not known")
             else:
-                values |= env_values(text)
+                values |= dotenv_values(text, {**own, **self.variables}, values)
         return values
 
+    def _mounts(self) -> tuple[Mount, ...]:
+        """Files and directories of the host that the container sees."""
+        found: list[Mount] = []
+        for one in self._listed("volumes"):
+            if isinstance(one, dict):
+                outside, inside = (str(one.get("source") or ""), str(one.get("target") or ""))
+                is_path = one.get("type") == "bind"
+            else:
+                outside, _, rest = self._text(str(one), "volumes").partition(":")
+                inside = rest.partition(":")[0]
+                is_path = outside.startswith((".", "/", "~"))
+            if is_path and inside.startswith("/"):
+                found.append(Mount(inside=inside, outside=self._text(outside, "volumes")))
+        return tuple(found)
+
     def _cards(self) -> tuple[str, ...] | None:
-        """`device_ids` of the first reservation of NVIDIA cards; None: all, or none asked for."""
+        """What the reservation of NVIDIA cards, or `gpus:`, lets it see; None: all, or none asked for.
+
+        A count is of the first cards (moby, daemon/nvidia_linux.go, `countToDevices`).
+        """
         node: Json = self.service
         for key in ("deploy", "resources", "reservations", "devices"):
             node = node.get(key) if isinstance(node, dict) else None
-        for row in node if isinstance(node, list) else []:
-            ids = row.get("device_ids") if isinstance(row, dict) else None
+        rows = node if isinstance(node, list) else []
+        for row in (*rows, *self._listed("gpus")):
+            if not isinstance(row, dict):
+                continue
+            ids, count = row.get("device_ids"), row.get("count")
             if isinstance(ids, list):
                 return tuple(self._text(self._scalar(one, "device_ids"), "device_ids") for one in ids)
+            written = self._text(str(count), "count")
+            if written.isdecimal() and len(written) < 4:
+                return tuple(str(number) for number in range(int(written)))
         return None
-
-
-def env_values(text: str) -> dict[str, str]:
-    """The assignments of a `.env` or `env_file:`; a value that Compose would expand is taken as it is written."""
-    values: dict[str, str] = {}
-    for line in text.splitlines():
-        bare = line.strip().removeprefix("export ").lstrip()
-        name, equals, written = bare.partition("=")
-        if equals and not bare.startswith("#"):
-            value = compose_value(written)
-            values[name.strip()] = _unquoted(written.strip()) if value is None else value
-    return values
-
-
-def _unquoted(text: str) -> str:
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-    return text[1:-1] if quoted else text.split(" #", 1)[0].rstrip()

@@ -6,8 +6,11 @@ in the subset where nothing is expanded; a line outside of it has no value here 
 
 import re
 import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from llmops.domain.records import dataclass
+from llmops.formats.compose_text import filled
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BLANK = " \t\r\n"
@@ -114,6 +117,48 @@ def compose_value(written: str) -> str | None:
     if double is not None:
         return double[1]
     return written if re.fullmatch(r"[^\s'\"\\$#`]*", written) else None
+
+
+def dotenv_values(
+    text: str, variables: Mapping[str, str], before: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """A whole `.env` or `env_file:` as Compose reads it: variables are filled in but in single quotes.
+
+    `variables` win over the file's own, those over what files `before` it set; one that is not set is empty. Source:
+    compose-go v2, dotenv/parser.go; held to what Compose makes of drawn files.
+    """
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        bare = line.strip().removeprefix("export ").lstrip()
+        name, equals, written = bare.partition("=")
+        if not equals or bare.startswith("#"):
+            continue
+        inside = _dotenv_text(written.strip())
+        is_plain = "$" not in inside
+        single = written.strip().startswith("'")
+        values[name.strip()] = (
+            inside
+            if is_plain or single
+            else filled(inside, {**before, **values, **variables}, missing=lambda _name: None)
+        )
+    return values
+
+
+def _dotenv_text(written: str) -> str:
+    quote = written[:1]
+    if quote in ("'", '"') and (end := written.find(quote, 1)) > 0:
+        return written[1:end]
+    return written.split(" #", 1)[0].rstrip()
+
+
+def podman_values(text: str) -> dict[str, str]:
+    """A whole file as `podman run --env-file` reads it: what stands behind `=` is the value, quotes included.
+
+    Source: podman 5, pkg/env/env.go (`ParseFile`).
+    """
+    lines = (line.lstrip() for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, equals, value in pairs if equals}
 
 
 def shell_value(written: str) -> str | None:
