@@ -428,6 +428,14 @@ class Paper:
         return len(text)
 
 
+def test_a_line_end_in_a_hosts_words_begins_no_line_of_its_own(tmp_path: Path) -> None:
+    """A log of GitHub's takes `::error::` at the beginning of a line for a command."""
+    facts = hosts.host(listeners=Known((hosts.listener(8443, "x\n::error::y"),)), system=hosts.system(os_name="a\n::b"))
+    shown = doctor("--facts", saved(tmp_path, facts)).stdout
+    assert "x ::error::y" in shown
+    assert not [line for line in shown.splitlines() if line.startswith("::")]
+
+
 def test_equal_cards_share_a_line_and_a_lost_one_has_its_own() -> None:
     cards = hosts.nvidia(
         *(hosts.gpu(index=at) for at in range(7)), hosts.gpu(index=7, name=hosts.LOST, fault="GPU is lost")

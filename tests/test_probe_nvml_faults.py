@@ -29,6 +29,7 @@ STUB = Path(__file__).parent / "nvml"
 
 SCENARIOS = (
     "a100-mig",
+    "a6000-x2-bridge",
     "busy-hot-throttled",
     "ecc-errors",
     "gb10-driver580",

@@ -110,6 +110,8 @@ def joined(one: Gpu, two: Gpu) -> Known[int] | Unknown:
     if isinstance(two.nvlinks, Unknown):
         return two.nvlinks
     address = known(two.address)
+    if address is None and any(link.active and link.end is LinkEnd.GPU for link in one.nvlinks.value):
+        return Unknown("links end at cards, and NVML does not say where this one is")
     direct = sum(link.active and link.peer_address == address is not None for link in one.nvlinks.value)
     if direct:
         return Known(direct)

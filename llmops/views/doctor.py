@@ -214,7 +214,7 @@ def _show_finding(finding: Finding, to: Screen, detail: Detail) -> None:
 def _hanging(to: Screen, before: str, text: str, detail: Detail, *, tone: Tone = Tone.PLAIN) -> None:
     """`text` behind `before`, further lines indented below it where the width is known."""
     if detail.width is None:
-        to.line(before + text, tone=tone)
+        to.line(before + " ".join(text.splitlines()), tone=tone)
         return
     room = max(detail.width - 1, len(before) + 20)
     lines = wrap(
