@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import StringIO
 from pathlib import Path
 
 import locks
 import pytest
 from consumers import search_path
-from rendering import three_models
+from rendering import three_models, with_number
 from stub_engine import KEY, MODEL, StubEngine
 
 from llmops.cli import render
@@ -18,6 +19,7 @@ from llmops.domain.role import Role
 from llmops.formats.lock import dump_lock
 from llmops.probe.programs import Programs
 from llmops.views.call import Call
+from llmops.views.screen import PlainScreen
 
 AT_ONCE = [Role.EMBEDDINGS, Role.RERANK]
 WORDS = {Role.EMBEDDINGS: "8 [", Role.RERANK: "relevance_score"}
@@ -95,3 +97,25 @@ def test_render_ends_with_a_chat_where_there_is_one(names: tuple[str, ...], path
     call = answer.result["call"]
     assert isinstance(call, dict)
     assert f"/v1{path} " in str(call["curl"])
+
+
+def test_every_deployment_has_its_call_with_its_own_path_name_and_timeout(tmp_path: Path) -> None:
+    models = three_models()
+    models["embed"] = with_number(models["embed"], "client_timeout_seconds", 777)
+    file = tmp_path / "llmops.lock"
+    file.write_text(dump_lock(locks.lock(models, targets=("nginx",))))
+    options = render.Options(lock=str(file), root=str(tmp_path), targets=("nginx",))
+    answer = render.run(options, runner=Programs(os.environ))
+    assert isinstance(answer.result, dict)
+    calls = answer.result["calls"]
+    assert isinstance(calls, dict)
+    assert list(calls) == ["chat", "small", "embed"], "chats first"
+    assert calls["chat"] == answer.result["call"]
+    text = StringIO()
+    answer.show(PlainScreen(text))
+    for name, call in calls.items():
+        assert isinstance(call, dict)
+        assert str(call["curl"]) in text.getvalue()
+        assert f'"model": "{name}"' in str(call["curl"])
+        assert (" --max-time 777 " in str(call["curl"])) is (name == "embed")
+    assert len({str(one["endpoint"]) for one in calls.values() if isinstance(one, dict)}) == len(calls)

@@ -69,7 +69,7 @@ def test_on_a_terminal_the_key_is_shown_and_kept_nowhere(root: Path) -> None:
         def line(self, text: str = "", **_: object) -> None:
             self.text += text + "\n"
 
-        def verbatim(self, text: str) -> None:
+        def verbatim(self, text: str, **_: object) -> None:
             self.text += text
 
         def table(self, *_: object, **__: object) -> None:

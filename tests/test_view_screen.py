@@ -93,3 +93,10 @@ def test_lists_of_the_catalogue_fit_60_columns_a_row_a_line(show: Callable[[Rich
     names = [row.id for row in MODELS[:40]] + [row.name for row in GPUS[:40]] + ["Q4_K_M"]
     rows = [line for line in lines if any(line.startswith((f" {name} ", f"{name} ")) for name in names)]
     assert len(rows) in (1, 40), "no name is broken over two lines"
+
+
+def test_a_line_of_a_diff_stays_one_line_with_its_blanks() -> None:
+    screen, stream = on_a_terminal(20)
+    row = "+" + "word " * 10
+    screen.verbatim(f"{row}\n", tone=Tone.GOOD)
+    assert stream.getvalue() == f"{row}\n"

@@ -129,7 +129,7 @@ def _to_tree(options: Options, wanted: Rendered, consumed: tuple[Consumed, ...])
         findings=_findings(options, wanted, consumed),
         commands=(),
         next_commands=(),
-        call=None,
+        calls={},
     )
     return _answer(rendering, applied=False)
 
@@ -167,7 +167,7 @@ def _to_root(options: Options, wanted: Rendered, now: datetime, runner: Runner) 
         findings=tuple(findings),
         commands=applied.commands if applied is not None else (),
         next_commands=left_to_do(wanted, current, applied, root=options.root) if has_changed else (),
-        call=_call(options, wanted.site) if "nginx" in wanted.targets else None,
+        calls=_calls(options, wanted.site) if "nginx" in wanted.targets else {},
     )
     differs = current.has_work() or bool(current.conflicts()) or is_unsettled(place) or bool(freezes)
     return _answer(rendering, applied=options.apply, ok=not (options.check and differs))
@@ -216,19 +216,21 @@ def _change_set(options: Options, wanted: Rendered, now: datetime) -> ChangeSet:
     return change_set(current, every, recorded=recorded, targets=wanted.targets, ways=options.ways, last=last)
 
 
-def _call(options: Options, site: Site) -> Call:
+def _calls(options: Options, site: Site) -> dict[str, Call]:
+    """One for each deployment, a chat first where there is one."""
     root = Root(Path(options.root))
-    chats = (one for one in site.deployments if one.role is Role.CHAT)
-    first = next(chats, site.deployments[0])
-    return Call(
-        endpoint=f"{site.edge.url()}{first.route}/v1",
-        model=first.served_name,
-        key_file=root.shown(API_KEY_FILE),
-        ca_file=root.shown(CA_CERTIFICATE) if site.edge.self_signed else None,
-        timeout_seconds=first.numbers.client_timeout_seconds.value,
-        retries=first.numbers.client_retries.value,
-        role=first.role,
-    )
+    return {
+        one.name: Call(
+            endpoint=f"{site.edge.url()}{one.route}/v1",
+            model=one.served_name,
+            key_file=root.shown(API_KEY_FILE),
+            ca_file=root.shown(CA_CERTIFICATE) if site.edge.self_signed else None,
+            timeout_seconds=one.numbers.client_timeout_seconds.value,
+            retries=one.numbers.client_retries.value,
+            role=one.role,
+        )
+        for one in sorted(site.deployments, key=lambda one: one.role is not Role.CHAT)
+    }
 
 
 def _answer(rendering: Rendering, *, applied: bool, ok: bool = True) -> Answer:
@@ -238,6 +240,7 @@ def _answer(rendering: Rendering, *, applied: bool, ok: bool = True) -> Answer:
         {"target": one.target, "program": one.program, "package": one.package, "status": one.status.value}
         for one in rendering.consumed
     ]
+    calls = {name: call.form() for name, call in rendering.calls.items()}
     result: dict[str, Json] = {
         "place": rendering.place,
         "files": rows,
@@ -246,7 +249,8 @@ def _answer(rendering: Rendering, *, applied: bool, ok: bool = True) -> Answer:
         "checked": {"asked": asked, "of": len(rendering.consumed), "consumers": consumers},
         "done": list[Json](rendering.commands),
         "next": list[Json](rendering.next_commands),
-        "call": rendering.call.form() if rendering.call is not None else None,
+        "call": next(iter(calls.values()), None),
+        "calls": dict[str, Json](calls),
     }
     return Answer(result=result, show=lambda to: show_render(rendering, to), findings=rendering.findings, ok=ok)
 

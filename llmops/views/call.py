@@ -129,7 +129,7 @@ class Call:
         )
 
     def form(self) -> Json:
-        """As in `result.call`."""
+        """As in `result.call` and `result.calls`."""
         return {
             "endpoint": self.endpoint,
             "model": self.model,

@@ -1,6 +1,6 @@
 """A rendering for people: the diff, what was done, what checked it, and what to type next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from llmops.domain.changes import Action, Change
 from llmops.domain.consumers import Consumed
@@ -20,7 +20,7 @@ ACTION_TONES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rendering:
-    """All that is shown, in this order. `place` is where files were or would be written."""
+    """All that is shown, in this order. `place` is where files were or would be written; the first of `calls` comes in full."""
 
     place: str
     changes: tuple[Change, ...]
@@ -32,7 +32,7 @@ class Rendering:
     findings: tuple[Finding, ...]
     commands: tuple[str, ...]
     next_commands: tuple[str, ...]
-    call: Call | None
+    calls: Mapping[str, Call]
 
 
 def show_render(rendering: Rendering, to: Screen) -> None:
@@ -64,10 +64,10 @@ def show_render(rendering: Rendering, to: Screen) -> None:
         words = "Left to do" if rendering.commands else "Nothing was started or reloaded. Next"
         to.line(f"{words}, as root:", tone=Tone.TITLE)
         to.verbatim("".join(f"  {command}\n" for command in rendering.next_commands))
-    if rendering.call is not None:
+    for at, (name, call) in enumerate(rendering.calls.items()):
         to.line()
-        to.line("Once it runs, try:", tone=Tone.TITLE)
-        to.verbatim(rendering.call.text())
+        to.line("Once it runs, try:" if at == 0 else f"And `{name}`:", tone=Tone.TITLE)
+        to.verbatim(call.text() if at == 0 else f"{call.curl()}\n")
 
 
 def _outcome(rendering: Rendering) -> str:
@@ -102,4 +102,4 @@ def _show_diff(diff: str, to: Screen) -> None:
             tone = Tone.GOOD
         elif line.startswith("-"):
             tone = Tone.BAD
-        to.line(line, tone=tone)
+        to.verbatim(f"{line}\n", tone=tone)

@@ -35,7 +35,7 @@ class Screen(Protocol):
         """One line; long ones wrap on a terminal."""
         ...
 
-    def verbatim(self, text: str) -> None:
+    def verbatim(self, text: str, *, tone: Tone = Tone.PLAIN) -> None:
         """Text as it is: files, commands, diffs; never wrapped or coloured by content."""
         ...
 
@@ -61,7 +61,7 @@ class PlainScreen:
         """One line."""
         self._stream.write(text + "\n")
 
-    def verbatim(self, text: str) -> None:
+    def verbatim(self, text: str, *, tone: Tone = Tone.PLAIN) -> None:  # noqa: ARG002 - plain has one tone
         """Text as it is."""
         self._stream.write(text if text.endswith("\n") else text + "\n")
 
@@ -110,9 +110,9 @@ class RichScreen:
                 lead = row[:hang] if at == 0 else " " * hang
                 self._console.print(Text(lead).append_text(piece), style=tone.value, highlight=False, soft_wrap=True)
 
-    def verbatim(self, text: str) -> None:
+    def verbatim(self, text: str, *, tone: Tone = Tone.PLAIN) -> None:
         """Text as it is."""
-        self._console.out(text, highlight=False, end="" if text.endswith("\n") else "\n")
+        self._console.out(text, style=tone.value, highlight=False, end="" if text.endswith("\n") else "\n")
 
     def table(
         self,
