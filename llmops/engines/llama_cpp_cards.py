@@ -36,7 +36,8 @@ def cards_of(meaning: Meaning, devices: Sequence[Device]) -> Cards:
     if settings.split_mode == "none" and numbers:
         numbers = _main(meaning, numbers, findings)
     shares = len(settings.tensor_split)
-    if shares and settings.split_mode == "layer" and shares < len(numbers):
+    is_rising = all(part >= 0 for part in settings.tensor_split)  # else the cards without a part may get layers, too
+    if shares and is_rising and settings.split_mode == "layer" and shares < len(numbers):
         message = (
             f"`-ts` has {shares} parts for {len(numbers)} cards: the others take no layer and are left out here, "
             "but each holds a CUDA context while they are visible"

@@ -6,6 +6,7 @@ Source: llama.cpp b11434 src/llama-model.cpp (`load_tensors`, `get_layer_buft_li
 
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
@@ -61,7 +62,7 @@ class Placement:
     """The place of every layer, and of the output (`HOST` or a card's position); `moves`: tensors an override puts elsewhere.
 
     `is_overridden`: there is a pattern, whether or not it finds anything. `repacked`: matrices in RAM are rearranged where
-    the processor can, and then no card can take their work over.
+    the processor can, and then no card can take their work over. `predicting`: the places of the MTP blocks behind the layers.
     """
 
     layers: tuple[int, ...]
@@ -74,6 +75,7 @@ class Placement:
     op_offload: bool = True
     repacked: bool = False
     metal: bool = False
+    predicting: tuple[int, ...] = ()
 
     def seen(self) -> tuple[object, ...]:
         """What of it a graph is built from."""
@@ -111,10 +113,11 @@ def place(
             cards=0,
             kv_offload=settings.kv_offload,
             repacked=loading.repack,
+            predicting=(HOST,) * shape.mtp_layers,
         )
     wanted = blocks + 1 if settings.gpu_layers is None else min(settings.gpu_layers, blocks + 1)
     start = blocks + 1 - wanted
-    shares = _cumulative_shares(settings.tensor_split or tuple(float(one.free_bytes) for one in devices), len(devices))
+    shares = _cumulative_shares(settings.tensor_split, [float(one.free_bytes) for one in devices])
     places = [HOST if at < start else _card(at - start, wanted, shares) for at in range(blocks + 1)]
     overrides = from_settings(settings) if loading.overrides is None else loading.overrides
     buffers = {CPU: HOST} | {loading.name(card): card for card in range(len(devices))}
@@ -129,6 +132,7 @@ def place(
         op_offload=loading.op_offload,
         repacked=loading.repack and not loading.host_buffers,
         metal=any(one.kind is DeviceKind.METAL for one in devices),
+        predicting=tuple(places[count:blocks]),
     )
 
 
@@ -136,19 +140,25 @@ def _float32(value: float) -> float:
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
-def _cumulative_shares(split: Sequence[float], cards: int) -> tuple[float, ...]:
+def _cumulative_shares(split: Sequence[float], free: Sequence[float]) -> tuple[float, ...]:
+    """Parts of the cards that are used, below zero as well; where all are 0, the free memory's (`load_tensors`)."""
+    cards = len(free)
     parts = [*split, *([0.0] * cards)][:cards]
+    if not any(parts):
+        parts = list(free)
     running: list[float] = []
     total = 0.0
     for part in parts:
         total = _float32(total + _float32(part))
         running.append(total)
-    return tuple(_float32(one / total) for one in running) if total else tuple([0.0] * (cards - 1) + [1.0])
+    if not total:  # parts that cancel out are even ones
+        return tuple(_float32((at + 1) / cards) for at in range(cards))
+    return tuple(_float32(one / total) for one in running)
 
 
 def _card(position: int, count: int, shares: Sequence[float]) -> int:
-    point = _float32(_float32(position) / _float32(count))
-    return next((card for card, share in enumerate(shares) if point < share), len(shares) - 1)
+    """`std::upper_bound`, which halves: with parts below zero the shares do not rise, and it counts how it looks."""
+    return bisect_right(shares, _float32(_float32(position) / _float32(count)))
 
 
 def cuda_tensor_bytes(tensor: Tensor) -> int:

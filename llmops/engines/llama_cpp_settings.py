@@ -28,6 +28,15 @@ SPLIT_MODES = ("none", "layer", "row", "tensor")
 POOLINGS = ("none", "mean", "cls", "last", "rank")
 AUTO_SLOTS = 4
 DEFAULT_CACHE_RAM_MIB = 8192
+MOST_PARTS = 15
+"""Fewer than the 16 cards llama.cpp is built for (`llama_max_devices`)."""
+
+FLOAT32_LEAST, FLOAT32_LIMIT = 2.0**-126, 2.0**128
+_FLOAT = re.compile(
+    r"[ \t\n\v\f\r]*([+-]?(?:0[xX](?:[0-9a-fA-F]+\.?[0-9a-fA-F]*|\.[0-9a-fA-F]+)(?:[pP][+-]?[0-9]{1,5})?|"
+    r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,5})?))",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,13 +214,24 @@ def _pooling(values: _Values) -> str | None:
 
 
 def _split(values: _Values) -> tuple[float, ...]:
+    """Parts as `std::stof` reads them; the server takes those below zero, too (common/arg.cpp, `--tensor-split`)."""
     text = values.text("--tensor-split")
-    try:
-        parts = tuple(float(part) for part in re.split(r"[,/]+", text) if part)
-    except ValueError:
-        values.refuse("--tensor-split", f"`-ts` takes numbers, not `{text[:40]}`")
+    written = re.split(r"[,/]+", text) if text else []
+    parts = [_part(one) for one in (written if written[-1:] != [""] else written[:-1])]
+    if len(parts) > MOST_PARTS:
+        values.refuse("--tensor-split", f"`-ts` takes {MOST_PARTS} parts at most, not {len(parts)}")
         return ()
-    if any(not 0 <= part < float("inf") for part in parts):
-        values.refuse("--tensor-split", f"`-ts {text[:40]}` has a part below zero or without bound")
+    if any(one is None for one in parts):
+        values.refuse("--tensor-split", f"`-ts` takes numbers, none without bound, not `{text[:40]}`")
         return ()
-    return parts if any(parts) else ()
+    known = tuple(one for one in parts if one is not None)
+    return known if any(known) else ()
+
+
+def _part(text: str) -> float | None:
+    """The number a word begins with, None where there is none that 32 bits hold, which ends the start."""
+    match = _FLOAT.match(text[:200])
+    if match is None:
+        return None
+    value = float.fromhex(match[1]) if "x" in match[1].lower() else float(match[1])
+    return value if not value or FLOAT32_LEAST <= abs(value) < FLOAT32_LIMIT else None
