@@ -11,7 +11,7 @@ from llmops.domain.model import ModelShape
 from llmops.domain.units import GIB
 from llmops.engines.rank_weights import Cut
 from llmops.engines.vllm_adapters import RANKS, adapter_bytes, adapter_refusals, capture_cases
-from llmops.engines.vllm_arguments import CHOICES
+from llmops.engines.vllm_choices import CHOICES
 from llmops.engines.vllm_graphs import graphs
 from llmops.formats.config_json import model_shape
 

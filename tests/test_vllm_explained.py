@@ -19,6 +19,7 @@ from llmops.engines.kernels import line_findings
 from llmops.engines.parser_words import parser_words
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.vllm_arguments import read
+from llmops.engines.vllm_choices import CHOICES, taken_words
 from llmops.engines.vllm_flags import FLAGS, JSON, NUMBERS
 from llmops.engines.vllm_parallel import fused_bytes
 from llmops.engines.vllm_taken import CENTRAL, taken
@@ -65,7 +66,8 @@ def advice(*words: str, of: ModelShape | None = None, on: tuple[Device, ...] = (
 def test_every_option_is_read_in_every_spelling_and_every_removed_one_refused() -> None:
     for name, row in FLAGS.items():
         value = "{}" if row.name in JSON else "4" if row.name in NUMBERS else "auto"
-        if row.name in ("--gpu-memory-utilization", "--performance-mode", "--mm-encoder-tp-mode", "--max-lora-rank"):
+        value = min(taken_words(row.name) or {value})
+        if row.name in ("--gpu-memory-utilization", "--enable-auto-tool-choice"):
             continue
         for word in (name, name.replace("-", "_").replace("__", "--", 1)) if name.startswith("--") else (name,):
             line = read(["vllm", "serve", "m", word, *([value] if row.value else [])])
@@ -375,3 +377,48 @@ def test_layers_of_pipeline_stages_are_those_of_the_environment() -> None:
     assert not wrong.fits()
     assert "40 layers, there are 2 and 32" in " ".join(wrong.notes)
     assert ledger(meaning(*words, VLLM_PP_LAYER_PARTITION="all"), H100, H100) == equal
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "fix"),
+    [
+        (("--quantization", "awk"), "--quantization", "did you mean `awq`?"),
+        (("--attention-config", "FLASH_ATTN"), "--attention-config", "in a shell"),
+        (("--limit-mm-per-prompt", "image=2"), "--limit-mm-per-prompt", "in a shell"),
+        (("--mamba-cache-mode", "all"), "--mamba-cache-mode", "one of align, none"),
+        (("--scheduling-policy", "lifo"), "--scheduling-policy", "one of fcfs, priority"),
+        (("--tool-call-parser", "hermess"), "--tool-call-parser", "did you mean `hermes`?"),
+        (("--reasoning-parser", "qwen4"), "--reasoning-parser", "did you mean `qwen3`?"),
+        (("--enable-auto-tool-choice",), "--enable-auto-tool-choice", "`--tool-call-parser NAME`"),
+        (("--speculative-config", '{"method":"ngarm"}'), "--speculative-config.method", "did you mean `ngram`?"),
+        (("-cc", '{"cudagraph_mode":"FULLY"}'), "--compilation-config.cudagraph_mode", "did you mean `FULL`?"),
+        (("extra",), "extra", "leave it out"),
+        (("--enable-prefix-caching", "True"), "True", "leave it out"),
+    ],
+)
+def test_a_word_that_is_not_in_a_list_ends_the_start(words: tuple[str, ...], key: str, fix: str) -> None:
+    (problem,) = read(["vllm", "serve", "m", *words]).problems
+    assert problem.word == key
+    assert problem.fix.startswith(fix)
+
+
+def test_every_listed_word_and_what_a_plugin_brings_is_taken() -> None:
+    for name, words in CHOICES.items():
+        assert all(read(["m", name, one]).problems == [] for one in words), name
+    plugin = ("--tool-parser-plugin", "own.py", "--reasoning-parser-plugin", "own.py")
+    assert read(["m", "--tool-call-parser", "mine", "--reasoning-parser", "mine", *plugin]).problems == []
+    assert read(["m", "--quantization", "AWQ"]).problems == []
+
+
+def test_the_lists_of_parsers_are_those_of_the_release() -> None:
+    recorded = json.loads((CONFIGS.parent / "parsers.json").read_bytes())
+    assert CHOICES["--tool-call-parser"] == set(recorded["vllm_tools"])
+    assert CHOICES["--reasoning-parser"] == set(recorded["vllm_reasoning"])
+
+
+def test_a_step_without_chunked_prefill_holds_a_whole_request() -> None:
+    words = ("--max-model-len", "8192", "--no-enable-chunked-prefill")
+    assert "EXP056" not in advice(*words)
+    assert "EXP056" not in advice("--max-model-len", "8192", "--max-num-batched-tokens", "4096")
+    found = advice(*words, "--max-num-batched-tokens", "4096")["EXP056"]
+    assert "a step of 4096 tokens cannot hold a request of 8192" in found.message

@@ -128,3 +128,11 @@ def _costs(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -> It
     if settings.batch_tokens < settings.parallel:
         message = f"`--max-num-batched-tokens {settings.batch_tokens}` for {settings.parallel} requests: vLLM refuses to start"
         yield said("EXP056", Status.FAIL, "--max-num-batched-tokens", message, f"at least {settings.parallel}")
+    told, length = settings.pool or PoolSettings(), settings.context_size or shape.context_length
+    if not told.chunked_prefill and settings.batch_tokens < length:
+        message = (
+            f"without chunked prefill a step of {settings.batch_tokens} tokens cannot hold a request of {length}: "
+            "vLLM refuses to start"
+        )
+        fix = f"`--max-num-batched-tokens {length}`, or leave `--no-enable-chunked-prefill` out"
+        yield said("EXP056", Status.FAIL, "--max-num-batched-tokens", message, fix)

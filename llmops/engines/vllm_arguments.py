@@ -6,31 +6,18 @@ Source: vLLM 0.33, utils/argparse_utils.py (`FlexibleArgumentParser`): underscor
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field
 from difflib import get_close_matches
 
 from llmops.domain.engine import FlagRow
 from llmops.domain.records import dataclass
+from llmops.engines.vllm_choices import BY_PLUGIN, DRAFTERS, taken_words
 from llmops.engines.vllm_flags import FLAGS, JSON, LISTS, NUMBERS
+from llmops.engines.vllm_graphs import MODES
 
 PROGRAM = "vllm serve"
 UNKNOWN, GONE, WRONG_VALUE = "EXP001", "EXP002", "EXP003"
-CACHE_TYPES = frozenset(
-    {"auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "nvfp4", "nvfp4_4over6"}
-    | {"fp8_ds_mla", "nvfp4_ds_mla"} | {"int4_per_token_head", "int8_per_token_head", "fp8_per_token_head", "ultraquant_4bit"}
-    | {"turboquant_k8v4", "turboquant_4bit_nc", "turboquant_k3v4_nc", "turboquant_3bit_nc"}
-    | {"octave_k3v4", "octave_k3v3", "octave_k3v3_compact"}
-)  # fmt: skip
-CHOICES = {
-    "--kv-cache-dtype": CACHE_TYPES,
-    "--mamba-cache-dtype": frozenset({"auto", "bfloat16", "float16", "float32"}),
-    "--mamba-ssm-cache-dtype": frozenset({"auto", "bfloat16", "float16", "float32"}),
-    "--performance-mode": frozenset({"balanced", "interactivity", "throughput"}),
-    "--mm-encoder-tp-mode": frozenset({"data", "weights"}),
-    "--max-lora-rank": frozenset({"1", "8", "16", "32", "64", "128", "256", "320", "512"}),
-    "--dtype": frozenset({"auto", "bfloat16", "float", "float16", "float32", "half"}),
-}
 POSITIVE = frozenset(
     {"--tensor-parallel-size", "--pipeline-parallel-size", "--data-parallel-size", "--decode-context-parallel-size"}
     | {"--prefill-context-parallel-size", "--max-num-seqs", "--max-num-active-seqs", "--max-num-batched-tokens"}
@@ -39,6 +26,9 @@ POSITIVE = frozenset(
     | {"--offload-num-in-group", "--dp-sync-interval", "--spec-tokens"}
 )  # fmt: skip
 """At least 1 (the fields of config/*.py)."""
+
+NO_JSON = frozenset({"", "None", "auto"})
+"""Words for an option's default."""
 
 PORTS = frozenset({"--port", "--grpc-port", "--master-port", "--data-parallel-rpc-port"})
 LAST_PORT = 65_535
@@ -118,7 +108,25 @@ def read(words: Sequence[str]) -> Line:
             line.plain.append(word)
             continue
         _option(word, left, line)
+    line.problems += [_extra(word) for word in line.plain[1:]]
+    line.problems += _of_several(line)
     return line
+
+
+def _extra(word: str) -> Problem:
+    message = f"`{word[:60]}` stands alone behind the model, and vLLM would not start"
+    return Problem(code=UNKNOWN, word=word, message=message, fix="leave it out, or write the option it belongs to")
+
+
+def _of_several(line: Line) -> Iterator[Problem]:
+    """What two options rule together: parsers that a plugin may bring, tools without a parser for them."""
+    for name, plugin in BY_PLUGIN.items():
+        value = line.value(name)
+        if value and not line.has(plugin) and value not in (known := taken_words(name) or ()):
+            yield _unlisted(name, value, known)
+    if line.is_on("--enable-auto-tool-choice") and not line.value("--tool-call-parser"):
+        message = "`--enable-auto-tool-choice` wants `--tool-call-parser`, and vLLM would not start"
+        yield _wrong("--enable-auto-tool-choice", message, "`--tool-call-parser NAME`, or leave both out")
 
 
 def _option(word: str, left: list[str], line: Line) -> None:
@@ -191,15 +199,15 @@ def _value_problem(one: Given) -> Problem | None:
     name, value = one.name, one.value
     if one.path:
         return None if name in JSON else _wrong(name, f"`{name}` takes no keys behind a dot", f"`{name} VALUE`")
-    if name in JSON and value.lstrip()[:1] in ("{", "[") and _parsed(value) is None:
+    if name in JSON and value not in NO_JSON and _parsed(value) is None:
         return _wrong(name, f"`{name}` is not valid JSON: `{value[:40]}`", f"in a shell: `{name} '{{…}}'`")
-    choices = CHOICES.get(name)
-    if choices is not None and value not in choices:
-        near = get_close_matches(value, sorted(choices), n=1)
-        fix = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(sorted(choices)[:6])} …"
-        return _wrong(name, f"`{name}` does not take `{value[:40]}`", fix)
+    choices = taken_words(name) if name not in BY_PLUGIN else None
+    if choices is not None and (value.lower() if name == "--quantization" else value) not in choices:
+        return _unlisted(name, value, choices)
     if name == "--speculative-config":
         return _speculation_problem(value)
+    if name == "--compilation-config":
+        return _graphs_problem(value)
     if name == "--gpu-memory-utilization" and not 0 < (_float(value) or 0) <= 1:
         message = f"`--gpu-memory-utilization` is above 0 and at most 1, not `{value[:40]}`"
         return _wrong(name, message, "`--gpu-memory-utilization 0.92`")
@@ -212,11 +220,30 @@ def _value_problem(one: Given) -> Problem | None:
     return None
 
 
+def _unlisted(name: str, value: str, choices: Collection[str]) -> Problem:
+    near = get_close_matches(value, sorted(choices), n=1)
+    few = ", ".join(sorted(choices)[:6])
+    fix = f"did you mean `{near[0]}`?" if near else f"one of {few}{' …' if len(choices) > 6 else ''}"
+    return _wrong(name, f"`{name}` does not take `{value[:40]}`, and vLLM would not start", fix)
+
+
+def _graphs_problem(value: str) -> Problem | None:
+    """The mode is one of a few words (config/compilation.py, `CUDAGraphMode`)."""
+    table = _parsed(value)
+    mode = table.get("cudagraph_mode") if isinstance(table, dict) else None
+    if not isinstance(mode, str) or mode.upper() in MODES:
+        return None
+    return _unlisted("--compilation-config.cudagraph_mode", mode, MODES)
+
+
 def _speculation_problem(value: str) -> Problem | None:
     """An object, whose numbers are whole ones from 1 on (config/speculative.py)."""
     name, table = "--speculative-config", _parsed(value)
     if not isinstance(table, dict):
         return _wrong(name, f"`{name}` is an object, not `{value[:40]}`", f"in a shell: `{name} '{{…}}'`")
+    method = table.get("method")
+    if isinstance(method, str) and method not in DRAFTERS:
+        return _unlisted(f"{name}.method", method, DRAFTERS)
     for key in ("num_speculative_tokens", "draft_tensor_parallel_size"):
         said = table.get(key)
         if said is not None and not (isinstance(said, int) and said > 0 and not isinstance(said, bool)):
