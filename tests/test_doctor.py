@@ -18,10 +18,11 @@ import pytest
 from llmops.checks import CHECKS, judge
 from llmops.cli.doctor_checks import EVERY
 from llmops.domain.forms import dump
-from llmops.domain.host import Driver, HostFacts, NvidiaState
-from llmops.domain.reading import Known
+from llmops.domain.host import Driver, HostFacts, NvidiaState, Swap, SwapKind
+from llmops.domain.reading import Known, Unknown
 from llmops.views.doctor import Detail, host_rows, show_doctor
 from llmops.views.fix_script import Step, fix_script
+from llmops.views.host_details import detail_rows
 from llmops.views.screen import PlainScreen
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -153,6 +154,34 @@ def test_verbose_lists_what_is_in_order_too(tmp_path: Path) -> None:
     done = doctor("--facts", facts, "--verbose")
     assert "NET002  port 8080 is free" in done.stdout
     assert "facts = " in done.stderr
+
+
+def test_verbose_shows_what_was_read_of_memory_limits_ports_and_each_card(tmp_path: Path) -> None:
+    zram = Swap(name="/dev/zram0", kind=SwapKind.ZRAM, size_bytes=4 << 30, used_bytes=1 << 30, priority=100)
+    facts = hosts.host(
+        memory=Known(hosts.memory(swaps=Known((zram,)), lock_limit_bytes=Known(8 << 20))),
+        listeners=Known((hosts.listener(8080, "python3"),)),
+        surroundings=hosts.surroundings(firewalls=Unknown("nft: may not be asked")),
+        nvidia=hosts.nvidia(hosts.gpu(persistence_mode=hosts.NO)),
+    )
+    shown = doctor("--facts", saved(tmp_path, facts), "--verbose").stdout
+    for words in (
+        "swap     /dev/zram0 (zram, priority 100): 1.00 GiB of 4.00 GiB used",
+        "locked memory at most 8.0 MiB",
+        ":8080 python3",
+        "firewall not known: nft: may not be asked",
+        "persistence off",
+    ):
+        assert words in shown, words
+    assert "priority 100" not in doctor("--facts", saved(tmp_path, facts)).stdout
+
+
+def test_every_recorded_card_and_a_lost_one_have_their_details() -> None:
+    rows = dict(detail_rows(hosts.host(nvidia=hosts.nvidia(hosts.gpu(), hosts.gpu(index=1, fault="GPU is lost")))))
+    assert "card #0" in rows
+    assert "card #1" not in rows
+    unread = hosts.host(memory=hosts.LOST, listeners=hosts.LOST, pythons=hosts.LOST)
+    assert all(text.startswith("not known") for name, text in detail_rows(unread) if name in ("ports", "python"))
 
 
 def test_select_and_ignore_change_the_verdict_they_are_asked_to(tmp_path: Path) -> None:

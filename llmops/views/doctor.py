@@ -11,6 +11,7 @@ from llmops.domain.reading import NOT_ASKED, Known, Unknown, known
 from llmops.domain.records import dataclass
 from llmops.domain.storage import StorageKind
 from llmops.domain.units import rate_text, size_text
+from llmops.views.host_details import detail_rows
 from llmops.views.screen import TONES, Screen, Tone
 
 SAYS = {
@@ -37,9 +38,10 @@ ENGINES = ("llama-server", "vllm", "sglang", "ollama")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detail:
-    """How much is shown: `width` is the terminal's, None where nothing is wrapped; `all_findings` lists the good ones too.
+    """How much is shown: `width` is the terminal's, None where nothing is wrapped.
 
-    `wanted` are a lock's deployments; `data` names the rows that were looked things up in.
+    `all_findings` lists the good ones too, and all that was read. `wanted` are a lock's deployments; `data` names the rows that
+    were looked things up in.
     """
 
     width: int | None = None
@@ -56,7 +58,7 @@ def show_doctor(
     _hanging(to, "", verdict_line(findings, verdict, detail.wanted), detail, tone=tone)
     to.line(_counts(findings))
     to.line()
-    for name, text in host_rows(facts):
+    for name, text in (*host_rows(facts), *(detail_rows(facts) if detail.all_findings else ())):
         _hanging(to, f"{name:<8} ", text, detail)
     for status, head in HEADS.items():
         group = [finding for finding in findings if finding.status is status]
