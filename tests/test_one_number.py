@@ -265,6 +265,7 @@ def test_whoever_waits_for_another_waits_longer(case: str, rate: float, seconds:
     assert planned.client_timeout_seconds.value > edge > gateway == towards_edge
     assert gateway > queue + planned.request_timeout_seconds.value
     assert queue == seconds
+    assert _seconds(files[NGINX], r"keepalive_timeout (\d+)s;") < _seconds(haproxy, r"timeout http-keep-alive (\d+)s")
     drain = _seconds(haproxy, r"hard-stop-after (\d+)s")
     assert _seconds(files[GATEWAY], r"TimeoutStopSec=(\d+)") > drain >= DRAIN_SECONDS
     grace = _seconds(files[COMPOSE], r"stop_grace_period: (\d+)s")
