@@ -125,6 +125,13 @@ def test_a_hub_that_accepts_and_says_nothing_is_given_up(monkeypatch: pytest.Mon
     assert told.trouble == "timed out"
 
 
+def test_a_token_in_an_address_is_in_no_facts() -> None:
+    told = hub({"HF_ENDPOINT": "https://u:pa?ss@127.0.0.1:9/mirror?token=hidden#more"})
+    assert told.endpoint == "https://127.0.0.1:9/mirror"
+    (proxy,) = network.proxies({"HTTPS_PROXY": "http://proxy:3128/?key=hidden"})
+    assert proxy.value == "http://proxy:3128/"
+
+
 @pytest.mark.parametrize("endpoint", ["ftp://x", "https://", "http://[::1", "https://x:99999", "https://a b"])
 def test_an_endpoint_that_is_none_is_said_and_not_a_traceback(endpoint: str) -> None:
     told = hub({"HF_ENDPOINT": endpoint})

@@ -32,7 +32,7 @@ class Address(NamedTuple):
 
 
 def proxies(environment: Mapping[str, str]) -> tuple[ProxyVariable, ...]:
-    """Every variable that is set, in either case, without user and password."""
+    """Every variable that is set, in either case, without user and password, nor what follows a `?`: tokens stand there."""
     names = [name for upper in PROXIES for name in (upper, upper.lower())]
     return tuple(_shown(name, environment[name]) for name in names if environment.get(name))
 
@@ -42,7 +42,8 @@ def _shown(name: str, value: str) -> ProxyVariable:
         return ProxyVariable(name=name, value=value, has_credentials=False)
     scheme, slashes, rest = value.rpartition("://")
     credentials, at, place = rest.rpartition("@")
-    return ProxyVariable(name=name, value=f"{scheme}{slashes}{place}", has_credentials=bool(at and credentials))
+    bare = place.partition("?")[0].partition("#")[0]
+    return ProxyVariable(name=name, value=f"{scheme}{slashes}{bare}", has_credentials=bool(at and credentials))
 
 
 def address(url: str) -> Address | None:
