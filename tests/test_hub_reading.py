@@ -8,11 +8,13 @@ import pytest
 from fake_hub import FakeHub
 from hub_models import GGUF, QUICK, repository
 
+from llmops.cli.opening_elsewhere import HASTE
 from llmops.domain.errors import OutsideWorld, WrongInput
 from llmops.domain.model import ModelFile, ModelRef
 from llmops.hub.reader import local_reader
 from llmops.hub.reading import RemoteReader, open_file
 from llmops.hub.repository import list_files
+from llmops.hub.transport import Passing, patiently
 
 SIZE = 6 << 20
 
@@ -110,3 +112,25 @@ def test_a_local_file_is_read_at_any_offset_and_a_missing_one_is_a_wrong_input(t
     for path in (tmp_path / "no.gguf", tmp_path / "x.gguf" / "y", tmp_path, tmp_path / "pipe.gguf"):
         with pytest.raises(WrongInput):
             local_reader(path)
+
+
+@pytest.mark.parametrize(
+    ("stall", "retry_after", "tries"), [(15.0, None, 2), (6.0, None, 3), (0.1, 60.0, 1), (0.1, 3.0, 4)]
+)
+def test_who_waits_for_a_plan_waits_no_longer_than_said(stall: float, retry_after: float | None, tries: int) -> None:
+    """A silent hub, and one that asks for more time than there is."""
+    now = [0.0]
+    made: list[float] = []
+
+    def act() -> None:
+        made.append(now[0])
+        now[0] += stall
+        raise Passing("silence", retry_after_seconds=retry_after)
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    with pytest.raises(OutsideWorld, match="silence"):
+        patiently(act, patience=HASTE, wait=wait, clock=lambda: now[0])
+    assert len(made) == tries
+    assert now[0] < 36

@@ -29,8 +29,8 @@ SAFETENSORS_ENGINES = (EngineChoice.VLLM, EngineChoice.SGLANG, EngineChoice.TGI)
 FOUR_BITS = "Q4_K_M"
 """The quantization whose size stands for a repository's where none was asked for."""
 
-HASTE = Patience(attempts=4, first_wait_seconds=0.4, stall_seconds=15.0)
-"""Someone waits for a plan, and little is asked: an unreachable hub is told after some three seconds."""
+HASTE = Patience(attempts=4, first_wait_seconds=0.4, stall_seconds=15.0, overall_seconds=20.0)
+"""Someone waits for a plan, and little is asked: an unreachable hub is told after some three seconds, a silent one after 31."""
 
 
 def from_hub(

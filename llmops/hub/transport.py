@@ -39,13 +39,15 @@ NOT_YET_VALID, EXPIRED = 9, 10
 class Patience:
     """How long a fault that may pass is borne. `attempts` count from the last one that brought something.
 
-    Waits double from `first_wait_seconds`; a server's Retry-After is obeyed up to `longest_wait_seconds`.
+    Waits double from `first_wait_seconds`; a server's Retry-After is obeyed up to `longest_wait_seconds`. No attempt begins
+    later than `overall_seconds` after the first (None: whenever).
     """
 
     attempts: int = 6
     first_wait_seconds: float = 0.5
     longest_wait_seconds: float = 60.0
     stall_seconds: float = 30.0
+    overall_seconds: float | None = None
 
     def wait_seconds(self, failures: int, retry_after_seconds: float | None) -> float:
         """How long to wait after the given number of failures in a row."""
@@ -79,9 +81,11 @@ def patiently(
     hint: str = AGAIN,
     notice: Notice = unsaid,
     wait: Callable[[float], object] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> T:
     """`act`, repeated while its fault may pass. Raises `OutsideWorld` when patience ends."""
     failures = 0
+    limit = None if patience.overall_seconds is None else clock() + patience.overall_seconds
     while True:
         try:
             return act()
@@ -90,13 +94,18 @@ def patiently(
             if failures >= patience.attempts:
                 raise gave_up(fault, attempts=failures, hint=hint) from fault
             seconds = patience.wait_seconds(failures, fault.retry_after_seconds)
+            if limit is not None and clock() + seconds > limit:
+                raise gave_up(fault, attempts=failures, hint=hint) from fault
             notice(f"{fault.message}: tried again in {seconds:g} s")
             wait(seconds)
 
 
 def gave_up(fault: Passing, *, attempts: int, hint: str = AGAIN) -> Stop:
     """The error of a fault that did not pass."""
-    return OutsideWorld(f"{fault.message} (tried {attempts} times)", hint=hint)
+    asked = fault.retry_after_seconds
+    later = f", asks to be left alone for {asked:g} s" if asked and attempts == 1 else ""
+    times = "once" if attempts == 1 else f"{attempts} times"
+    return OutsideWorld(f"{fault.message}{later} (tried {times})", hint=hint)
 
 
 class Response:
