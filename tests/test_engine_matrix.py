@@ -150,6 +150,13 @@ def test_a_build_names_the_python_that_its_package_asks_for() -> None:
     assert [python(EngineName.SGLANG, one) for one in ("0.5.21", "0.5.22")] == [">=3.10", ">=3.11"]
 
 
+def test_a_build_names_the_c_library_of_its_wheel() -> None:
+    # The names of the wheels: manylinux_2_31, _2_35, _2_24, _2_28.
+    rows = MATRIX.builds_of(EngineName.VLLM)
+    told = {one: next(row.glibc for row in rows if row.covers(one)) for one in ("0.19.1", "0.20.2", "0.21.0", "0.22.0")}
+    assert told == {"0.19.1": "2.31", "0.20.2": "2.35", "0.21.0": "2.24", "0.22.0": "2.28"}
+
+
 def test_nothing_is_said_of_what_is_not_known() -> None:
     assert said(EngineName.VLLM, Card("some card", None), "awq", "kv-fp8") == ()
     assert said(EngineName.VLLM, H100, "no-such-feature", driver=None) == ()
