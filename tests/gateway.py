@@ -93,12 +93,14 @@ def _get(port: int, path: str) -> bytes:
     return body
 
 
-def deployment(name: str, *, fallback: tuple[str, ...] = (), slots: int = SLOTS) -> LockedDeployment:
+def deployment(
+    name: str, *, fallback: tuple[str, ...] = (), slots: int = SLOTS, waiting: int = WAITING
+) -> LockedDeployment:
     """A deployment with ports of this machine and short waits."""
     made = replace(locks.llama_cpu(alias=name), fallback=fallback)
     for number, value in (
         ("slots", slots),
-        ("queue_length", WAITING),
+        ("queue_length", waiting),
         ("queue_timeout_seconds", WAIT_SECONDS),
         ("engine_port", free_port()),
         ("gateway_port", free_port()),
@@ -109,12 +111,18 @@ def deployment(name: str, *, fallback: tuple[str, ...] = (), slots: int = SLOTS)
 
 @contextmanager
 def gateway(
-    directory: Path, *, fallback: bool = False, first: float = 0.1, gap: float = 0.01, engines: tuple[str, ...] = ()
+    directory: Path,
+    *,
+    fallback: bool = False,
+    first: float = 0.1,
+    gap: float = 0.01,
+    engines: tuple[str, ...] = (),
+    waiting: int = WAITING,
 ) -> Iterator[Gateway]:
     """The rendered configuration with its own ports, in front of engines with the keys of the unit's credentials."""
-    deployments = {"chat": deployment("chat", fallback=("small",) if fallback else ())}
+    deployments = {"chat": deployment("chat", fallback=("small",) if fallback else (), waiting=waiting)}
     if fallback:
-        deployments["small"] = deployment("small")
+        deployments["small"] = deployment("small", waiting=waiting)
     files = rendered(locks.lock(deployments, targets=EVERY_TARGET))
     for file in files:
         if file.path.suffix == ".lua":

@@ -35,6 +35,19 @@ def test_who_finds_the_queue_full_is_told_so_at_once_and_when_to_come_back(tmp_p
         assert running.metric("haproxy_backend_http_requests_total", "llmops_chat_full") == 6, "the alert sees them"
 
 
+@pytest.mark.parametrize("fallback", [False, True])
+def test_where_nobody_is_to_wait_every_slot_is_used_and_the_rest_refused_at_once(
+    tmp_path: Path, fallback: bool
+) -> None:
+    with gateway(tmp_path, fallback=fallback, first=0.5, waiting=0) as running:
+        places = SLOTS * (2 if fallback else 1)
+        for _ in range(2):
+            asked = running.ask(places + 3)
+            assert statuses(asked) == {200: places, 429: 3}
+            assert max(one.first_token or 0.0 for one in asked if one.status == 200) < 0.9
+        assert running.metric("haproxy_backend_max_queue", "llmops_chat") == 0
+
+
 def test_what_alerts_ask_of_the_gateway_is_among_its_figures(tmp_path: Path) -> None:
     with gateway(tmp_path, fallback=True) as running:
         figures = running.figures()
