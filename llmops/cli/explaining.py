@@ -100,7 +100,7 @@ def _opened(question: Question, text: str, quantization: str) -> Opened:
         quantization=quantization,
         rooms_bytes=question.place.rooms_bytes(),
         pinned=False,
-        sources=question.sources,
+        sources=replace(question.sources, config_changes=question.meaning.config_changes),
     )
 
 
@@ -234,6 +234,11 @@ def assumed(opened: Opened, shape: ModelShape, meaning: Meaning) -> list[Finding
         message = f"`{file[:120]}` is a directory: the server would not start"
         found.append(
             Finding(code="EXP014", status=Status.FAIL, message=message, fix=f"`-m` with the file: `{opened.name}`")
+        )
+    if meaning.config_changes and opened.row is not None:
+        message = "not counted: changes of the model's config.json, which the catalogue does not have"
+        found.append(
+            Finding(code="EXP011", status=Status.SKIP, message=message, fix="`--model DIR` with its config.json")
         )
     found += [
         Finding(code="EXP011", status=Status.SKIP, message=f"not sized: {words}", fix="leave room for it")

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 class Sources:
     """Where models are looked for: the hub's address, and who asks it. The token is asked for when it is needed.
 
-    `changes`: what a command line says of a GGUF file's metadata instead of the file.
+    `changes`: what a command line says of a GGUF file's metadata instead of the file, `config_changes` of a config.json (JSON).
     """
 
     endpoint: Callable[[], str] = account.hub_endpoint
     token: Callable[[], str | None] = field(default=account.hub_token, repr=False)
     changes: tuple[KeyChange, ...] = ()
+    config_changes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,7 +177,7 @@ def _directory(path: Path, choice: EngineChoice, wanted: str | None, sources: So
         raise WrongInput(
             "neither a GGUF file nor a `config.json` in this directory", hint=hint, where=Where(file=str(path))
         )
-    return _checkpoint(path, choice, wanted)
+    return _checkpoint(path, choice, wanted, sources.config_changes)
 
 
 def _weights(path: Path) -> list[Path]:
@@ -207,7 +207,7 @@ def _weights(path: Path) -> list[Path]:
     return [] if missing else named
 
 
-def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
+def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None, changes: str = "") -> Opened:
     """A directory of safetensors, or of a config.json alone; for llama.cpp what llama-quantize would make of it."""
     from llmops.cli.opening_config import config_shape, gguf_shapes
     from llmops.engines.llama_cpp import BUILD as LLAMA_CPP_BUILD
@@ -225,7 +225,7 @@ def _checkpoint(path: Path, choice: EngineChoice, wanted: str | None) -> Opened:
         names = [*(path / name for name in ("config.json", *NAMES) if (path / name).exists())]
         used = [*names, *(weights if is_for_vllm else ())]
         readers: dict[str, Reader] = {one.name: stack.enter_context(local_reader(one)) for one in used}
-        shape = config_shape(readers, name=path.name, file=str(path / "config.json"))
+        shape = config_shape(readers, name=path.name, file=str(path / "config.json"), changes=changes)
     note = "sized from the headers of its safetensors" if weights else "no weights here: sized from `config.json` alone"
     shapes: tuple[ModelShape, ...] = (shape,)
     if not is_for_vllm:

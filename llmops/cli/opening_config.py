@@ -8,6 +8,7 @@ from llmops.domain.catalogue import ModelRow
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.model import GenerationDefaults, ModelShape, Tensor
 from llmops.formats import beside_config, config_json, safetensors
+from llmops.formats.config_changes import changed_config
 from llmops.formats.llama_cpp_view import llama_cpp_view
 from llmops.formats.parser_hints import parser_hints
 from llmops.formats.row_config import row_config
@@ -21,14 +22,14 @@ FILE_TYPES = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS")
 """What is tried of a model that is not quantized yet, the best first."""
 
 
-def config_shape(readers: Mapping[str, Reader], *, name: str, file: str | None = None) -> ModelShape:
+def config_shape(readers: Mapping[str, Reader], *, name: str, file: str | None = None, changes: str = "") -> ModelShape:
     """The shape by `config.json` and the headers of the weights that are there; small files beside it are read too.
 
-    `file` is where the config.json lies, for what is wrong with it.
+    `file` is where the config.json lies, for what is wrong with it; `changes` what a command line says instead of it.
     """
     weights = [(file, reader) for file, reader in readers.items() if file.endswith(".safetensors")]
     shape = config_json.model_shape(
-        _whole(readers, "config.json") or b"",
+        changed_config(_whole(readers, "config.json") or b"", changes, name=file or name),
         name=file or name,
         tensors=safetensors_list(weights),
         hf_quant_config=_whole(readers, "hf_quant_config.json"),

@@ -41,7 +41,7 @@ def from_hub(
     ref = list_files(source, endpoint=endpoint, token=token, patience=HASTE)
     models = select.candidates(ref)
     if not models and wanted is None:
-        return _hub_safetensors(ref, choice, endpoint, token)
+        return _hub_safetensors(ref, choice, endpoint, token, sources.config_changes)
     engine = engine_for(choice, EngineName.LLAMA_CPP, what="a repository of GGUF files")
     sizes = {label: sum(one.bytes for one in files) for label, files in models.items()}
     chosen = (
@@ -79,13 +79,15 @@ def _projector(reader: Reader, file: ModelFile) -> Projector:
     return projector(gguf.read_header(reader.read, name=file.name, file_bytes=reader.bytes), name=file.name)
 
 
-def _hub_safetensors(ref: ModelRef, choice: EngineChoice, endpoint: str, token: str | None) -> Opened:
+def _hub_safetensors(
+    ref: ModelRef, choice: EngineChoice, endpoint: str, token: str | None, changes: str = ""
+) -> Opened:
     engine = engine_for(choice, EngineName.VLLM, what="a repository of safetensors")
     files = select.safetensors_files(ref)
     beside = [one for one in ref.files if one.name in NAMES]
     used = {one.name: one for one in (*files, *beside) if one.name.endswith(".safetensors") or "config" in one.name}
     by_name = {name: open_file(ref, one, endpoint=endpoint, token=token, patience=HASTE) for name, one in used.items()}
-    shape = config_shape(by_name, name=ref.repository or ref.source)
+    shape = config_shape(by_name, name=ref.repository or ref.source, changes=changes)
     note = f"sized from headers at {ref.repository} commit {(ref.commit or '')[:12]}"
     pinned = replace(ref, files=files)
     return Opened(

@@ -107,7 +107,7 @@ class Meaning:
     `draft` is a model of its own that drafts tokens.
     `uncounted` names, in words, what takes memory and is not in the ledger. `written` is every occurrence of every option, in
     the order the engine reads them: some options add up. `key_changes` are what it says of the model's metadata,
-    `own` what the model says of itself.
+    `config_changes` of its config.json (an object in JSON, or empty), `own` what the model says of itself.
     """
 
     engine: EngineName
@@ -120,6 +120,7 @@ class Meaning:
     written: tuple[GivenFlag, ...] = ()
     draft: NamedModel = NamedModel()
     key_changes: tuple[KeyChange, ...] = ()
+    config_changes: str = ""
     own: OwnParameters = OwnParameters()
 
     def value(self, name: str, default: str = "") -> str:

@@ -1,5 +1,6 @@
 """SGLang as an `Explainer`: what the server's words mean, which of them 0.5.23 does not take, and the ledger."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -23,7 +24,6 @@ UNCOUNTED = {
     "--cpu-offload-gb": "weights that are offloaded to RAM",
     "--enable-hierarchical-cache": "a KV cache in RAM",
     "--enable-unified-memory": "one pool for all kinds of layers",
-    "--json-model-override-args": "changes of the model's config.json",
     "--disaggregation-mode": "prompts and decoding on different servers",
 }
 DANGEROUS = {
@@ -64,7 +64,18 @@ def meaning(process: EngineProcess) -> Meaning:
         findings=tuple(findings),
         uncounted=uncounted,
         environment=process.environment,
+        config_changes=_changes(line),
     )
+
+
+def _changes(line: Line) -> str:
+    """An object in JSON that has something in it; SGLang's default is an empty one."""
+    said = line.value("--json-model-override-args")
+    try:
+        table = json.loads(said or "{}")
+    except (ValueError, RecursionError):
+        return ""
+    return said if isinstance(table, dict) and table else ""
 
 
 def _draft(line: Line) -> NamedModel:

@@ -66,7 +66,10 @@ def _length(meaning: Meaning, shape: ModelShape | None) -> Iterator[Finding]:
     length = meaning.settings.context_size
     if shape is not None and (no := beyond_trained(meaning.engine, shape, length, meaning.environment)):
         message = f"`--max-model-len {length}` {no[1]}"
-        yield said("EXP042", no[0], "--max-model-len", message, f"`--max-model-len {trained_tokens(shape)}`")
+        fix = f"`--max-model-len {trained_tokens(shape)}`"
+        if shape.rope is not None and shape.rope.factor * (shape.rope.original_length or 0) >= length:
+            fix += ", or VLLM_ALLOW_LONG_MAX_MODEL_LEN=1: its rope scaling reaches that far, its `max_position_embeddings` do not"
+        yield said("EXP042", no[0], "--max-model-len", message, fix)
     if not length and not meaning.gives("--max-model-len"):
         message = "`--max-model-len` is not given: a request may take the whole trained length, and the start fails without room"
         yield said("EXP042", Status.WARN, "--max-model-len", message, "`--max-model-len TOKENS`, or `auto`")

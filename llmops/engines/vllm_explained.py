@@ -1,5 +1,6 @@
 """vLLM as an `Explainer`: what `vllm serve` words mean, which of them 0.33 does not take, and the ledger."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -20,7 +21,6 @@ UNCOUNTED = {
     "--cpu-offload-gb": "weights that are offloaded to RAM",
     "--kv-offloading-size": "a KV cache in RAM",
     "--mm-ipc-gpu-memory-gb": "memory for images that other processes hand over",
-    "--hf-overrides": "changes of the model's config.json",
     "--use-replayssm": "buffers of ReplaySSM beside the states",
     "--enable-eplb": "redundant experts",
     "--kv-cache-dtype-skip-layers": "layers whose cache is of another type",
@@ -51,6 +51,7 @@ def meaning(process: EngineProcess) -> Meaning:
         findings=tuple(findings),
         uncounted=uncounted,
         environment=process.environment,
+        config_changes=json.dumps(changes) if (changes := line.table("--hf-overrides")) else "",
     )
 
 
