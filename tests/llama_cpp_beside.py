@@ -37,9 +37,11 @@ TARGETS = (
 
 
 def draw(what: str, rng: Random) -> Case:
-    """One case of a kind; `projector` is one of the kinds known first, `tower` of all."""
+    """One case of a kind; `projector` is one of the kinds known first, `tower` of all, `tower:FAMILY` of one."""
+    what, _, named = what.partition(":")
     if what in ("projector", "tower"):
-        family = rng.choice(projectors.EARLIER if what == "projector" else (*projectors.PROJECTORS, *projectors.BOTH))
+        families_known = projectors.EARLIER if what == "projector" else (*projectors.PROJECTORS, *projectors.BOTH)
+        family = named or rng.choice(families_known)
         return {
             "what": "projector",
             "family": family,

@@ -6,8 +6,11 @@
 from collections.abc import Callable
 from random import Random
 
+from llama_cpp_conformers import CONFORMERS
 from llama_cpp_draft import Numbers
 from llama_cpp_mergers import MERGERS
+from llama_cpp_mobilenet import MOBILENETS
+from llama_cpp_sights import SIGHTS
 from llama_cpp_sketch import Sketch, some_numbers
 from llama_cpp_sounds import SOUNDS
 
@@ -134,15 +137,16 @@ PROJECTORS: dict[str, tuple[str, Write, Callable[[Random], Numbers]]] = {
 EARLIER = (*PROJECTORS, "ultravox", "qwen2a", "voxtral")
 """The kinds a seed chooses among."""
 
-PROJECTORS |= SOUNDS | MERGERS
+HEARD = SOUNDS | CONFORMERS
+PROJECTORS |= HEARD | MERGERS | SIGHTS | MOBILENETS
 
 BOTH = {"gemma4": ("gemma4v", "gemma4a"), "gemma4u": ("gemma4uv", "gemma4ua"), "qwen3omni": ("qwen3vl", "qwen3a")}
 """Files with an encoder of images and one of sound."""
 
-LEAST_TOKENS = frozenset({"hunyuanvl", "gemma4", "gemma4u", "gemma4v", "gemma4uv", *SOUNDS})
+LEAST_TOKENS = frozenset({"hunyuanvl", "gemma4", "gemma4u", "gemma4v", "gemma4uv", *HEARD})
 """Kinds that have a limit below, or none of images, and so do not start with any `--image-max-tokens`."""
 
-SPOKEN = frozenset({"idefics3", "minicpmv", "lfm2", "kimik25", "minicpmv4_6"})
+SPOKEN = frozenset({"idefics3", "minicpmv", "lfm2", "kimik25", "minicpmv4_6", "step3vl"})
 """Kinds that look words up in the model's vocabulary at their start."""
 
 
@@ -174,6 +178,6 @@ def build(family: str, numbers: Numbers) -> tuple[dict[str, Writable], tuple[Ten
         del both["clip.projector_type"]
         return both, (*tensors, *others)
     kind, write, _ = PROJECTORS[family]
-    sketch = Sketch(kind, numbers, audio=family in SOUNDS)
+    sketch = Sketch(kind, numbers, audio=family in HEARD)
     write(sketch)
     return sketch.keys, tuple(sketch.tensors)

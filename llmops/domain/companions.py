@@ -8,8 +8,10 @@ from llmops.domain.tensor import Tensor
 class Tower:
     """One encoder of a projector file: `kind` as the file spells it (`gemma3`, `qwen2.5vl_merger`, `ultravox`).
 
-    Heads are width / heads long. Pixels are of one image, after it was resized; `merge` patches a side become one token.
-    `kv_heads` 0: as many as heads. `window_layers`: blocks that see all while the others see windows, or where patches merge.
+    Heads are `head_length` long, 0: width / heads. Pixels are of one image, after it was resized; `merge` patches a side become
+    one token. `kv_heads` 0: as many as heads. `window_layers`: blocks that see all while the others see windows, or where patches
+    merge; `window_modes`: what each block sees (-1 all, 0 along rows, 1 along columns). `query_window`: rows of sound that
+    queries with `query_heads` heads read at once.
     """
 
     kind: str
@@ -33,6 +35,14 @@ class Tower:
     kv_heads: int = 0
     chunk_frames: int = 0
     window_layers: tuple[int, ...] = ()
+    window_modes: tuple[int, ...] = ()
+    head_length: int = 0
+    query_window: int = 0
+    query_heads: int = 0
+
+    def length_of_heads(self) -> int:
+        """Elements of one head."""
+        return self.head_length or self.width // self.heads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

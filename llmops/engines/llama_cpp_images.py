@@ -42,6 +42,9 @@ DYNAMIC: dict[str, Dynamic] = {
     "kimik25": Dynamic(merge=1, most_tokens=4096, start_tokens=0, reads_pixels=True),
     "hunyuanvl": Dynamic(merge=2, most_tokens=16384, start_tokens=32 * 32, reads_pixels=True),
     "youtuvl": Dynamic(merge=2, most_tokens=62500, start_tokens=16 * 16),
+    "minimax_m3": Dynamic(merge=2, most_tokens=576, start_tokens=16 * 16),
+    "muse-glimmer": Dynamic(merge=2, most_tokens=4096, start_tokens=32 * 32),
+    "mimovl": Dynamic(merge=2, most_tokens=0, start_tokens=46 * 46, reads_pixels=True),
     "exaone4_5": Dynamic(merge=2, most_tokens=0, start_tokens=46 * 46, reads_pixels=True),
 }
 """`set_limit_image_tokens` and `set_warmup_n_tokens`; `merge` where the file does not say it."""

@@ -87,7 +87,7 @@ def projector_memory(
     return ProjectorMemory(weights=weights, start=start, largest=largest, confidence=sure, notes=tuple(notes))
 
 
-OPEN_ENDED = frozenset({"gemma4a", "gemma4ua"})
+OPEN_ENDED = frozenset({"gemma4a", "gemma4ua", "granite_speech", "lfm2a"})
 """Kinds that take a sound as a whole, however long; the others take thirty seconds at a time."""
 
 LIMITS = (".input_max", ".input_min", ".output_max", ".output_min")
@@ -112,7 +112,7 @@ def is_flash(tower: Tower, settings: EngineSettings, *, on_card: bool) -> bool:
     """`auto` takes the fused kernel where there is one; `on` takes it in any case, on the processor if need be."""
     if settings.flash_attention is FlashAttention.OFF:
         return False
-    length = tower.width // tower.heads
+    length = tower.length_of_heads()
     return settings.flash_attention is FlashAttention.ON or not on_card or length in EQUAL_HEADS
 
 

@@ -132,13 +132,8 @@ def _qwen3a(one: Encoder) -> Graph:
 
 def _halved_twice(one: Encoder, name: str, values: Node) -> Node:
     """A convolution of stride two over frames and frequencies, its bias, an activation."""
-    kernel = one.weight(name)
-    size, channels = kernel.dims[0] * kernel.dims[1] * kernel.dims[2], kernel.dims[3]
-    wide, high, pieces = (values.dims[0] + 1) // 2, (values.dims[1] + 1) // 2, values.dims[3]
-    columns = Node("im2col", "F16", (size, wide, high, pieces), (kernel, values))
-    node = product(reshape(columns, size, wide * high * pieces), reshape(kernel, size, channels))
-    node = continuous(permute(reshape(node, wide, high, pieces, channels), 0, 1, 3, 2))
-    return same("unary", same("add", node, reshape(one.weight(f"{name}.bias"), 1, 1, channels)))
+    node = one.halved(name, values)
+    return same("unary", same("add", node, reshape(one.weight(f"{name}.bias"), 1, 1, node.dims[2])))
 
 
 def _gemma4ua(one: Encoder) -> Graph:
@@ -157,12 +152,12 @@ def _gemma4a(one: Encoder) -> Graph:
     node = one.linear("a.input_projection", reshape(node, node.dims[0] * node.dims[1], node.dims[2]))
     for at in range(one.tower.layers):
         name = f"a.blk.{at}"
-        stream = _half_step(one, name, "", node)
+        stream = half_step(one, name, "", node)
         stream = same(
             "add", stream, one.norm(_local_attention(one, name, stream), f"{name}.attn_post_norm", kind="rms_norm")
         )
         stream = same("add", stream, _light_convolution(one, name, stream))
-        stream = _half_step(one, name, "_1", stream)
+        stream = half_step(one, name, "_1", stream)
         node = one.norm(stream, f"{name}.ln2", kind="rms_norm")
     if one.has("a.pre_encode.out"):
         node = one.linear("a.pre_encode.out", node)
@@ -174,23 +169,18 @@ def _gemma4a(one: Encoder) -> Graph:
 
 def _quartered(one: Encoder, at: int, values: Node) -> Node:
     """A convolution of stride two over both axes, a norm over its channels, an activation."""
-    kernel = one.weight(f"a.conv1d.{at}")
-    size, channels = kernel.dims[0] * kernel.dims[1] * kernel.dims[2], kernel.dims[3]
-    wide, high = (values.dims[0] + 1) // 2, (values.dims[1] + 1) // 2
-    columns = Node("im2col", "F16", (size, wide, high, 1), (kernel, values))
-    node = product(reshape(columns, size, wide * high), reshape(kernel, size, channels))
-    node = continuous(permute(reshape(node, wide, high, 1, channels), 0, 1, 3, 2))
+    node = one.halved(f"a.conv1d.{at}", values)
     if one.has(f"a.conv1d.{at}.norm"):
         node = one.norm(continuous(permute(node, 1, 2, 0, 3)), f"a.conv1d.{at}.norm", kind="norm")
         node = continuous(permute(node, 2, 0, 1, 3))
     return same("unary", node)
 
 
-def _half_step(one: Encoder, name: str, tail: str, stream: Node) -> Node:
+def half_step(one: Encoder, name: str, tail: str, stream: Node, *, kind: str = "rms_norm") -> Node:
     """A feed-forward part, half of which is added."""
-    node = one.norm(stream, f"{name}.ffn_norm{tail}", kind="rms_norm")
+    node = one.norm(stream, f"{name}.ffn_norm{tail}", kind=kind)
     node = one.projected(f"{name}.ffn_up{tail}", f"{name}.ffn_down{tail}", node)
-    node = one.normed_behind(node, f"{name}.ffn_post_norm{tail}", kind="rms_norm")
+    node = one.normed_behind(node, f"{name}.ffn_post_norm{tail}", kind=kind)
     return same("add", stream, same("scale", node))
 
 
@@ -208,10 +198,10 @@ def _local_attention(one: Encoder, name: str, stream: Node) -> Node:
         query = same("mul", query, reshape(one.weight(f"{name}.per_dim_scale"), length, 1, 1))
     if one.has(f"{name}.per_dim_k_scale"):
         keys = same("mul", keys, reshape(one.weight(f"{name}.per_dim_k_scale"), length, 1, 1))
-    query = reshape(_padded(query, length, heads, blocks * BLOCK_ROWS), length, heads, BLOCK_ROWS, blocks)
+    query = reshape(padded(query, length, heads, blocks * BLOCK_ROWS), length, heads, BLOCK_ROWS, blocks)
     query = continuous(permute(query, 0, 3, 1, 2))
     context = [
-        continuous(view(_padded(one_of, length, heads, seen * blocks), length, heads, seen, blocks, strides="blocks"))
+        continuous(view(padded(one_of, length, heads, seen * blocks), length, heads, seen, blocks, strides="blocks"))
         for one_of in (keys, values)
     ]
     keys, values = continuous(permute(context[0], 0, 3, 1, 2)), continuous(permute(context[1], 1, 3, 0, 2))
@@ -220,7 +210,7 @@ def _local_attention(one: Encoder, name: str, stream: Node) -> Node:
         places = product(one.weight(f"{name}.attn_k_rel"), one.input("places", "F32", one.width, offsets))
         places = continuous(permute(reshape(places, length, heads, offsets), 0, 2, 1, 3))
         beside = product(places, reshape(query, length, BLOCK_ROWS * blocks, heads))
-        beside = _padded(reshape(beside, offsets, BLOCK_ROWS, blocks, heads), seen + 1)
+        beside = padded(reshape(beside, offsets, BLOCK_ROWS, blocks, heads), seen + 1)
         beside = reshape(beside, (seen + 1) * BLOCK_ROWS, blocks, heads)
         shifted = view(beside, BLOCK_ROWS * seen, blocks, heads, strides="shifted")
         scores = same("add", scores, reshape(continuous(shifted), seen, BLOCK_ROWS, blocks, heads))
@@ -233,7 +223,7 @@ def _local_attention(one: Encoder, name: str, stream: Node) -> Node:
     return one.linear(f"{name}.attn_out", node)
 
 
-def _padded(node: Node, *dims: int) -> Node:
+def padded(node: Node, *dims: int) -> Node:
     """Filled up to these dimensions; those not given stay."""
     return Node("pad", "F32", (*dims, *node.dims[len(dims) :])[:4], (node,))  # type: ignore[arg-type]
 
@@ -246,7 +236,7 @@ def _light_convolution(one: Encoder, name: str, stream: Node) -> Node:
     gate = same("unary", continuous(view(node, width, count, shifted=True, strides="half", size=node.size - 4 * width)))
     node = continuous(transpose(same("mul", values, gate)))
     kernel = one.weight(f"{name}.conv_dw")
-    node = _padded(node, count + kernel.dims[0] - 1)
+    node = padded(node, count + kernel.dims[0] - 1)
     node = Node("ssm_conv", "F32", (width, count, 1, 1), (node, kernel))
     if one.has(f"{name}.norm_conv"):
         node = one.norm(node, f"{name}.norm_conv", kind="rms_norm")

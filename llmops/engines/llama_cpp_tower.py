@@ -148,6 +148,15 @@ class Encoder:
         node = product(reshape(columns, size, wide * high * images), reshape(kernel, size, kernel.dims[3]))
         return continuous(permute(reshape(node, wide, high, images, kernel.dims[3]), 0, 1, 3, 2))
 
+    def halved(self, name: str, values: Node) -> Node:
+        """`ggml_conv_2d` of stride two, filled up by one at the borders: `[wide / 2, high / 2, rows of the kernel, pieces]`."""
+        kernel = self.weight(name)
+        size, channels = kernel.dims[0] * kernel.dims[1] * kernel.dims[2], kernel.dims[3]
+        wide, high, pieces = (values.dims[0] + 1) // 2, (values.dims[1] + 1) // 2, values.dims[3]
+        columns = Node("im2col", "F16", (size, wide, high, pieces), (kernel, values))
+        node = product(reshape(columns, size, wide * high * pieces), reshape(kernel, size, channels))
+        return continuous(permute(reshape(node, wide, high, pieces, channels), 0, 1, 3, 2))
+
     def attend(self, at: int, query: Node, keys: Node, values: Node, mask: Node | None = None) -> Node:
         """`build_attn` of a block."""
         return self.linear(f"{self.side}.blk.{at}.attn_out", self.attended(query, keys, values, mask))
@@ -162,18 +171,18 @@ class Encoder:
             keys = Node("cpy", "F16", keys.dims, (keys,))
             values = Node("cpy", "F16", values.dims, (values,))
             node = flash_attention_unmasked(query, keys, values, mask)
-            node = reshape(node, node.dims[0] * node.dims[1], node.dims[2])
+            node = reshape(node, node.dims[0] * node.dims[1], node.dims[2] * node.dims[3])
         else:
             values = continuous(permute(values, 1, 2, 0, 3))
             node = same("softmax", product(keys, query), *([mask] if mask is not None else []))
             node = permute(product(values, node), 0, 2, 1, 3)
-            node = continuous(node, node.dims[0] * node.dims[1], node.dims[2])
+            node = continuous(node, node.dims[0] * node.dims[1], node.dims[2] * node.dims[3])
         return node
 
     def heads(self, at: int, values: Node) -> tuple[Node, Node, Node]:
         """Queries, keys and values, head by head."""
         name, heads = f"{self.side}.blk.{at}", self.tower.heads
-        length, count = self.width // heads, values.dims[1]
+        length, count = self.tower.length_of_heads(), values.dims[1]
         if not self.has(f"{name}.attn_qkv"):
             parts = [reshape(self.linear(f"{name}.attn_{part}", values), length, heads, count) for part in "qkv"]
             return parts[0], parts[1], parts[2]

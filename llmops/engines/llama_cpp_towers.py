@@ -1,11 +1,12 @@
-"""Graphs of the encoders of images, kind by kind, with those of `llama_cpp_mergers` and `llama_cpp_sounds` all there are.
+"""Graphs of the encoders of images, kind by kind; further ones, and those of sound, have files of their own.
 
-llama.cpp b11669, tools/mtmd/models/*.cpp. Each was read node by node from graphs of the running server; kinds that are not
-here are bounded by `llama_cpp_projector`.
+llama.cpp b11669, tools/mtmd/models/*.cpp. Each was read node by node from graphs of the running server; kinds that are in none
+of these files are bounded by `llama_cpp_projector`.
 """
 
 from collections.abc import Callable
 
+from llmops.engines.llama_cpp_conformers import CONFORMERS
 from llmops.engines.llama_cpp_graph import (
     Graph,
     Node,
@@ -19,6 +20,8 @@ from llmops.engines.llama_cpp_graph import (
     view,
 )
 from llmops.engines.llama_cpp_mergers import MERGERS
+from llmops.engines.llama_cpp_mobilenet import MOBILENETS
+from llmops.engines.llama_cpp_sights import SIGHTS
 from llmops.engines.llama_cpp_sounds import SOUNDS
 from llmops.engines.llama_cpp_tower import Encoder
 
@@ -59,6 +62,9 @@ def _llava(one: Encoder) -> Graph:
     last = max(named) if named else one.tower.layers - 1
     node = flat(one.transformer(node, layers=last))
     node = one.chosen(node, "patches", one.count)
+    if one.has("mm.3"):  # of Yi, with a norm behind each product
+        node = same("unary", one.norm(one.linear("mm.0", node), "mm.1", kind="norm"))
+        return one.done(one.norm(one.linear("mm.3", node), "mm.4", kind="norm"))
     return one.done(one.projected("mm.0", "mm.2", node))
 
 
@@ -167,5 +173,5 @@ TOWERS: dict[str, Callable[[Encoder], Graph]] = {
     "lightonocr": _pixtral,
     "exaone4_5": _qwen2vl,
 }
-TOWERS |= MERGERS | SOUNDS
+TOWERS |= MERGERS | SIGHTS | MOBILENETS | SOUNDS | CONFORMERS
 """By the name in `clip.projector_type`."""

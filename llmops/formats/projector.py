@@ -3,11 +3,8 @@
 Keys: llama.cpp b11669, tools/mtmd/clip-impl.h, clip.cpp `load_hparams`.
 """
 
-from collections.abc import Mapping
-
 from llmops.domain.companions import Adapter, Projector, Tower
 from llmops.formats.gguf import GgufHeader
-from llmops.formats.gguf_values import GgufValue
 from llmops.formats.layers import LAYERS_LIMIT
 from llmops.formats.model_keys import ModelKeys
 from llmops.formats.refusal import refusal
@@ -33,12 +30,12 @@ def projector(header: GgufHeader, *, name: str) -> Projector:
         hint = "it has `clip.has_vision_encoder` or `clip.has_audio_encoder`"
         raise refusal(name, "it holds no encoder of images or of sound", hint=hint, key="clip.has_vision_encoder")
     return Projector(
-        name=name, towers=tuple(_tower(metadata, side, name) for side in sides), tensors=tuple(header.tensors)
+        name=name, towers=tuple(_tower(header, side, name) for side in sides), tensors=tuple(header.tensors)
     )
 
 
-def _tower(table: Mapping[str, GgufValue], side: str, name: str) -> Tower:
-    prefix = f"clip.{side}."
+def _tower(header: GgufHeader, side: str, name: str) -> Tower:
+    table, prefix = header.metadata, f"clip.{side}."
     keys = ModelKeys(
         {key.removeprefix(prefix): value for key, value in table.items() if key.startswith(prefix)},
         file=name,
@@ -52,11 +49,13 @@ def _tower(table: Mapping[str, GgufValue], side: str, name: str) -> Tower:
     kind = _BOTH.get(kind, {}).get(side == "audio", kind)
     version = table.get("clip.minicpmv_version", 0)
     queries = table.get("clip.minicpmv_query_num", 0)
+    heads = keys.integer("attention.head_count", least=1, most=1 << 16)
+    kv_heads = keys.integer("attention.head_count_kv", 0, most=1 << 16)
     return Tower(
         kind=kind,
         is_audio=side == "audio",
         width=keys.integer("embedding_length", least=1, most=1 << 20),
-        heads=keys.integer("attention.head_count", least=1, most=1 << 16),
+        heads=heads,
         layers=keys.integer("block_count", most=LAYERS_LIMIT),
         feed_forward=keys.integer("feed_forward_length", 0, most=1 << 24),
         image_size=keys.integer("image_size", 0, most=8192),
@@ -71,10 +70,19 @@ def _tower(table: Mapping[str, GgufValue], side: str, name: str) -> Tower:
         version=version if isinstance(version, int) else 0,
         mel_bins=keys.integer("num_mel_bins", 0, most=4096),
         stack=keys.integer("projector.stack_factor", 0, most=4096),
-        kv_heads=keys.integer("attention.head_count_kv", 0, most=1 << 16),
+        kv_heads=kv_heads,
+        head_length=_fused_rows(header) // (heads + 2 * kv_heads) if kind == "mimovl" else 0,
         chunk_frames=keys.integer("chunk_size", 0, most=1 << 16),
         window_layers=_numbers(table.get(f"{prefix}wa_layer_indexes")),
+        window_modes=_numbers(table.get(f"{prefix}wa_pattern_mode")),
+        query_window=keys.integer("projector.window_size", 0, most=1 << 16),
+        query_heads=keys.integer("projector.head_count", 0, most=1 << 16),
     )
+
+
+def _fused_rows(header: GgufHeader) -> int:
+    """Rows of queries, keys and values in one matrix: MiMo-VL's heads are longer than width / heads."""
+    return next((one.dims[-1] for one in header.tensors if one.name == "v.blk.0.attn_qkv.weight"), 0)
 
 
 def _numbers(value: object) -> tuple[int, ...]:
