@@ -218,6 +218,48 @@ def neo_bert(d: Draft) -> None:
     _labels(d)
 
 
+def llama_embed(d: Draft) -> None:
+    """Llama's blocks, dense or with experts, without a cache."""
+    _common(d, epsilon="attention.layer_norm_rms_epsilon", pooling=1)
+    if d["X"]:
+        d.key("expert_count", d["X"])
+        d.key("expert_used_count", d["u"])
+    for at in d.blocks():
+        d.at(at)
+        d.norm("attn_norm", d["E"])
+        d.attention()
+        d.norm("ffn_norm", d["E"])
+        if d["X"]:
+            d.experts()
+        else:
+            d.feed_forward()
+    d.ends()
+    if d["factors"]:
+        d.vector("rope_freqs", d["D"] // 2)
+
+
+def t5encoder(d: Draft) -> None:
+    """T5's encoder: a bias by distance, which the first block has for all where the others have none."""
+    _common(d, epsilon="attention.layer_norm_rms_epsilon", pooling=d["pooling"])
+    d.key("attention.relative_buckets_count", 32)
+    for at in d.blocks():
+        name, wide = f"enc.blk.{at}", d["H"] * d["D"]
+        d.norm(f"{name}.attn_norm", d["E"])
+        if at == 0 or d["own"]:
+            d.matrix(f"{name}.attn_rel_b", d["H"], 32)
+        for part in ("q", "k", "v"):
+            d.matrix(f"{name}.attn_{part}", d["E"], wide)
+        d.matrix(f"{name}.attn_o", wide, d["E"])
+        d.norm(f"{name}.ffn_norm", d["E"])
+        for part in ("gate", "up") if d["gated"] else ("up",):
+            d.matrix(f"{name}.ffn_{part}", d["E"], d["F"])
+        d.matrix(f"{name}.ffn_down", d["F"], d["E"])
+    d.matrix("token_embd", d["E"], d["V"])
+    d.norm("enc.output_norm", d["E"])
+    if not d["tied"]:
+        d.matrix("output", d["E"], d["V"])
+
+
 ENCODERS: dict[str, tuple[str, Callable[[Draft], None]]] = {
     "bert": ("bert", bert),
     "nomic-bert": ("nomic-bert", nomic_bert),
@@ -229,6 +271,8 @@ ENCODERS: dict[str, tuple[str, Callable[[Draft], None]]] = {
     "modern-bert": ("modern-bert", modern_bert),
     "eurobert": ("eurobert", eurobert),
     "neo-bert": ("neo-bert", neo_bert),
+    "llama-embed": ("llama-embed", llama_embed),
+    "t5encoder": ("t5encoder", t5encoder),
 }
 
 
@@ -244,6 +288,12 @@ def draw(family: str, rng: Random) -> Numbers:
     if family == "gemma-embedding2":
         numbers |= {"small": 64 * rng.randint(1, 4), "period": rng.choice((0, 2, 6)), "G": rng.choice((1, 2))}
         numbers |= {"G": int(numbers["G"]) if int(numbers["H"]) % int(numbers["G"]) == 0 else 1}
+    if family == "llama-embed":
+        experts = rng.choice((0, 0, 4, 8))
+        numbers |= {"X": experts, "u": 2 if experts else 0, "Fe": numbers["F"], "tied": rng.randint(0, 1)}
+        numbers |= {"factors": rng.randint(0, 1)}
+    if family == "t5encoder":
+        numbers |= {name: rng.randint(0, 1) for name in ("own", "gated", "tied")} | {"pooling": rng.choice((0, 1))}
     return numbers if family in RANKING else numbers | {"labels": 0}
 
 

@@ -21,6 +21,7 @@ from families import (
     routing,
     rwkv,
     shared,
+    singles,
     sparse,
     windows,
 )
@@ -132,6 +133,10 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None], Draw]] = {
     "maion-coder": ("maion-coder", recent.maion_coder, recent.maion_coder_numbers),
     "k2-horizon": ("k2-horizon", recent.k2_horizon, recent.k2_horizon_numbers),
     "talkie": ("talkie", recent.talkie, recent.talkie_numbers),
+    "cogvlm": ("cogvlm", singles.cogvlm, singles.cogvlm_numbers),
+    "hrm_text": ("hrm_text", singles.hrm_text, singles.hrm_text_numbers),
+    "plm": ("plm", singles.plm, singles.plm_numbers),
+    "graniteswitch": ("graniteswitch", singles.graniteswitch, singles.graniteswitch_numbers),
 }
 
 

@@ -62,7 +62,8 @@ def draw(rng: Random) -> Case:
 def files(case: Case) -> list[tuple[str, Content, str]]:
     """Option, content and what stands behind the name of every file."""
     if case["what"] == "plain":
-        return [("-m", families.build(case["family"], case["numbers"]), "")]
+        known = encoders if case["family"] in encoders.ENCODERS else families
+        return [("-m", known.build(case["family"], case["numbers"]), "")]
     if case["what"] in drafters.KINDS:
         return drafters.files(case)
     options = ("-m", beside.OPTIONS.get(case["what"], ""))

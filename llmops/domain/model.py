@@ -174,7 +174,9 @@ class GraphKeys:
 
     `expert_gating` is GGUF's number: 1 softmax, 2 sigmoid, 3 softmax of the chosen ones' weights. `residual_bank`: every
     so many layers the stream is kept for all later ones. `norm_groups`: norms over so many parts of a row.
-    `slides`: which layers slide, where the file says it one by one.
+    `slides`: which layers slide, where the file says it one by one. `turns`: RoPE is on at all (a key of Granite's files).
+    `stack_layers`: blocks of a stack that is run over and over, the low one `stack_turns` times for each run of the high one.
+    `causal` False: rows see later ones of their batch.
     """
 
     expert_gating: int | None = None
@@ -202,6 +204,10 @@ class GraphKeys:
     index_block: int = 0
     norm_groups: int = 0
     value_experts_used: int = 0
+    turns: bool | None = None
+    stack_layers: int = 0
+    stack_turns: int = 0
+    causal: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +263,10 @@ class ModelShape:
     def keeps_nothing(self) -> bool:
         """Whether no layer remembers an earlier batch: encoders and diffusion models, whose rows all see each other."""
         return not any(layer.owns_kv_cache or layer.recurrent is not None for layer in self.layers)
+
+    def sees_later(self) -> bool:
+        """Whether rows see later ones of their batch, by the file or since nothing is remembered."""
+        return self.graph.causal is False or self.keeps_nothing()
 
     def never_has_flash(self) -> bool:
         """Whether llama.cpp turns flash attention off whatever is asked (src/llama-context.cpp `llama_init_from_model`)."""

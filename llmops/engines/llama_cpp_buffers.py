@@ -103,7 +103,7 @@ def _host_only_confidence(case: Case) -> Confidence:
 
 def _copies_bytes(case: Case, placement: Placement, placed: Weights) -> int:
     """Part of the model in RAM: prompts run there by copying. At most two matrices of one block and one layer's cache."""
-    matrices = sum(placed.host_matrices[:2])
+    matrices = placed.host if case.shape.graph.stack_layers else sum(placed.host_matrices[:2])  # a stack runs again
     partial = not placement.is_whole() or not placement.kv_offload
     return matrices + (max(_cache_sizes(case), default=0) if partial else 0)
 

@@ -12,6 +12,7 @@ from llmops.engines.llama_cpp_graph import (
     Node,
     continuous,
     flash_attention,
+    gated,
     permute,
     product,
     reshape,
@@ -26,8 +27,21 @@ ROWS_GRANULE = 256
 """Keys and values are filled up to whole multiples."""
 
 
-def attend_uncached(net: Network, at: int, query: Node, keys: Node, values: Node, *, mask: str = "mask") -> Node:
-    """`build_attn` without a cache."""
+def attend_uncached(
+    net: Network,
+    at: int,
+    query: Node,
+    keys: Node,
+    values: Node,
+    *,
+    mask: str = "mask",
+    bias: Node | None = None,
+    output: str | None = None,
+) -> Node:
+    """`build_attn` without a cache. `bias` of the scores: then they are made one by one, whatever is asked for.
+
+    `output`: the whole name of the matrix behind it, None: the layer's own.
+    """
     for node in (query, keys, values):
         net.graph.expand(node)
     one, count = net.shape.layers[at], net.tokens
@@ -37,19 +51,22 @@ def attend_uncached(net: Network, at: int, query: Node, keys: Node, values: Node
     query = permute(view(query, one.key_length, one.heads, count), 0, 2, 1, 3)
     keys = permute(Node("pad", "F32", (one.key_length, one.kv_heads, whole, 1), (keys,)), 0, 2, 1, 3)
     values = permute(Node("pad", "F32", (one.value_length, one.kv_heads, whole, 1), (values,)), 0, 2, 1, 3)
-    if flash:
+    if flash and bias is None:
         keys, values = Node("cpy", "F16", keys.dims, (keys,)), Node("cpy", "F16", values.dims, (values,))
         node = flash_attention(query, keys, values, seen)
         node = reshape(node, node.dims[0] * node.dims[1], count)
     else:
         values = continuous(transpose(values))
-        node = same("softmax", product(keys, query), seen)
+        scores = product(keys, query)
+        if bias is not None:
+            scores = same("add", scores, Node("pad", "F32", scores.dims, (bias,)))
+        node = same("softmax", scores, seen)
         node = permute(product(values, node), 0, 2, 1, 3)
         node = continuous(node, node.dims[0] * node.dims[1], count)
         if not net.placement.kv_offload:
             node.backend = net.placement.cards
     net.graph.expand(node)
-    return net.linear(at, "attn_output", node)
+    return net.linear(at, "attn_output", node) if output is None else product(net.weight(output), node)
 
 
 def _beginning(net: Network, *, positions: bool = False, norm: bool = True) -> Node:
@@ -102,18 +119,23 @@ def _jina_bert_v2(net: Network) -> Graph:
     return _norms_behind(net, positions=False, turned=False)
 
 
-def _norms_before(net: Network, *, kind: str, start: bool, end: str, period: int = 0) -> Graph:
-    """modern-bert, eurobert, neo-bert: norms before. `period`: every so many-th layer, from the first on, sees all."""
+def _norms_before(
+    net: Network, *, kind: str, start: bool, end: str, period: int = 0, factors: str | None = None
+) -> Graph:
+    """modern-bert, eurobert, neo-bert, llama-embed: norms before.
+
+    `period`: every so many-th layer, from the first on, sees all.
+    """
     stream = _first_norm(net, net.embedded()) if start else net.embedded()
     for at in range(net.count):
         node = net.norm(stream, "attn_norm", at, kind=kind) if net.has_in(at, "attn_norm") else stream
         query, keys, values = net.queries_keys_values(at, node)
-        query, keys = net.rotated(at, query), net.rotated(at, keys)
+        query, keys = net.rotated(at, query, factors), net.rotated(at, keys, factors)
         mask = "window mask" if period and at % period and net.shape.window_tokens else "mask"
         node, before = net.chosen_rows(at, attend_uncached(net, at, query, keys, values, mask=mask), stream)
         between = same("add", node, before)
         node = net.norm(between, "ffn_norm", at, kind=kind)
-        stream = same("add", net.feed_forward(at, node), between)
+        stream = same("add", net.mixed(at, node), between)
     return net.resulting(net.norm(stream, end, kind=kind, output=True))
 
 
@@ -127,6 +149,10 @@ def _eurobert(net: Network) -> Graph:
 
 def _neo_bert(net: Network) -> Graph:
     return _norms_before(net, kind="rms_norm", start=False, end="enc.output_norm")
+
+
+def _llama_embed(net: Network) -> Graph:
+    return _norms_before(net, kind="rms_norm", start=False, end="output_norm", factors="rope_freqs")
 
 
 def _gemma_embedding(net: Network) -> Graph:
@@ -169,6 +195,41 @@ def _gemma_embedding2(net: Network) -> Graph:
     return net.resulting(product(net.weight("output", output=True), node))
 
 
+def _t5encoder(net: Network) -> Graph:
+    """Blocks of names of their own, a bias of the scores by distance, no RoPE."""
+    stream = net.embedded()
+    for at, one in enumerate(net.shape.layers):
+        name = f"enc.blk.{at}"
+        node = net.block_norm(stream, f"{name}.attn_norm", at)
+        query, keys, values = (
+            reshape(product(net.weight(f"{name}.attn_{part}"), node), length, heads, net.tokens)
+            for part, heads, length in (
+                ("q", one.heads, one.key_length),
+                ("k", one.kv_heads, one.key_length),
+                ("v", one.kv_heads, one.value_length),
+            )
+        )
+        node = attend_uncached(net, at, query, keys, values, bias=_by_distance(net, name), output=f"{name}.attn_o")
+        node, before = net.chosen_rows(at, node, stream)
+        between = same("add", node, before)
+        node = net.block_norm(between, f"{name}.ffn_norm", at)
+        up = product(net.weight(f"{name}.ffn_up"), node)
+        is_gated = net.has(f"{name}.ffn_gate")
+        wide = gated(product(net.weight(f"{name}.ffn_gate"), node), up) if is_gated else same("unary", up)
+        stream = same("add", product(net.weight(f"{name}.ffn_down"), wide), between)
+    return net.resulting(net.norm(stream, "enc.output_norm", output=True))
+
+
+def _by_distance(net: Network, name: str) -> Node:
+    """`build_pos_bias`: a number a head for each pair of rows, looked up in the block's table or the first one's."""
+    table = f"{name}.attn_rel_b" if net.has(f"{name}.attn_rel_b") else "enc.blk.0.attn_rel_b"
+    count = net.tokens
+    pairs = reshape(net.input("distances", "I32", count, count), count * count)
+    found = rows(net.weight(table), pairs)
+    found = reshape(found, found.dims[0], count, count)
+    return continuous(permute(found, 2, 0, 1, 3))
+
+
 ENCODER_NETWORKS: dict[str, Callable[[Network], Graph]] = {
     "bert": _bert,
     "nomic-bert": _nomic_bert,
@@ -178,6 +239,8 @@ ENCODER_NETWORKS: dict[str, Callable[[Network], Graph]] = {
     "modern-bert": _modern_bert,
     "eurobert": _eurobert,
     "neo-bert": _neo_bert,
+    "llama-embed": _llama_embed,
+    "t5encoder": _t5encoder,
     "gemma-embedding": _gemma_embedding,
     "gemma-embedding2": _gemma_embedding2,
 }

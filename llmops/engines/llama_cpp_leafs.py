@@ -127,8 +127,11 @@ class Leafs:
 
     def norm(self, values: Node, name: str, at: int = -1, *, kind: str = "rms_norm", output: bool = False) -> Node:
         """`build_norm`: the norm, its weight, its bias; a layer's norm is pinned where the layer is."""
+        return self.block_norm(values, name if at < 0 else f"blk.{at}.{name}", at, kind=kind, output=output)
+
+    def block_norm(self, values: Node, full: str, at: int, *, kind: str = "rms_norm", output: bool = False) -> Node:
+        """The same by a tensor's whole name; `at`: the layer it belongs to, below 0 none."""
         node = same(kind, values)
-        full = name if at < 0 else f"blk.{at}.{name}"
         if at >= 0 and self.pins:
             node.backend = self.device(self.placement.layers[at])
         node = same("mul", node, self.weight(full, output=output))

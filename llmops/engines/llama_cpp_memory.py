@@ -61,7 +61,7 @@ def ledger(
         names = [loading.name(at) for at in range(len(used))]
         return cut_ledger(shape, settings, alone, names, place(shape, whole, used[:1], line))
     everyone = used if loading.draft_cards is None else tuple(devices)
-    made = context(settings, trained_tokens=shape.context_length, is_causal=not shape.keeps_nothing())
+    made = context(settings, trained_tokens=shape.context_length, is_causal=not shape.sees_later())
     case = Case(shape=shape, settings=settings, context=made)
     placement = place(shape, settings, used, loading)
     case = replace(

@@ -75,10 +75,13 @@ class Network(Attending):
         scaled_before: bool = False,
         without_images: bool = False,
         every_row: bool = False,
+        is_normed: bool = False,
     ) -> Graph:
-        """The output norm and the logits. `every_row` is normed, since drafts are made from it."""
+        """The output norm and the logits. `every_row` is normed, since drafts are made from it; `is_normed`: all are already."""
         name = next((name for name in ("output_norm", "token_embd_norm") if self.has(name)), "")
-        node = self.norm(values, name, kind=kind, output=True) if name else same(kind, values)
+        node = values
+        if not is_normed:
+            node = self.norm(values, name, kind=kind, output=True) if name else same(kind, values)
         if every_row:
             node.is_output = True
             node = rows(node, self.output_ids())

@@ -22,7 +22,7 @@ PATTERN_LIMIT = 400
 EVERY_BLOCK = 1 << 16
 """More than any model has: what `--cpu-moe` comes to."""
 
-_BLOCK = re.compile(r"blk\.([0-9]{1,5})\.", re.ASCII)
+_BLOCK = re.compile(r"(?:enc\.|dec\.)?blk\.([0-9]{1,5})\.", re.ASCII)
 EXPERTS = re.compile(r"ffn_(?:up|down|gate|gate_up)_(?:ch)?exps")
 DENSE = re.compile(r"\.ffn_(?:up|down|gate|gate_up)\.")
 

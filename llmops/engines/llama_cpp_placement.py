@@ -25,8 +25,10 @@ HOST_ALIGNMENT = 32
 MATRIX_ROW_PADDING = 512
 """CUDA pads a quantized tensor whose rows are not whole multiples of 512 elements, once at its end."""
 
-BLOCK = re.compile(r"blk\.(\d+)\.(.+)")
-FIRST = ("per_layer_model_proj", "per_layer_proj_norm")
+BLOCK = re.compile(r"(?:enc\.|dec\.)?blk\.(\d+)\.(.+)")
+BLOCKS = ("blk.", "enc.blk.", "dec.blk.")
+"""T5 has blocks of an encoder and of a decoder."""
+FIRST = ("per_layer_model_proj", "per_layer_proj_norm", "hrm.z_l_init")
 """Weights of the model as a whole that lie with its first block."""
 INPUTS = ("token_embd", "token_types", "position_embd", "per_layer_token_embd")
 
@@ -206,7 +208,7 @@ def weight_place(name: str, placement: Placement, *, at: int | None, output: boo
         return placement.moves[name]
     if output:
         return placement.output
-    if name.startswith("blk.") and (match := BLOCK.match(name)) is not None:
+    if name.startswith(BLOCKS) and (match := BLOCK.match(name)) is not None:
         return placement.layers[int(match[1])]
     if at is not None:
         return placement.layers[at]

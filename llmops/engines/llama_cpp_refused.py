@@ -7,7 +7,7 @@ the starts that differ in that alone were seen to run (`tests/measured/llama.cpp
 import re
 from collections.abc import Iterator, Sequence
 
-from llmops.domain.engine import Device
+from llmops.domain.engine import Device, FlashAttention
 from llmops.domain.explained import Meaning
 from llmops.domain.finding import Finding, Status, Where
 from llmops.domain.model import ModelShape
@@ -31,6 +31,7 @@ _FEED_FORWARD = re.compile(r"blk\.([0-9]{1,5})\.ffn_(up|gate|gate_up|down)(_exps
 
 def with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -> Iterator[Finding]:
     """All of them."""
+    yield from _family(meaning, shape)
     yield from _batches(meaning, shape)
     yield from _experts(meaning, shape, devices)
     yield from _drafts(meaning, shape)
@@ -38,9 +39,30 @@ def with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -
         yield from _cut(meaning, shape, len(devices))
 
 
+def _family(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
+    """What the server cannot do with a family, whatever the memory."""
+    settings = meaning.settings
+    if shape.architecture == "t5":  # src/llama-graph.cpp:1125, of the two tokens that a start decodes
+        message = (
+            "llama-server has no way to run T5's encoder: it ends with `llama_encode must be called first`, "
+            "it would not start"
+        )
+        yield refused(
+            "EXP044", "--model", message, "the encoder alone as embeddings, or transformers for the whole model"
+        )
+    elif shape.architecture == "t5encoder" and settings.parallel > 1 and not settings.kv_unified:
+        # src/llama-graph.cpp:237, `!ubatch->equal_seqs()`: distances are of one sequence after the other
+        message = "T5's encoder takes slots of one pool: with pools of their own it would not start"
+        yield refused("EXP044", "--parallel", message, "`-kvu`, or `-np 1`")
+    elif shape.architecture == "plm" and settings.flash_attention is not FlashAttention.OFF:
+        # ggml.c:4026, `a->ne[0] == b->ne[0]`: its values are written as one row for all tokens
+        message = "PLM ends in an assertion with flash attention on, or left to the server: it would not start"
+        yield refused("EXP044", "--flash-attn", message, "`-fa off`")
+
+
 def _batches(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
     settings = meaning.settings
-    made = context(settings, trained_tokens=shape.context_length, is_causal=not shape.keeps_nothing())
+    made = context(settings, trained_tokens=shape.context_length, is_causal=not shape.sees_later())
     # With states that are taken back a context is as long as what is drafted; fewer rows than slots are said elsewhere.
     is_longer = uses_mtp(shape, settings) and shape.architecture in ROLLBACK
     least = (

@@ -31,7 +31,7 @@ class Effort(IntEnum):
 LONGEST_PERIOD = 8
 BY_NUMBER = frozenset(
     {"gemma-embedding", "gemma-embedding2", "modern-bert", "gemma3n", "gemma4", "smollm3", "arctic", "baichuan"}
-    | {"smallthinker", "kimi-k3"}
+    | {"smallthinker", "kimi-k3", "hrm_text", "graniteswitch", "t5encoder"}
 )
 """Families whose graph asks for a layer's number, or has tensors over all layers."""
 

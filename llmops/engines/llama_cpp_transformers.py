@@ -17,7 +17,9 @@ from llmops.engines.llama_cpp_latent import deepseek2
 from llmops.engines.llama_cpp_network import Build, Network
 from llmops.engines.llama_cpp_recipes import RECIPES, Beside, Chosen, HeadNorm, Recipe, Turning
 from llmops.engines.llama_cpp_singles import arctic, grovemoe, llama4, talkie
-from llmops.engines.llama_cpp_unfolded import minicpm3
+from llmops.engines.llama_cpp_stacks import cogvlm, hrm_text
+from llmops.engines.llama_cpp_switched import graniteswitch
+from llmops.engines.llama_cpp_unfolded import minicpm3, plm
 
 SMALLTHINKER_STEP = 4
 """smallthinker turns every layer but one in four, and all of as many."""
@@ -264,4 +266,8 @@ TRANSFORMERS: dict[str, Build] = {name: partial(plain, recipe) for name, recipe 
     "arctic": arctic,
     "talkie": talkie,
     "k2-horizon": k2_horizon,
+    "hrm_text": hrm_text,
+    "cogvlm": cogvlm,
+    "graniteswitch": graniteswitch,
+    "plm": plm,
 }

@@ -1,6 +1,7 @@
-"""Attention whose keys and values come out of a latent and are kept in full: MiniCPM 3, and DeepSeek's files of before MLA.
+"""Attention whose keys and values come out of a latent and are kept in full: MiniCPM 3, PLM, and DeepSeek's files of before MLA.
 
-Source: llama.cpp b11669, src/models/minicpm3.cpp, deepseek2.cpp; checked node by node against graphs of the running server.
+Source: llama.cpp b11669, src/models/minicpm3.cpp, plm.cpp, deepseek2.cpp; checked node by node against graphs of the running
+server.
 """
 
 from llmops.engines.llama_cpp_graph import Graph, Node, continuous, joined, product, reshape, same, view
@@ -17,6 +18,17 @@ def minicpm3(net: Network) -> Graph:
         node = net.feed_forward(at, net.norm(between, "ffn_norm", at))
         stream = same("add", same("scale", node), between)
     return net.finish(stream, scaled_before=True)
+
+
+def plm(net: Network) -> Graph:
+    """A squared relu; starts with flash attention off alone (`llama_cpp_refused.py`)."""
+    stream = net.embedded()
+    for at in range(net.count):
+        node = unfolded_attention(net, at, net.norm(stream, "attn_norm", at))
+        node, before = net.chosen_rows(at, node, stream)
+        between = same("add", node, before)
+        stream = same("add", net.feed_forward(at, net.norm(between, "ffn_norm", at), act="relu²"), between)
+    return net.finish(stream)
 
 
 def low_query(net: Network, at: int, node: Node) -> Node:

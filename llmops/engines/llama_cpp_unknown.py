@@ -20,8 +20,8 @@ NO_CACHE_GRANULE = 256
 QUADRATIC = frozenset({"minimax-01"})
 """Linear attention written with whole matrices, rows by rows of a batch for each head."""
 
-IN_RAM = frozenset({"cogvlm"})
-"""Families that take rows of embeddings alone, and have parts of the graph run in RAM."""
+EVERY_ROW = frozenset({"cogvlm"})
+"""Families that make logits of every row of a batch."""
 
 INDEXED = frozenset({"hy_v4", "dots3note", "glm5-next", "minimax-m3", "qwen4exp", "deepseek4"})
 """Sparse attention that scores every cell for every row, and sorts the scores."""
@@ -53,9 +53,9 @@ _WIDE_ROWS = 10
 def card_bytes(case: Case) -> int:
     """Of one card, without what partial offload copies."""
     bound = upper_bound_bytes(case)
-    share = 1 if case.shape.architecture in IN_RAM else 2 if case.shape.architecture in INDEXED else _SHARE
+    share = 2 if case.shape.architecture in INDEXED else _SHARE
     more = _quadratic_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case) + _streams_bytes(case)
-    more += _looked_up_bytes(case)
+    more += _looked_up_bytes(case) + _logits_bytes(case)
     return bound + bound // share + converted_cache_bytes(case) + more + _LEAST
 
 
@@ -72,7 +72,7 @@ def host_bytes(case: Case, placement: Placement, *, copies: int) -> int:
 def runs_in_ram(case: Case) -> bool:
     """Whether attention may have no kernel on a card."""
     shape = case.shape
-    return shape.architecture in QUADRATIC | IN_RAM or shape.latent is not None or not has_flash_heads(shape)
+    return shape.architecture in QUADRATIC or shape.latent is not None or not has_flash_heads(shape)
 
 
 def _may_run_in_ram(placement: Placement) -> bool:
@@ -82,7 +82,14 @@ def _may_run_in_ram(placement: Placement) -> bool:
 def only_host_bytes(case: Case) -> int:
     """Without a card."""
     more = _quadratic_bytes(case) + _mask_bytes(case) + _recurrent_bytes(case) + _indexed_bytes(case)
-    return 2 * upper_bound_bytes(case) + more + _streams_bytes(case) + _pools_bytes(case) + _looked_up_bytes(case)
+    return (
+        2 * upper_bound_bytes(case)
+        + more
+        + _streams_bytes(case)
+        + _pools_bytes(case)
+        + _looked_up_bytes(case)
+        + _logits_bytes(case)
+    )
 
 
 def _mask_bytes(case: Case) -> int:
@@ -159,6 +166,10 @@ def streams(shape: ModelShape) -> int:
     wide = (one.dims[0] for one in shape.tensors if one.name in _MIXERS)
     beside = (one.dims[2] for one in shape.tensors if one.name == _ALTERNATING and len(one.dims) > 2)
     return max(1, max(wide, default=0) // shape.embedding_length, 1 + max(beside, default=0))
+
+
+def _logits_bytes(case: Case) -> int:
+    return 4 * case.shape.vocabulary * case.rows() if case.shape.architecture in EVERY_ROW else 0
 
 
 def _looked_up_bytes(case: Case) -> int:

@@ -118,7 +118,7 @@ RECURRENT: dict[str, Recurrence] = {
 NO_CACHE = frozenset(
     """
     bert gemma-embedding gemma-embedding2 modern-bert neo-bert eurobert jina-bert-v2 jina-bert-v3 nomic-bert nomic-bert-moe
-    dream llada llada-moe rnd1 clef llama-embed t5encoder
+    dream llada llada-moe rnd1 clef
     """.split()  # noqa: SIM905 - a list to read
 )
 """Encoders and diffusion models: the whole input in one batch, nothing remembered."""
@@ -139,6 +139,8 @@ INDEXED = frozenset({"deepseek32", "glm-dsa", "hy_v4", "dots3note", "glm5-next",
 """Attention with an indexer: each layer that has one keeps its keys in a cache of their own (b11669, seen of each)."""
 INDEXER_KEYS = ("indexer.attn_k", "indexer.k_proj")
 """What the tensor of an indexer's keys is called."""
+ROUTED = frozenset({"graniteswitch"})
+"""Attention of its own chooses the adapter of a token."""
 COMPRESSED = frozenset({"deepseek4"})
 """Beside a window, one key for many tokens."""
 INDEXED_RATIO = 4
@@ -154,11 +156,11 @@ NOT_SIZED: dict[str, str] = {
 PLAIN = frozenset(
     """
     apertus arcee arctic baichuan bailingmoe bailingmoe2 bitnet bloom chatglm codeshell command-r dbrx deci deepseek deepseek2
-    deepseek32 glm-dsa hy_v4 minimax-m3
+    cogvlm deepseek32 glm-dsa graniteswitch hrm_text hy_v4 minimax-m3
     dots1 ernie4_5 ernie4_5-moe exaone exaone4 falcon gemma glm4 glm4moe gpt2 gptneox granite granitemoe grok grovemoe
-    hunyuan-dense hunyuan-moe hy_v3 internlm2 jais llama minicpm minicpm3 minimax-m2 mistral3 mistral4 mpt nemotron olmo olmoe
-    openelm orion pangu-embedded phi2 phi3 phimoe plamo plm qwen qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl qwen3vlmoe
-    refact seed_oss smollm3 stablelm starcoder starcoder2 xverse
+    hunyuan-dense hunyuan-moe hy_v3 internlm2 jais llama llama-embed minicpm minicpm3 minimax-m2 mistral3 mistral4 mpt nemotron
+    olmo olmoe openelm orion pangu-embedded phi2 phi3 phimoe plamo plm qwen qwen2 qwen2moe qwen2vl qwen3 qwen3moe qwen3vl
+    qwen3vlmoe refact seed_oss smollm3 stablelm starcoder starcoder2 t5encoder xverse
     """.split()  # noqa: SIM905 - a list to read
 )
 """Full attention in every layer (or latent, where the file has the keys for it)."""

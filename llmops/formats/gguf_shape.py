@@ -10,7 +10,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import Indexer, Layer, ModelShape, Tensor
+from llmops.domain.model import Attention, Indexer, Layer, ModelShape, Tensor
 from llmops.domain.tensor_types import FILE_TYPES
 from llmops.formats.architectures import (
     DRAFTERS,
@@ -21,6 +21,7 @@ from llmops.formats.architectures import (
     NOT_SERVABLE,
     NOT_SIZED,
     POOLED_PARTS,
+    ROUTED,
     is_covered,
 )
 from llmops.formats.gguf import GgufHeader, split_parts
@@ -72,7 +73,7 @@ def model_shape(headers: Sequence[GgufHeader], *, name: str, is_draft: bool = Fa
     return ModelShape(
         architecture=architecture,
         name=_title(metadata, name),
-        layers=_with_indexers(architecture, keys, built.layers, tensors),
+        layers=_with_router(architecture, _with_indexers(architecture, keys, built.layers, tensors)),
         embedding_length=keys.integer("embedding_length", least=1),
         vocabulary=_vocabulary(keys, metadata, tensors),
         context_length=keys.integer("context_length", least=1),
@@ -200,6 +201,25 @@ def _with_indexers(
         else layer
         for at, layer in enumerate(layers)
     )
+
+
+def _with_router(architecture: str, layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """The layer behind the last that finds which adapter a token is for: one head with a cache, and no tensors."""
+    if architecture not in ROUTED:
+        return layers
+    router = Layer(
+        attention=Attention.FULL,
+        heads=1,
+        kv_heads=1,
+        key_length=layers[-1].key_length,
+        value_length=layers[-1].value_length,
+        feed_forward=0,
+        experts=0,
+        experts_used=0,
+        expert_feed_forward=0,
+        owns_kv_cache=True,
+    )
+    return (*layers, router)
 
 
 def _kept_parts(architecture: str, keys: ModelKeys, layers: int) -> int:

@@ -33,6 +33,10 @@ def graph_keys(keys: ModelKeys) -> GraphKeys:
         slides=keys.switches("attention.sliding_window_pattern"),
         index_block=keys.integer("attention.indexer.block_size", 0),
         norm_groups=keys.integer("attention.group_norm_groups", 0),
+        causal=keys.flag("attention.causal", default=None),
+        stack_layers=keys.integer("hrm.layers_per_stack", 0),
+        stack_turns=keys.integer("hrm.l_cycles", 0),
         value_experts_used=keys.integer("attention.value_expert_used_count", 0),
         rms_norm=keys.has("attention.layer_norm_rms_epsilon"),
+        turns=keys.flag("rope.scaling.finetuned", default=None),
     )

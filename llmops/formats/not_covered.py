@@ -1,7 +1,7 @@
 """Why a model type is not sized by its config.json, and what to do instead.
 
 Source: vLLM 0.33.0, model_executor/models/registry.py (of encoder-decoders it serves Whisper; BART's by a plug-in of its own);
-llama.cpp b11669, src/llama-arch.cpp (T5's family).
+llama.cpp b11669, src/llama-graph.cpp:1125 (its server never runs T5's encoder, and ends).
 """
 
 from collections.abc import Mapping
@@ -47,11 +47,9 @@ def not_covered(model_type: str, outer: Mapping[str, Value], name: str) -> Wrong
 
 def _instead(model_type: str) -> str:
     if model_type in _T5:
-        return (
-            f"llama.cpp serves a GGUF of it, which is sized by its header: `llmops plan hf:ORG/{model_type}-GGUF:Q8_0`"
-        )
+        return "transformers runs it; llama-server serves its encoder alone (t5encoder), which is sized by its GGUF's header"
     if model_type in _BART:
         return (
             "vLLM serves it with the plug-in vllm-project/bart-plugin, which is not sized; start once, and read its log"
         )
-    return "transformers runs it; of encoder-decoders vLLM serves Whisper, llama.cpp the T5 family"
+    return "transformers runs it; of encoder-decoders vLLM serves Whisper"

@@ -1,0 +1,84 @@
+"""What llama.cpp b11669 cannot do with a family is said before it is started: T5, its encoder in pools of its own, PLM."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from random import Random
+
+import llama_cpp_encoders as encoders
+import llama_cpp_families as families
+import pytest
+from llama_cpp_beside import Content
+from llama_cpp_refusals import CARD_MIB
+from test_llama_cpp_refused import explained, written
+
+from llmops.domain.model import Tensor
+
+SMALL = {"E": 256, "V": 4096, "F": 512, "H": 4, "G": 4, "D": 64, "L": 2, "type": "F16", "rope": 32, "value": 64}
+ENCODE_FIRST, ONE_BY_ONE, WHOLE_ROW = "llama_encode must be called first", "equal_seqs", "a->ne[0] == b->ne[0]"
+
+
+def content(family: str) -> Content:
+    """Keys and tensors of a small model."""
+    drawn = families if family in families.FAMILIES else encoders
+    numbers = drawn.draw("t5encoder" if family == "t5" else family, Random(f"never {family}"))
+    keys, tensors = drawn.build(
+        "t5encoder" if family == "t5" else family, numbers | {name: SMALL[name] for name in SMALL if name in numbers}
+    )
+    if family != "t5":
+        return keys, tensors
+    keys = {name.replace("t5encoder.", "t5."): value for name, value in keys.items()} | {"general.architecture": "t5"}
+    keys |= {"t5.attention.causal": True, "t5.pooling_type": 0}
+    beside = [Tensor(one.name.replace("enc.", "dec."), one.dims, one.type) for one in tensors if "enc." in one.name]
+    crossed = [
+        Tensor(one.name.replace("attn_", "cross_attn_"), one.dims, one.type)
+        for one in beside
+        if ".attn_" in one.name and "rel_b" not in one.name
+    ]
+    return keys, (*tensors, *beside, *crossed)
+
+
+CASES = [
+    ("t5", "-np 1", ENCODE_FIRST),
+    ("t5", "-np 1 -fa off --embeddings", ENCODE_FIRST),
+    ("t5encoder", "-np 2 --embeddings", ONE_BY_ONE),
+    ("t5encoder", "-np 2 -kvu --embeddings", None),
+    ("t5encoder", "-np 1 --embeddings", None),
+    ("t5encoder", "", None),
+    ("plm", "-np 1 -fa on", WHOLE_ROW),
+    ("plm", "-np 1", WHOLE_ROW),
+    ("plm", "-np 1 -fa off", None),
+]
+"""A family, a line, and what it ends with; None: it runs."""
+
+
+@pytest.mark.parametrize(("family", "line", "ends"), CASES)
+def test_what_cannot_run_is_refused_with_what_would(family: str, line: str, ends: str | None, tmp_path: Path) -> None:
+    words = written(tmp_path, [("-m", content(family), "")])
+    said = explained(
+        words,
+        {"what": "plain", "family": family, "numbers": {}, "flags": ["-c", "2048", *line.split()], "cards": [CARD_MIB]},
+    )
+    assert bool(said.refusals) is (ends is not None), said.refusals
+
+
+@pytest.mark.consumer("llama-server")
+@pytest.mark.parametrize(("family", "line", "ends"), CASES)
+def test_a_real_server_ends_as_it_is_said(
+    family: str, line: str, ends: str | None, llama_server: Path, tmp_path: Path
+) -> None:
+    words = written(tmp_path, [("-m", content(family), "")])
+    argv = [str(llama_server), *words, "-c", "2048", *line.split(), "--device", "none", "--offline", "--no-warmup"]
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        running = subprocess.Popen([*argv, "--host", str(tmp_path / "s.sock")], stdout=out, stderr=out)
+        end = time.monotonic() + 30
+        while running.poll() is None and time.monotonic() < end and b"model loaded" not in log.read_bytes():
+            time.sleep(0.05)
+        is_loaded = running.poll() is None
+        running.kill()
+        running.wait()
+    text = log.read_text(errors="replace")
+    assert is_loaded is (ends is None), text
+    assert ends is None or (ends in text and running.returncode == -signal.SIGABRT)
