@@ -262,6 +262,7 @@ def test_whoever_waits_for_another_waits_longer(case: str, rate: float, seconds:
     gateway = _seconds(haproxy, r"(?s)backend llmops_chat\n.*?timeout server (\d+)s")
     towards_edge = _seconds(haproxy, r"(?s)frontend llmops_chat\n.*?timeout client (\d+)s")
     queue = _seconds(haproxy, r"timeout queue (\d+)s")
+    assert planned.out_of_order() == ()
     assert planned.client_timeout_seconds.value > edge > gateway == towards_edge
     assert gateway > queue + planned.request_timeout_seconds.value
     assert queue == seconds
@@ -272,6 +273,30 @@ def test_whoever_waits_for_another_waits_longer(case: str, rate: float, seconds:
     assert grace > DRAIN_SECONDS
     if UNIT in files:
         assert _seconds(files[UNIT], r"TimeoutStopSec=(\d+)") == grace
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [
+        ("client_timeout_seconds", 1),
+        ("edge_read_timeout_seconds", 1),
+        ("gateway_timeout_seconds", 1),
+        ("queue_timeout_seconds", 90_000),
+        ("request_timeout_seconds", 90_000),
+        ("alert_queue_length", 90_000),
+    ],
+)
+def test_a_figure_that_a_hand_put_out_of_order_is_named(figure: str, value: int, tmp_path: Path) -> None:
+    def codes(lock: Lock) -> list[str]:
+        file = tmp_path / "llmops.lock"
+        file.write_text(dump_lock(lock))
+        options = render.Options(lock=str(file), root=str(tmp_path), targets=("haproxy",))
+        answer = render.run(options, runner=Programs({"PATH": "/nowhere"}))
+        return [one.where.key or "" for one in answer.findings if one.code == "RND025" and one.where is not None]
+
+    assert codes(CASES[ONE_CASE]) == []
+    blamed = "gateway_timeout_seconds" if figure.startswith(("queue_", "request_")) else figure
+    assert f"deployments.chat.numbers.{blamed}" in codes(_planned(ONE_CASE, {figure: value}))
 
 
 def _seconds(text: str, pattern: str) -> int:

@@ -35,3 +35,22 @@ class Numbers:
     alert_queue_length: Number
     engine_port: Number
     gateway_port: Number
+
+    def out_of_order(self) -> tuple[tuple[str, str], ...]:
+        """What a hand put out of order: the figure, and in words what it has to be above, or within."""
+        gateway, edge = self.gateway_timeout_seconds.value, self.edge_read_timeout_seconds.value
+        longest = self.queue_timeout_seconds.value + self.request_timeout_seconds.value
+        above = (
+            ("client_timeout_seconds", self.client_timeout_seconds.value, edge, "the edge's"),
+            ("edge_read_timeout_seconds", edge, gateway, "the gateway's"),
+            ("gateway_timeout_seconds", gateway, longest, "queue + longest request,"),
+        )
+        found = [
+            (name, f"{value} s, not more than {whose} {other} s")
+            for name, value, other, whose in above
+            if value <= other
+        ]
+        alert, queue = self.alert_queue_length.value, max(self.queue_length.value, 1)
+        if alert > queue:
+            found.append(("alert_queue_length", f"{alert}, more than can ever wait: {self.queue_length.value}"))
+        return tuple(found)

@@ -48,7 +48,29 @@ def findings(
         place = site.deployment(name).model_directory
         add("RND005", f"the model of {name} is not at {place}, where its unit looks for it", fix)
     order = _start_order(site) if "compose" in targets else ()
-    return (*found, *order, *_swap_findings(site, targets, file), *_gateway_findings(lock, site, file))
+    return (
+        *found,
+        *_out_of_order(lock, file),
+        *order,
+        *_swap_findings(site, targets, file),
+        *_gateway_findings(lock, site, file),
+    )
+
+
+def _out_of_order(lock: Lock, file: str) -> tuple[Finding, ...]:
+    """Of a lock that a hand changed: who waits for another for a shorter time than that one may take."""
+    fix = "change the profile, and `llmops plan --out` again"
+    return tuple(
+        Finding(
+            code="RND025",
+            status=Status.WARN,
+            message=f"`{name}`: {figure} is {words}",
+            fix=fix,
+            where=Where(file=file, key=f"deployments.{name}.numbers.{figure}"),
+        )
+        for name, locked in lock.deployments.items()
+        for figure, words in locked.numbers.out_of_order()
+    )
 
 
 def _swap_findings(site: Site, targets: Sequence[str], file: str) -> tuple[Finding, ...]:

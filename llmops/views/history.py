@@ -36,9 +36,9 @@ def show_taken_back(taken: TakenBack, to: Screen) -> None:
         words = f"Nothing to do: the files are as at {taken.goal}."
     elif taken.applied:
         number = f", as generation {taken.generation}" if taken.generation is not None else ""
-        words = f"{count} files are as at {taken.goal}{number}."
+        words = f"{'1 file is' if count == 1 else f'{count} files are'} as at {taken.goal}{number}."
     else:
-        words = f"{count} files would become as at {taken.goal}; nothing was changed."
+        words = f"{count} {'file' if count == 1 else 'files'} would become as at {taken.goal}; nothing was changed."
     to.line(words, tone=Tone.TITLE)
     show_findings(to, taken.findings)
     if taken.commands:
