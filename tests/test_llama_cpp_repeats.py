@@ -17,6 +17,7 @@ from llmops.engines import llama_cpp, llama_cpp_simulation
 from llmops.engines.llama_cpp_buffers import PIPELINE_COPIES, is_pipelined
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_context import context
+from llmops.engines.llama_cpp_passed import passed_in_order
 from llmops.engines.llama_cpp_placement import Placement, place
 from llmops.engines.llama_cpp_repeats import Effort, kept_layers, with_fewer_layers
 from llmops.engines.llama_cpp_scheduler import cut
@@ -78,6 +79,8 @@ def test_what_is_left_out_changes_no_buffer(family: str) -> None:
                 short = with_fewer_layers(shape, placement, pipelined=copies > 1, effort=effort)
                 found = without_repeats(case, short, copies=copies)
                 assert found is None or on_every_card(found, short) == whole, (effort, case.settings, placement)
+            passed = passed_in_order(case, placement, copies=copies)
+            assert passed is None or passed == whole, (case.settings, placement)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

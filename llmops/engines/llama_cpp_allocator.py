@@ -105,7 +105,7 @@ def buffer_bytes(
     `seams` are places of two equal groups of layers in a row behind which more of them were left out: that the same blocks are
     free and the same things lie in the others shows that each of those would have left them so; else `DriftError`.
     """
-    run = _Allocation(alignments, size_of)
+    run = Allocation([Arena(one) for one in alignments], size_of)
     run.begin(leafs, nodes)
     found: dict[int, _State] = {}
     done = 0
@@ -138,15 +138,19 @@ class _State:
         return all(one[0] == other.held[at][0] or one[1] == other.held[at][1] for at, one in self.held.items())
 
 
-class _Allocation:
-    def __init__(self, alignments: Sequence[int], size_of: Sequence[SizeOf]) -> None:
-        self.arenas = [Arena(one) for one in alignments]
+class Allocation:
+    """A graph's way through the buffers, which come empty."""
+
+    def __init__(self, arenas: Sequence[Arena], size_of: Sequence[SizeOf]) -> None:
+        self.arenas = arenas
         self.size_of = size_of
 
     def state(self, nodes: Placed) -> _State:
+        """What is free and what is held behind these nodes."""
         return _State(self.arenas, nodes)
 
     def begin(self, leafs: Placed, nodes: Placed) -> None:
+        """Place the inputs, and count who reads what."""
         place = self.place
         for leaf, device in leafs:
             place(leaf, device)
@@ -161,6 +165,7 @@ class _Allocation:
                     place(source, device)
 
     def allocate(self, nodes: Placed) -> None:
+        """Go on with these nodes."""
         put = self.put
         for node, device in nodes:
             sources = node.sources
@@ -182,10 +187,12 @@ class _Allocation:
                     self.free(source)
 
     def place(self, node: Node, device: int) -> None:
+        """Take a block for what has none yet."""
         if not node.allocated and node.origin is None and node.home is None:
             self.put(node, device)
 
     def put(self, node: Node, device: int) -> None:
+        """Take a block, or a parent's place."""
         node.allocated = True
         if node.op in IN_PLACE and self.reuse(node):
             return
@@ -213,6 +220,7 @@ class _Allocation:
         return False
 
     def free(self, node: Node) -> None:
+        """Give a block back, unless it is kept to the end."""
         if node.is_output:
             return
         self.arenas[node.owner].give(node.address, node.taken)

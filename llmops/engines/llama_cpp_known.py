@@ -9,7 +9,7 @@ from llmops.domain.model import ModelShape
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_once import Once
 from llmops.engines.llama_cpp_placement import Placement
-from llmops.engines.llama_cpp_repeats import Effort, with_fewer_layers
+from llmops.engines.llama_cpp_repeats import Effort, kinds_of, with_fewer_layers
 from llmops.engines.llama_cpp_simulation import Sizes, on_every_card, with_every_layer, without_repeats
 
 
@@ -30,6 +30,9 @@ _efforts = Once(_no_efforts)
 
 def simulated(case: Case, placement: Placement, *, copies: int) -> Sizes:
     """From what is known where the same was asked of the same layers in the same places; else from as few layers as will do."""
+    passed = _passed(case, placement, copies=copies)
+    if passed is not None:
+        return passed
     efforts, sort = _efforts(case.shape), (placement.cards, placement.is_whole(), copies)
     for effort in Effort:
         if effort < efforts.get(sort, Effort.ROWS_IN_GROUPS):
@@ -49,6 +52,16 @@ def simulated(case: Case, placement: Placement, *, copies: int) -> Sizes:
     if whole is None:
         whole = answers[key] = with_every_layer(case, placement, copies=copies)
     return whole
+
+
+def _passed(case: Case, placement: Placement, *, copies: int) -> Sizes | None:
+    """Over several cards, of layers of several kinds; a short row of layers of one kind has as few, and is read sooner."""
+    kinds = kinds_of(case.shape) if copies > 1 else None
+    if kinds is None or len(set(kinds)) < 2:
+        return None
+    from llmops.engines.llama_cpp_passed import passed_in_order
+
+    return passed_in_order(case, placement, copies=copies)
 
 
 def _key(case: Case, placement: Placement, copies: int) -> tuple[object, ...]:

@@ -98,7 +98,9 @@ def with_fewer_layers(
         cards=len(set(cards)),
         moves=elsewhere | renamed,
     )
-    return Shorter(_shorter(shape)(kept), shorter, tuple((numbers[one], numbers[other]) for one, other in seams), cards)
+    return Shorter(
+        of_layers(shape)(kept), shorter, tuple((numbers[one], numbers[other]) for one, other in seams), cards
+    )
 
 
 def _has_equal_layers(shape: ModelShape) -> bool:
@@ -107,12 +109,17 @@ def _has_equal_layers(shape: ModelShape) -> bool:
     return shape.architecture not in BY_NUMBER and not adapted
 
 
+def kinds_of(shape: ModelShape) -> tuple[int, ...] | None:
+    """Numbers of the layers where all lie on cards: equal ones are alike. None where a graph asks for more of them."""
+    return _alike(shape).untyped if _has_equal_layers(shape) else None
+
+
 def _one_of_each(shape: ModelShape) -> ModelShape | None:
-    if not _has_equal_layers(shape):
+    kinds = kinds_of(shape)
+    if kinds is None:
         return None
-    kinds = _alike(shape).untyped
     first = {kind: at for at, kind in reversed(list(enumerate(kinds)))}
-    return _shorter(shape)(tuple(sorted({*first.values(), len(kinds) - 1})))
+    return of_layers(shape)(tuple(sorted({*first.values(), len(kinds) - 1})))
 
 
 one_of_each = Once(_one_of_each)
@@ -199,7 +206,8 @@ def _shortener(shape: ModelShape) -> Callable[[tuple[int, ...]], ModelShape]:
 
 NONE = Block()
 _alike = Once(_numbers_of)
-_shorter = Once(_shortener)
+of_layers = Once(_shortener)
+"""The shape of some of a model's layers, by their positions."""
 
 
 @lru_cache(maxsize=64)

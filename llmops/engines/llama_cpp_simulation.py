@@ -4,7 +4,7 @@ Source: llama.cpp b11669, src/llama-context.cpp `graph_reserve` (one batch of pr
 the size rules of CUDA buffers, ggml/src/ggml-cuda/ggml-cuda.cu and fattn.cu.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -207,7 +207,7 @@ def with_margin(case: Case, placement: Placement, sizes: Sequence[int]) -> Sizes
 
 def _largest(case: Case, placement: Placement, *, copies: int, short: Shorter | None = None) -> tuple[int, ...]:
     sizes = _prompt(case, placement, copies=copies, short=short)
-    if placement.is_mixed() or placement.is_overridden or _generates_in_more(case, max(sizes)):
+    if placement.is_mixed() or placement.is_overridden or generates_in_more(case, max(sizes)):
         one = _reserved(case, placement, copies=copies, single=True, short=short)
         sizes = tuple(max(pair) for pair in zip(sizes, one, strict=True))
     if case.shape.architecture in ALONE_LAST and case.context.slots > 1:
@@ -221,18 +221,18 @@ def _largest(case: Case, placement: Placement, *, copies: int, short: Shorter | 
 
 def _prompt(case: Case, placement: Placement, *, copies: int, short: Shorter | None) -> tuple[int, ...]:
     """A batch of a prompt: from another start with several copies where the inputs alone differ, as a longer context's do."""
-    sample = _sample(case, placement) if copies > 1 else None
+    sample = sample_for(case, placement) if copies > 1 else None
     if sample is None:
         return _reserved(case, placement, copies=copies, single=False, short=short)
     known = _kept(case.shape)
     key = (copies, placement.seen(), short and (short.seams, short.has_fewer_cards()), sample.others)
     if key not in known:
-        made = _cut(case, placement, copies=copies)
+        made = cut_for(case, placement, copies=copies)
         inputs, sizes = kept_inputs(made), _sizes(made, placement, short)
         if inputs is None:
             return sizes
         known[key] = Kept(sizes, inputs)
-    return known[key].with_inputs(sample.inputs, _alignments(placement))
+    return known[key].with_inputs(sample.inputs, alignments_of(placement))
 
 
 def _nothing_kept(_shape: ModelShape) -> dict[object, Kept]:
@@ -242,9 +242,13 @@ def _nothing_kept(_shape: ModelShape) -> dict[object, Kept]:
 _kept = Once(_nothing_kept, kept=64)
 
 
-def _sample(case: Case, placement: Placement) -> Sample | None:
+def sample_for(case: Case, placement: Placement) -> Sample | None:
+    """What a prompt's graph is, with one layer of each kind; None where layers are not alike, or take more in a longer context.
+
+    They do where scores are kept or the cache is converted: that is not asked of the graph, which it would be in vain.
+    """
     shape = one_of_each(case.shape)
-    if shape is None:
+    if shape is None or not case.flash() or {case.settings.kv_cache_type_k, case.settings.kv_cache_type_v} != {"f16"}:
         return None
     count = len(shape.layers)
     alone = replace(placement, layers=(0,) * count, output=0, offloaded_layers=count + 1, cards=1)
@@ -252,10 +256,10 @@ def _sample(case: Case, placement: Placement) -> Sample | None:
         graph = NETWORKS[shape.architecture](Network(replace(case, shape=shape), alone))
     except (LookupError, ValueError, ArithmeticError):  # a layer that reads another's
         return None
-    return sample_of(graph, _card_bytes(placement))
+    return sample_of(graph, card_sizes(placement))
 
 
-def _generates_in_more(case: Case, prompt_bytes: int) -> bool:
+def generates_in_more(case: Case, prompt_bytes: int) -> bool:
     """Whether one token a sequence may need more than a prompt: few rows more, or logits that are most of the buffer."""
     logits = 4 * case.shape.vocabulary * case.context.slots
     return case.rows() < 2 * case.context.slots or 3 * logits > prompt_bytes
@@ -293,13 +297,14 @@ def _reserved(
     filled: bool = False,
     short: Shorter | None = None,
 ) -> tuple[int, ...]:
-    made = _cut(case, placement, copies=copies, single=single, alone=alone, filled=filled)
+    made = cut_for(case, placement, copies=copies, single=single, alone=alone, filled=filled)
     return _sizes(made, placement, short)
 
 
-def _cut(
+def cut_for(
     case: Case, placement: Placement, *, copies: int, single: bool = False, alone: bool = False, filled: bool = False
 ) -> Cut:
+    """A batch of a prompt as it is allocated, or one token a sequence (`single`)."""
     build = NETWORKS[case.shape.architecture]
     off = unfused(build, case, placement, _machine(placement, 1))
     graph = build(Network(case, placement, single=single, alone=alone, unfused=off, filled=filled))
@@ -313,37 +318,44 @@ def allocated(graph: Graph, placement: Placement, *, copies: int = 1) -> tuple[i
 
 def _sizes(made: Cut, placement: Placement, short: Shorter | None) -> tuple[int, ...]:
     """`short`: what was left out. Raises `DriftError` where that shows in the buffers."""
-    if short is not None and short.has_fewer_cards() and not _passes_in_order(made.nodes, placement.cards):
+    if short is not None and short.has_fewer_cards() and not passes_in_order(made.nodes, placement.cards):
         raise DriftError
     return buffer_bytes(
         leafs=made.leafs,
         nodes=made.nodes,
-        alignments=_alignments(placement),
-        size_of=[_card_bytes(placement)] * placement.cards + [_host_bytes],
+        alignments=alignments_of(placement),
+        size_of=[card_sizes(placement)] * placement.cards + [_host_bytes],
         seams=_ends(made.nodes, short.seams) if short is not None and short.seams else (),
     )
 
 
-def _alignments(placement: Placement) -> list[int]:
+def alignments_of(placement: Placement) -> list[int]:
+    """Of each card, and of the host."""
     return [METAL_ALIGNMENT if placement.metal else CUDA_ALIGNMENT] * placement.cards + [HOST_ALIGNMENT]
 
 
-def _card_bytes(placement: Placement) -> SizeOf:
+def card_sizes(placement: Placement) -> SizeOf:
+    """What a card's buffer has for a node."""
     return metal_bytes if placement.metal else cuda_bytes
 
 
-def _passes_in_order(nodes: Sequence[tuple[Node, int]], host: int) -> bool:
+def passes_in_order(nodes: Sequence[tuple[Node, int]], host: int) -> bool:
     """Whether the host's work is done before the cards', and each card's before that of the next."""
     order = [-1 if device == host else device for node, device in nodes if node.op not in VIEWS]
     return all(one <= other for one, other in pairwise(order))
 
 
 def _ends(nodes: Sequence[tuple[Node, int]], seams: Sequence[Seam]) -> list[Seam]:
-    """Behind each layer of the seams, where little but its result is kept.
+    ends = layer_ends(nodes, {layer for seam in seams for layer in seam})
+    return [(ends[first], ends[second]) for first, second in seams]
+
+
+def layer_ends(nodes: Sequence[tuple[Node, int]], layers: Iterable[int]) -> dict[int, int]:
+    """Behind each of the layers, where little but its result is kept.
 
     That is behind the last node that reads one of its weights, and what follows it up to the next norm, weight or card.
     """
-    wanted = {f"blk.{layer}.": layer for seam in seams for layer in seam}
+    wanted = {f"blk.{layer}.": layer for layer in layers}
     ends: dict[int, int] = {}
     end = len(nodes)
     for at in range(len(nodes) - 1, -1, -1):
@@ -359,7 +371,7 @@ def _ends(nodes: Sequence[tuple[Node, int]], seams: Sequence[Seam]) -> list[Seam
                 if layer is not None:
                     ends[layer] = end
                 end = at
-    return [(ends[first], ends[second]) for first, second in seams]
+    return ends
 
 
 BEGINNING = frozenset({"none", "norm", "rms_norm"})
