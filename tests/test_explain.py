@@ -365,6 +365,7 @@ def test_a_broken_unit_is_a_wrong_input(content: str, tmp_path: Path) -> None:
         ("docker run --rm -e A=1 -v /m:/m ghcr.io/ggml-org/llama.cpp:server-cuda -c 1", "-c 1", {"A": "1"}),
         ("docker run --gpus all ghcr.io/ggml-org/llama.cpp:full-cuda --server -c 1", "-c 1", {}),
         ("/opt/llama.cpp/build/bin/server -c 1", "-c 1", {}),
+        ("nice -n 5 /usr/bin/llama serve -c 1", "-c 1", {}),
     ],
 )
 def test_wrappers_are_looked_through(argv: str, words: str, variables: dict[str, str]) -> None:

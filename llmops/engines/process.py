@@ -28,7 +28,12 @@ _IMAGES = (
     (re.compile(r"(?:^|/)sglang(?::|@|$|-)"), EngineName.SGLANG),
     (re.compile(r"(?:^|/)text-generation-inference(?::|@|$)"), EngineName.TGI),
 )
-SERVED = {"vllm": EngineName.VLLM, "ollama": EngineName.OLLAMA, "sglang": EngineName.SGLANG}
+SERVED = {
+    "llama": EngineName.LLAMA_CPP,
+    "vllm": EngineName.VLLM,
+    "ollama": EngineName.OLLAMA,
+    "sglang": EngineName.SGLANG,
+}
 """Programs that are a server with the word `serve` behind them."""
 
 LAUNCHERS = ("text-generation-launcher",)
