@@ -175,6 +175,7 @@ class GraphKeys:
     `expert_gating` is GGUF's number: 1 softmax, 2 sigmoid, 3 softmax of the chosen ones' weights. `residual_bank`: every
     so many layers the stream is kept for all later ones. `norm_groups`: norms over so many parts of a row.
     `slides`: which layers slide, where the file says it one by one. `turns`: RoPE is on at all (a key of Granite's files).
+    `wide_turns`: RoPE counts in several dimensions (sections of M-RoPE; files of models that see).
     `stack_layers`: blocks of a stack that is run over and over, the low one `stack_turns` times for each run of the high one.
     `causal` False: rows see later ones of their batch.
     """
@@ -205,6 +206,7 @@ class GraphKeys:
     norm_groups: int = 0
     value_experts_used: int = 0
     turns: bool | None = None
+    wide_turns: bool = False
     stack_layers: int = 0
     stack_turns: int = 0
     causal: bool | None = None

@@ -30,6 +30,8 @@ SLOT_IDS = frozenset({"qwen3next", "qwen35", "qwen35moe", "lfm2", "lfm2moe"})
 WIDE_POSITIONS = frozenset(
     {"qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe", "paddleocr", "qwen3tts", "hunyuan_vl"}
 )
+WIDE_BY_KEY = frozenset({"glm4", "glm4moe"})
+"""GLM-4.1V and 4.5V are files of these families with sections of M-RoPE."""
 
 
 WINDOWED = (Attention.SLIDING, Attention.CHUNKED)
@@ -97,6 +99,12 @@ class Case:
         return self.context.cells(layer, window_tokens=self.shape.window_tokens)
 
 
+def positions_per_token(shape: ModelShape) -> int:
+    """Four with M-RoPE."""
+    is_wide = shape.architecture in WIDE_POSITIONS or (shape.architecture in WIDE_BY_KEY and shape.graph.wide_turns)
+    return 4 if is_wide else 1
+
+
 def device_inputs_bytes(case: Case) -> int:
     """`I_dev`: masks, positions, row indices, output ids, rotation matrices; each padded to 128."""
     return _inputs_bytes(case, lambda size: padded(size, CUDA_ALIGNMENT))
@@ -110,7 +118,7 @@ def host_inputs_bytes(case: Case) -> int:
 
 def _inputs_bytes(case: Case, pad: Callable[[int], int]) -> int:
     rows, context, shape = case.rows(), case.context, case.shape
-    ids = pad(4 * rows) * (4 if shape.architecture in WIDE_POSITIONS else 1)
+    ids = pad(4 * rows) * positions_per_token(shape)
     if not case.caching_layers():
         return ids + pad(4 * context.output_rows) + pad(4 * context.slots)
     mask_element = 2 if case.flash() else 4

@@ -6,7 +6,7 @@ the running server.
 
 from llmops.domain.model import LatentAttention, Tensor
 from llmops.engines.llama_cpp_adapters import applied, pairs_of
-from llmops.engines.llama_cpp_compute import WIDE_POSITIONS, Case
+from llmops.engines.llama_cpp_compute import Case, positions_per_token
 from llmops.engines.llama_cpp_graph import Graph, Node, given, product, same, stored
 from llmops.engines.llama_cpp_placement import HOST, Placement, weight_place
 
@@ -96,11 +96,7 @@ class Leafs:
 
     def positions(self) -> Node:
         """Positions of the rows, four a row where they are of several dimensions."""
-        return self.input("positions", "I32", self.tokens * self.positions_per_token())
-
-    def positions_per_token(self) -> int:
-        """Four with M-RoPE."""
-        return 4 if self.shape.architecture in WIDE_POSITIONS else 1
+        return self.input("positions", "I32", self.tokens * positions_per_token(self.shape))
 
     def output_ids(self) -> Node:
         """Which rows get logits."""

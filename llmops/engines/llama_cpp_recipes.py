@@ -30,6 +30,7 @@ class Turning(StrEnum):
     WINDOWS_AND_DENSE = "windows, and layers without experts"
     THREE_OF_FOUR = "three of four"
     THIRTY_TWO = "all, in a model of 32 layers"
+    BY_KEY = "all, unless the file turns it off"
 
 
 class Beside(StrEnum):
@@ -135,7 +136,7 @@ RECIPES: dict[str, Recipe] = {
     "seed_oss": Recipe(forward="post_attention_norm"),
     "arcee": Recipe(act="relu²", factors="rope_freqs"),
     "apertus": Recipe(act="xielu", factors="rope_freqs"),
-    "granite": Recipe(residual=True, embedding="factor", logits="scale", factors="rope_freqs"),
+    "granite": Recipe(residual=True, embedding="factor", logits="scale", factors="rope_freqs", turning=Turning.BY_KEY),
     "granitemoe": Recipe(residual=True, embedding="factor", logits="scale", factors="rope_freqs"),
     "minicpm": Recipe(scales_always=True, residual=True, embedding="factor", logits="scale", factors="rope_freqs"),
     "phi3": Recipe(factors="rope_factors_short", scaled_queries=True, stream_first=True),

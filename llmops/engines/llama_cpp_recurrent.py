@@ -137,11 +137,13 @@ def _falcon_h1(net: Network) -> Graph:
 
 
 def _granitehybrid(net: Network) -> Graph:
+    """Hybrids are converted without RoPE: `rope.scaling.finetuned` is their switch (granite-hybrid.cpp)."""
     stream = net.embedded(factor=True)
     states = States(net)
+    turned = net.shape.graph.turns is not False
     for at, one in enumerate(net.shape.layers):
         node = net.norm(stream, "attn_norm", at)
-        node = _attention(net, at, node, turned=True) if one.recurrent is None else _mamba2(net, states, at, node)
+        node = _attention(net, at, node, turned=turned) if one.recurrent is None else _mamba2(net, states, at, node)
         node, before = net.chosen_rows(at, node, stream)
         between = same("add", same("scale", node), before)
         node = net.mixed(at, net.norm(between, "ffn_norm", at))

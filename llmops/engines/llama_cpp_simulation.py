@@ -15,6 +15,7 @@ from llmops.domain.units import padded
 from llmops.engines.llama_cpp_adapters import other_orders
 from llmops.engines.llama_cpp_allocator import DriftError, Seam, buffer_bytes
 from llmops.engines.llama_cpp_compute import Case
+from llmops.engines.llama_cpp_draft import uses_mtp
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
 from llmops.engines.llama_cpp_fused import unfused
 from llmops.engines.llama_cpp_graph import VIEWS, Graph, Node, SizeOf
@@ -42,6 +43,9 @@ ALONE_LAST = frozenset({"kimi-linear"})
 
 GROWING = frozenset({"minimax-m3"})
 """Families whose graph grows with what the cache holds: they are sized as when it is full, a start reserves less."""
+
+DRAFTED = frozenset({"bailingmoe3"})
+"""Families that take up to 0.5 MB less than is said while their own block drafts (two starts of five)."""
 
 _FLASH_TYPES = frozenset({"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"})
 EQUAL_HEADS = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
@@ -82,11 +86,12 @@ def refuses_flash(case: Case, placement: Placement) -> bool:
         return False  # a quantized V switches it on
     stays = placement.kv_offload and all(".ffn_" in name for name in placement.moves)
     taken_over = placement.op_offload and placement.is_mixed() and _most_rows(case) >= OFFLOAD_ROWS
-    if has_flash_heads(case.shape) and stays and not taken_over:
+    has_kernels = has_flash_heads(case.shape) and case.settings.kv_cache_type_k.upper() in _FLASH_TYPES
+    if has_kernels and stays and not taken_over:
         return False
     homes = [home for home, layer in zip(placement.layers, case.shape.layers, strict=True) if layer.kv_heads]
     if not is_simulated(case):
-        return not has_flash_heads(case.shape) and any(home != HOST for home in homes)
+        return not has_kernels and any(home != HOST for home in homes)
     try:
         graph = NETWORKS[case.shape.architecture](Network(case, placement, single=True))
     except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
@@ -149,9 +154,15 @@ def is_simulated(case: Case) -> bool:
     return case.shape.architecture in NETWORKS and bool(case.shape.tensors)
 
 
-def simulated_confidence(placement: Placement, architecture: str = "") -> Confidence:
+def simulated_confidence(placement: Placement, case: Case | None = None) -> Confidence:
     """To the byte on CUDA cards and in RAM; Metal's scratch has a margin."""
-    return Confidence.CALIBRATED if placement.metal or architecture in GROWING else Confidence.EXACT
+    if placement.metal:
+        return Confidence.CALIBRATED
+    if case is None:
+        return Confidence.EXACT
+    family = case.shape.architecture
+    is_rough = family in GROWING or (family in DRAFTED and uses_mtp(case.shape, case.settings))
+    return Confidence.CALIBRATED if is_rough else Confidence.EXACT
 
 
 METAL_ALIGNMENT = 32

@@ -33,7 +33,7 @@ CAPPED_BY_KEY = frozenset({"grok", "capped by key", "scaled, capped by key"})
 def plain(recipe: Recipe, net: Network) -> Graph:
     """A transformer from its family's recipe."""
     keys = net.shape.graph
-    if keys.swin_norm:
+    if keys.swin_norm and net.shape.architecture == "chameleon":
         recipe = replace(
             recipe, before="", after="attn_norm", forward="", forward_after="ffn_norm", forward_of_attention=True
         )
@@ -196,6 +196,8 @@ def _turns(net: Network, recipe: Recipe, at: int, one: Layer) -> bool:
             return bool((at + 1) % 4)
         case Turning.THIRTY_TWO:
             return net.count == BAICHUAN_7B_LAYERS
+        case Turning.BY_KEY:
+            return net.shape.graph.turns is not False
 
 
 def _forward(net: Network, recipe: Recipe, at: int, one: Layer, node: Node, logits: Node | None = None) -> Node:

@@ -25,6 +25,8 @@ WITHOUT_OUTPUT = frozenset(
     {"bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "modern-bert", "eurobert", "neo-bert"}
 )
 """Encoders: their embedding is no output layer as well."""
+KEPT_OF_MTP = {"deepseek32": "exp_probs_b.bias", "glm-dsa": "exp_probs_b.bias"}
+"""What the loader creates of an MTP block even where nothing drafts: the experts' bias is asked for without the flag to skip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def _blocks(shape: ModelShape) -> Blocks:
         match = BLOCK.match(tensor.name)
         if match is None:
             rest.append(tensor)
-        elif int(match[1]) < len(shape.layers):
+        elif int(match[1]) < len(shape.layers) or match[2] == KEPT_OF_MTP.get(shape.architecture):
             named.setdefault(int(match[1]), []).append((match[2], tensor))
     return Blocks(by_layer={layer: _block(found) for layer, found in named.items()}, rest=tuple(rest))
 
@@ -120,7 +122,7 @@ def weights(shape: ModelShape, placement: Placement) -> Weights:
 
 def _parts(block: Block, placement: Placement, layer: int) -> Sequence[tuple[Block, int]]:
     """A block with its place, or its tensors one by one where an override moves any."""
-    moves, home = placement.moves, placement.layers[layer]
+    moves, home = placement.moves, (*placement.layers, *placement.predicting)[layer]
     if not moves or not any(tensor.name in moves for _, tensor in block.named):
         return ((block, home),)
     return [(_block((one,)), moves.get(one[1].name, home)) for one in block.named]

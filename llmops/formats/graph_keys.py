@@ -39,4 +39,11 @@ def graph_keys(keys: ModelKeys) -> GraphKeys:
         value_experts_used=keys.integer("attention.value_expert_used_count", 0),
         rms_norm=keys.has("attention.layer_norm_rms_epsilon"),
         turns=keys.flag("rope.scaling.finetuned", default=None),
+        wide_turns=_has_sections(keys),
     )
+
+
+def _has_sections(keys: ModelKeys) -> bool:
+    """`llama_hparams::use_mrope`: the first two sections are not empty."""
+    sections = (*keys.listed("rope.dimension_sections"), 0, 0)
+    return sections[0] > 0 and sections[1] > 0

@@ -80,6 +80,8 @@ def phi3(d: Draft) -> None:
 def glm4(d: Draft) -> None:
     d.common()
     d.key("rope.dimension_count", d["D"] // 2)
+    if "sections" in d.numbers:
+        d.key("rope.dimension_sections", (d["sections"], 24, 24, 0))
     for at in d.blocks():
         d.at(at)
         d.norm("attn_norm", d["E"])
@@ -128,6 +130,8 @@ def granite(d: Draft) -> None:
         ("attention.scale", 0.1),
     ):
         d.key(name, value)
+    if "turns" in d.numbers:
+        d.key("rope.scaling.finetuned", bool(d["turns"]))
     _llama_blocks(d)
 
 

@@ -73,6 +73,8 @@ def glm4moe(d: Draft) -> None:
     routing_keys(d)
     d.key("block_count", d["L"] + 1)
     d.key("nextn_predict_layers", 1)
+    if "sections" in d.numbers:
+        d.key("rope.dimension_sections", (d["sections"], 24, 24, 0))
     for at in range(d["L"] + 1):
         d.at(at)
         d.norm("attn_norm", d["E"])

@@ -1,5 +1,6 @@
 """Latent attention (MLA), with and without the indexer of sparse attention."""
 
+from dataclasses import replace
 from random import Random
 
 from llama_cpp_draft import Draft, Numbers, dense_numbers, expert_numbers
@@ -68,6 +69,21 @@ def _indexed(d: Draft) -> None:
         d.matrix("indexer.proj", d["E"], 32)
         d.matrix("indexer.attn_k", d["E"], 128)
         d.matrix("indexer.attn_q_b", d["qrank"], 32 * 128)
+    if "mtp" in d.numbers:
+        _mtp_block(d)
+
+
+def _mtp_block(d: Draft) -> None:
+    """One more block as the last one, which drafts."""
+    last, own = f"blk.{d['L'] - 1}.", f"blk.{d['L']}."
+    block = [one for one in d.tensors if one.name.startswith(last)]
+    d.tensors += [replace(one, name=one.name.replace(last, own)) for one in block]
+    d.key("block_count", d["L"] + 1)
+    d.key("nextn_predict_layers", 1)
+    d.at(d["L"])
+    d.matrix("nextn.eh_proj", 2 * d["E"], d["E"])
+    for name in ("enorm", "hnorm", "shared_head_norm"):
+        d.norm(f"nextn.{name}", d["E"])
 
 
 def mla_numbers(rng: Random) -> Numbers:

@@ -133,6 +133,8 @@ def granitehybrid(d: Draft) -> None:
         ("attention.scale", 0.1),
     ):
         d.key(name, value)
+    if "turns" in d.numbers:
+        d.key("rope.scaling.finetuned", bool(d["turns"]))
     groups = tuple(d["G"] if at % 5 == 3 else 0 for at in d.blocks())
     d.key("attention.head_count_kv", groups)
     if d["X"]:
