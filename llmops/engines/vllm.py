@@ -14,6 +14,7 @@ from llmops.engines import vllm_memory
 from llmops.engines.vllm_arguments import PROGRAM, Line, read, whole
 from llmops.engines.vllm_defaults import SMALL
 from llmops.engines.vllm_graphs import LEVEL_MODES, MODES
+from llmops.engines.vllm_online import ONLINE
 
 NAME = EngineName.VLLM
 BUILD = vllm_memory.BUILD
@@ -66,6 +67,7 @@ def _pool_words(told: PoolSettings) -> list[str]:
     if not told.fused_all_reduce:
         words += ["--compilation-config.pass_config.fuse_allreduce_rms", "false"]
     words += ["--dtype", told.computed_type] if told.computed_type != "auto" else []
+    words += ["--quantization", told.quantized_by] if told.quantized_by else []
     words += ["--skip-mm-profiling"] if not told.profiles_images else []
     if told.images_a_prompt is not None:
         words += ["--limit-mm-per-prompt.image", str(told.images_a_prompt), "--limit-mm-per-prompt.video", "0"]
@@ -103,7 +105,7 @@ def settings(argv: Sequence[str]) -> EngineSettings:
 def settings_of(line: Line) -> EngineSettings:
     """The settings of a line that was read; a value that vLLM refuses is not in it."""
     kind = line.value("--kv-cache-dtype", "auto")
-    method, drafted = _speculation(line)
+    drafter, drafted = _speculation(line)
     return EngineSettings(
         engine=EngineName.VLLM,
         context_size=line.number("--max-model-len"),
@@ -133,7 +135,7 @@ def settings_of(line: Line) -> EngineSettings:
             data_parallel=max(line.number("--data-parallel-size", 1), 1),
             expert_parallel=line.is_on("--enable-expert-parallel"),
             context_parallel=max(line.number("--decode-context-parallel-size", 1), 1),
-            drafter=method,
+            drafter=drafter,
             drafted_tokens=drafted,
             draft_parallel=_draft_ranks(line),
             draft_probabilities=line.table("--speculative-config").get("draft_sample_method") == "probabilistic",
@@ -145,6 +147,7 @@ def settings_of(line: Line) -> EngineSettings:
             image_pixels=_image_pixels(line),
             fused_all_reduce=_is_fused(line),
             computed_type=line.value("--dtype", "auto"),
+            quantized_by=method if (method := line.value("--quantization").lower()) in ONLINE else "",
             profiles_images=not line.is_on("--skip-mm-profiling"),
             async_scheduling=line.is_on("--async-scheduling", default=True),
             chunked_prefill=line.is_on("--enable-chunked-prefill", default=True),

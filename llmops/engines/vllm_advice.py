@@ -15,6 +15,7 @@ from llmops.engines.llama_cpp_advice import is_loopback
 from llmops.engines.parser_words import parser_advice
 from llmops.engines.trained_length import beyond_trained, trained_tokens
 from llmops.engines.vllm_arguments import PROGRAM
+from llmops.engines.vllm_online import UNKNOWN_SIZE, mismatch
 from llmops.engines.vllm_taken import CENTRAL
 
 SECRETS = frozenset({"--api-key", "--hf-token"})
@@ -37,6 +38,7 @@ def line_advice(meaning: Meaning, *, shape: ModelShape | None, devices: Sequence
     yield from _graphs(meaning)
     yield from parser_advice(meaning, shape, file=PROGRAM)
     if shape is not None:
+        yield from _quantization(meaning, shape)
         yield from _cut(meaning, shape)
         yield from _costs(meaning, shape, devices)
 
@@ -91,6 +93,16 @@ def _graphs(meaning: Meaning) -> Iterator[Finding]:
         wrong = f"`{word} {told.graph_requests}` is not the largest of `--cudagraph-capture-sizes`, {largest}"
         message = f"{wrong}: vLLM refuses to start"
         yield said("EXP003", Status.FAIL, word, message, f"leave `{word}` out")
+
+
+def _quantization(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
+    """A method that is not the checkpoint's, or whose bytes are not worked out."""
+    method = meaning.value("--quantization")
+    if no := mismatch(shape, method):
+        yield said("EXP057", Status.FAIL, "--quantization", *no)
+    elif shape.scheme is None and method.lower() in UNKNOWN_SIZE:
+        message = f"`--quantization {method[:40]}` makes the weights smaller than those that are counted"
+        yield said("EXP011", Status.SKIP, "--quantization", message, "`fp8`, `fp8_per_block` and `mxfp8` are counted")
 
 
 def _cut(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from llmops.engines.vllm_draft import draft_bytes
 from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
 from llmops.engines.vllm_images import image_peak
 from llmops.engines.vllm_loaded import as_loaded
+from llmops.engines.vllm_online import quantized_on_load
 from llmops.engines.vllm_padding import padding_bytes
 from llmops.engines.vllm_parallel import fused_bytes
 
@@ -92,6 +93,7 @@ def taken(
         by_expert=told.expert_parallel,
         tower_on_every_rank=told.replicated_tower,
     )
+    shape = quantized_on_load(shape, told.quantized_by)
     own = rank_weights(as_loaded(shape, device, told.computed_type), cut, stage=stage)
     adapters = adapter_bytes(shape, settings, cut=cut, stage=stage, is_safe=constants is SAFE)
     is_last = stage == told.pipeline_parallel - 1
