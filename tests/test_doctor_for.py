@@ -20,11 +20,12 @@ from llmops.cli.doctor import Options, run
 from llmops.domain.finding import Status
 from llmops.domain.forms import dump
 from llmops.domain.gpu_software import Found
-from llmops.domain.host import Container, Driver, Gpu, HostFacts, Listener, NvidiaState
+from llmops.domain.host import Container, Driver, Gpu, HostFacts, Listener, NvidiaState, Swap, SwapKind
 from llmops.domain.lock import Lock, LockedDeployment
 from llmops.domain.model import Digest, DigestAlgorithm
 from llmops.domain.needs import NeededFile, Needs, SandboxRow
-from llmops.domain.profile import Slo
+from llmops.domain.places import SWAP_FILE
+from llmops.domain.profile import HostWish, Slo, SwapWish
 from llmops.domain.programs import Ran
 from llmops.domain.reading import Known, Unknown
 from llmops.domain.surroundings import Account
@@ -99,6 +100,10 @@ OLD_VLLM = replace(hosts.ENGINES[0], name="vllm", found=Found.VENV, where="/opt/
 
 LOCKING = replace(locks.llama_cpu(), settings=replace(locks.llama_cpu().settings, load_mode="mmap+mlock"))
 SHORT = Known(hosts.memory(lock_limit_bytes=Known(8 << 20)))
+
+SWAP = lock(host=HostWish(swap=SwapWish.FILE), targets=("host-tuning",))
+SWAPS = Known((Swap(name="/dev/dm-1", kind=SwapKind.PARTITION, size_bytes=GIB, used_bytes=0, priority=-2),))
+OURS = Known((Swap(name=str(SWAP_FILE), kind=SwapKind.FILE, size_bytes=GIB, used_bytes=0, priority=-2),))
 
 CAUSES: dict[str, tuple[str, HostFacts, Needs]] = {
     "another card is here": ("LCK001", box(card(uuid=Known("GPU-other"))), needs(lock())),
@@ -180,6 +185,9 @@ CAUSES: dict[str, tuple[str, HostFacts, Needs]] = {
         box(surroundings=hosts.surroundings(accounts=Known((Account(name="llmops-chat", uid=1001),)))),
         needs(lock()),
     ),
+    "a file system that nothing swaps to": ("LCK020", box(disks=Known((hosts.disk(filesystem="zfs"),))), needs(SWAP)),
+    "no room for the swap file": ("LCK020", box(disks=Known((hosts.disk(free_bytes=15 * GIB),))), needs(SWAP)),
+    "swap is there already": ("LCK020", box(memory=Known(hosts.memory(swaps=SWAPS))), needs(SWAP)),
     "weights may not be locked": ("LCK019", box(memory=SHORT), needs(lock(LOCKING, targets=("env",)))),
     "weights may not be locked in a container": (
         "LCK019",
@@ -205,7 +213,7 @@ def test_every_check_of_a_lock_has_its_cause() -> None:
 
 
 @pytest.mark.parametrize(
-    "made", [lock(), VLLM, lock(locks.llama_cpu()), COMPOSE], ids=["llama", "vllm", "cpu", "compose"]
+    "made", [lock(), VLLM, lock(locks.llama_cpu()), COMPOSE, SWAP], ids=["llama", "vllm", "cpu", "compose", "swap"]
 )
 def test_without_a_cause_nothing_fails(made: Lock) -> None:
     answers = judge_for(needs(made), box(), hosts.references())
@@ -409,3 +417,24 @@ def test_what_a_lock_says_better_is_not_said_twice(exits: Exits) -> None:
     _, document = exits(box(listeners=Known((BUSY,))), lock())
     codes = {one["code"] for one in document["findings"]}
     assert not codes & {"NET001", "NET002", "ENG001", "CON001"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "made", "status"),
+    [
+        (box(), SWAP, Status.OK),
+        (box(memory=Known(hosts.memory(swaps=OURS)), disks=Known((hosts.disk(free_bytes=0),))), SWAP, Status.OK),
+        (box(memory=Known(hosts.memory(swaps=LOST))), SWAP, Status.SKIP),
+        (box(disks=LOST), SWAP, Status.SKIP),
+        (box(disks=Known((hosts.disk(filesystem="zfs"),))), replace(SWAP, targets=("env",)), None),
+        (box(disks=Known((hosts.disk(filesystem="zfs"),))), lock(targets=("host-tuning",)), None),
+        (
+            box(disks=Known((hosts.disk(filesystem="zfs"), hosts.disk(mount="/var", filesystem="xfs")))),
+            SWAP,
+            Status.OK,
+        ),
+    ],
+)
+def test_a_swap_file_is_judged_where_one_is_rendered(facts: HostFacts, made: Lock, status: Status | None) -> None:
+    answers = {one.check.code: one.judgement.status for one in judge_for(needs(made), facts, hosts.references())}
+    assert answers.get("LCK020") is status

@@ -1,6 +1,6 @@
 """A host judged against a lock: every check of every deployment."""
 
-from llmops.checks import lock_cards, lock_disk, lock_host, lock_memory
+from llmops.checks import lock_cards, lock_disk, lock_host, lock_memory, lock_swap
 from llmops.checks.check import Judgement
 from llmops.checks.lock_check import LockCheck, Wanted
 from llmops.domain.host import HostFacts
@@ -9,7 +9,10 @@ from llmops.domain.records import dataclass
 from llmops.domain.references import References
 
 LOCK_CHECKS: tuple[LockCheck, ...] = tuple(
-    sorted((*lock_cards.CHECKS, *lock_disk.CHECKS, *lock_memory.CHECKS, *lock_host.CHECKS), key=lambda one: one.code)
+    sorted(
+        (*lock_cards.CHECKS, *lock_disk.CHECKS, *lock_memory.CHECKS, *lock_swap.CHECKS, *lock_host.CHECKS),
+        key=lambda one: one.code,
+    )
 )
 
 
