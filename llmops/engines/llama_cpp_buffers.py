@@ -49,7 +49,7 @@ def compute(case: Case, placement: Placement, placed: Weights) -> Compute:
             cards, ram = simulated(case, placement, copies=copies)
         except (LookupError, ValueError, ArithmeticError):  # a file whose tensors are not those of its family
             return _bounded(case, placement, placed, (UNLIKE_ITS_FAMILY.format(case.shape.architecture),))
-        certain = simulated_confidence(placement, case.shape.architecture)
+        certain = simulated_confidence(placement, case)
         grows = (GROWS_NOTE,) if case.shape.architecture in GROWING else ()
         return Compute(cards=cards, host=ram, confidence=certain, host_confidence=certain, notes=grows)
     sure = closed_form_confidence(case)
