@@ -143,7 +143,7 @@ def test_the_ledger_holds_the_largest_image_and_a_smaller_limit_takes_less() -> 
     model, beside = files(row)
     shape = replace(model_shape([header(model)], name="m"), companions=Companions(projector=read_projector(beside)))
     base, small, none = (
-        ledger(shape, [*words_of(row), *more], 1).devices[0].causes.projector_bytes
+        ledger(shape, [*words_of(row), "-c", "8192", *more], 1).devices[0].causes.projector_bytes
         for more in ([], ["--image-max-tokens", "2116"], ["--no-mmproj-offload"])
     )
     assert base > small >= part(row, "CUDA0", "projector weights", "projector compute")

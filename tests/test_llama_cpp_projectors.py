@@ -15,6 +15,7 @@ from test_llama_cpp_beside import part, read_projector, words_of
 from llmops.domain.engine import Images
 from llmops.domain.ledger import Confidence
 from llmops.engines import llama_cpp
+from llmops.engines.llama_cpp_images import wide_image
 from llmops.engines.llama_cpp_projector import ProjectorMemory, projector_memory
 from llmops.engines.llama_cpp_towers import TOWERS
 
@@ -75,6 +76,36 @@ def test_a_wider_limit_of_the_image_takes_more() -> None:
     row = next(one for one in rows() if one["family"] == "glm4v") | {"flags": ["-c", "256", "-np", "1", "-ub", "32"]}
     first, second, third = (weighed(row, "--image-max-tokens", count).largest.card for count in ("300", "1000", "9000"))
     assert first < second < weighed(row).largest.card < third
+
+
+def test_an_image_that_no_request_holds_is_not_counted() -> None:
+    """`-c 1024` refuses an image of 3,249 tokens with HTTP 400 and encodes nothing; with `-c 8192` the buffer grew."""
+    row = next(one for one in rows() if one["family"] == "qwen2.5vl")
+    settings = llama_cpp.settings(["llama-server", "-c", "8192", "-np", "1"])
+    read = read_projector(files(row)[1])
+    short, long, every = (
+        projector_memory(read, settings, on_card=True, sequence_tokens=tokens).largest.card
+        for tokens in (3000, 8192, 0)
+    )
+    assert short < long == every
+    least = projector_memory(read, settings, on_card=True, sequence_tokens=256)
+    assert least.largest == least.start
+
+
+@pytest.mark.parametrize(
+    ("family", "tokens", "more", "wide"),
+    [
+        ("youtuvl", 131072, [], 62500),
+        ("youtuvl", 8192, [], 8192),
+        ("youtuvl", 4096, [], 0),
+        ("youtuvl", 131072, ["--image-max-tokens", "9000"], 0),
+        ("qwen2.5vl", 131072, [], 0),
+    ],
+)
+def test_an_image_out_of_proportion_is_said(family: str, tokens: int, more: list[str], wide: int) -> None:
+    row = next(one for one in rows() if one["family"] == family)
+    settings = llama_cpp.settings(["llama-server", "--mmproj", "mmproj.gguf", "-np", "1", *more])
+    assert wide_image(read_projector(files(row)[1]), settings, tokens) == wide
 
 
 def test_sound_of_any_length_is_said_to_take_more() -> None:

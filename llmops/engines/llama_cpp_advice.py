@@ -239,6 +239,7 @@ def _with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) 
         yield unwise("EXP042", "--ctx-size", message, "`-c TOKENS`")
     yield from llama_cpp_cache_types.with_model(settings, shape)
     yield from llama_cpp_refused.with_model(meaning, shape, devices)
+    yield from _images(meaning, shape, made.sequence_tokens)
     draft = shape.companions.draft if shape.companions is not None else None
     uncut = [one.architecture for one in (shape, draft) if one is not None and _no_tensor_split(one.architecture)]
     if settings.split_mode == "tensor" and devices and uncut:
@@ -251,6 +252,18 @@ def _with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) 
     ):
         message = "the file has no chat template: the server falls back to ChatML, wrong for most models"
         yield unwise("EXP034", "--chat-template", message, "`--chat-template-file FILE`")
+
+
+def _images(meaning: Meaning, shape: ModelShape, sequence_tokens: int) -> Iterator[Finding]:
+    """A projector whose largest image is out of proportion: Youtu-VL lets in 62,500 tokens, four patches each."""
+    if shape.companions is None or shape.companions.projector is None:
+        return
+    from llmops.engines.llama_cpp_images import WIDE_TOKENS, wide_image
+
+    tokens = wide_image(shape.companions.projector, meaning.settings, sequence_tokens)
+    if tokens:
+        message = f"an image of up to {tokens:,} tokens is let in, and the projector counted for it"
+        yield unwise("EXP048", "--image-max-tokens", message, f"`--image-max-tokens {WIDE_TOKENS}`")
 
 
 def _no_tensor_split(architecture: str) -> bool:

@@ -55,7 +55,10 @@ def extra(
         from llmops.engines.llama_cpp_projector import projector_memory
 
         on_card = bool(placement.cards) and (settings.images is None or settings.images.offload)
-        memory = projector_memory(beside.projector, settings, on_card=on_card, metal=placement.metal)
+        tokens = case.context.sequence_tokens
+        memory = projector_memory(
+            beside.projector, settings, on_card=on_card, metal=placement.metal, sequence_tokens=tokens
+        )
         if on_card:
             projector[0] += memory.weights.card + memory.largest.card
         projector[HOST] += memory.weights.host + memory.largest.host

@@ -107,6 +107,25 @@ def most_tokens(tower: Tower, asked: int) -> int:
     return asked or max(known.most_tokens, from_file)
 
 
+def in_request(tokens: int, sequence_tokens: int) -> int:
+    """Tokens of the largest image that a request holds; a longer one gets HTTP 400, seen of b11669, before it is encoded."""
+    return min(tokens, sequence_tokens) if tokens and sequence_tokens else tokens
+
+
+WIDE_TOKENS = 4096
+"""Tokens of an image that most kinds let in; what takes more is said."""
+
+
+def wide_image(projector: Projector, settings: EngineSettings, sequence_tokens: int) -> int:
+    """Tokens of an image that `--image-max-tokens` would limit and nothing does; 0 where they are no more than usual."""
+    wide = 0
+    for tower in projector.towers:
+        known, asked = DYNAMIC.get(tower.kind), asked_tokens(projector, tower, settings)
+        if known is not None and not asked and not (known.reads_pixels and tower.maximum_pixels):
+            wide = max(wide, in_request(most_tokens(tower, asked), sequence_tokens))
+    return wide if wide > WIDE_TOKENS else 0
+
+
 def _output_width(projector: Projector) -> int:
     return next((one.dims[1] for one in projector.tensors if one.name == "mm.input_projection.weight"), 0)
 

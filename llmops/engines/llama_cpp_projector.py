@@ -13,6 +13,7 @@ from llmops.domain.records import dataclass
 from llmops.domain.tensor import Tensor
 from llmops.engines.llama_cpp_images import (
     asked_tokens,
+    in_request,
     largest_patches,
     merge_of,
     most_images,
@@ -47,9 +48,12 @@ class ProjectorMemory:
 
 
 def projector_memory(
-    projector: Projector, settings: EngineSettings, *, on_card: bool, metal: bool = False
+    projector: Projector, settings: EngineSettings, *, on_card: bool, metal: bool = False, sequence_tokens: int = 0
 ) -> ProjectorMemory:
-    """The memory of a projector on one card, of CUDA or of `metal`, or in RAM."""
+    """The memory of a projector on one card, of CUDA or of `metal`, or in RAM.
+
+    `sequence_tokens` of one request (0: not known): what does not fit into them is refused before it is encoded.
+    """
     metal = metal and on_card
     asked = settings.images or Images()
     known = all(tower.kind in TOWERS for tower in projector.towers)
@@ -60,7 +64,7 @@ def projector_memory(
         limit = asked_tokens(projector, tower, settings)
         tokens = most_tokens(tower, limit)
         first = start_patches(tower, tokens, limit)
-        most = largest_patches(tower, tokens, first, asked.minimum_tokens or 0)
+        most = largest_patches(tower, in_request(tokens, sequence_tokens), first, asked.minimum_tokens or 0)
         try:
             side = start_pixels(tower, tokens)
             starts.append(_measured(projector, tower, settings, first, on_card=on_card, metal=metal, side_pixels=side))
