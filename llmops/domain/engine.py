@@ -106,6 +106,7 @@ class PoolSettings:
     `attention_replicas`: groups of tensor ranks that each have all of attention and a cache of their own (SGLang).
     `adapter_slots` LoRA adapters of at most `adapter_rank` have room at once, `sharded_adapters`: cut as the matrices are;
     `graphs_by_adapters`: batches are captured for several numbers of them (vLLM).
+    `offloaded_bytes` of each rank's layers lie in RAM and are read from there at every step.
     `quantized_by`: the method that a checkpoint is quantized with while it loads, as `--quantization` spells it.
     `computed_type` is that of weights which are not quantized and of a cache of type auto, as `--dtype` spells it.
     """
@@ -151,6 +152,7 @@ class PoolSettings:
     fused_all_reduce: bool = True
     computed_type: str = "auto"
     quantized_by: str = ""
+    offloaded_bytes: int = 0
     attention_replicas: int = 1
     adapter_slots: int = 0
     adapter_rank: int = 16

@@ -10,10 +10,12 @@ from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.ledger import Ledger
 from llmops.domain.model import ModelShape
+from llmops.domain.units import GIB
 from llmops.engines import vllm_memory
 from llmops.engines.vllm_arguments import PROGRAM, Line, read, whole
 from llmops.engines.vllm_defaults import SMALL
 from llmops.engines.vllm_graphs import LEVEL_MODES, MODES
+from llmops.engines.vllm_offload import offloaded_bytes
 from llmops.engines.vllm_online import ONLINE
 
 NAME = EngineName.VLLM
@@ -67,6 +69,7 @@ def _pool_words(told: PoolSettings) -> list[str]:
     if not told.fused_all_reduce:
         words += ["--compilation-config.pass_config.fuse_allreduce_rms", "false"]
     words += ["--dtype", told.computed_type] if told.computed_type != "auto" else []
+    words += ["--cpu-offload-gb", f"{told.offloaded_bytes / GIB!r}"] if told.offloaded_bytes else []
     words += ["--quantization", told.quantized_by] if told.quantized_by else []
     words += ["--skip-mm-profiling"] if not told.profiles_images else []
     if told.images_a_prompt is not None:
@@ -147,6 +150,7 @@ def settings_of(line: Line) -> EngineSettings:
             image_pixels=_image_pixels(line),
             fused_all_reduce=_is_fused(line),
             computed_type=line.value("--dtype", "auto"),
+            offloaded_bytes=offloaded_bytes(line),
             quantized_by=method if (method := line.value("--quantization").lower()) in ONLINE else "",
             profiles_images=not line.is_on("--skip-mm-profiling"),
             async_scheduling=line.is_on("--async-scheduling", default=True),

@@ -18,7 +18,9 @@ from llmops.engines.vllm_defaults import resolved
 WITHOUT_MODEL = frozenset({"ngram", "ngram_gpu", "suffix"})
 UNCOUNTED = {
     "--enable-tower-connector-lora": "LoRA adapters of a vision tower",
-    "--cpu-offload-gb": "weights that are offloaded to RAM",
+    "--cpu-offload-params": "weights that are offloaded to RAM",
+    "--offload-params": "weights that are offloaded to RAM",
+    "--offload-group-size": "layers that lie in RAM in turns",
     "--kv-offloading-size": "a KV cache in RAM",
     "--mm-ipc-gpu-memory-gb": "memory for images that other processes hand over",
     "--use-replayssm": "buffers of ReplaySSM beside the states",

@@ -82,9 +82,13 @@ def ledger(
             for at, (device, one) in enumerate(zip(used, central, strict=True))
         ),
         host=HostLedger(
-            causes=Causes(overhead_bytes=HOST_BYTES + HOST_BYTES_PER_RANK * len(used)),
+            causes=Causes(
+                weights_bytes=sum(one.in_ram for one in central),
+                overhead_bytes=HOST_BYTES + HOST_BYTES_PER_RANK * len(used),
+            ),
             limit_bytes=host.memory_bytes,
-            confidence={"overhead_bytes": Confidence.LOW},
+            confidence={"overhead_bytes": Confidence.LOW}
+            | ({"weights_bytes": confidence} if any(one.in_ram for one in central) else {}),
         ),
         pool=pool,
         notes=(*notes, *(f"vLLM refuses to start: {one}" for one in refusals)),
@@ -195,7 +199,7 @@ def _confidence(shape: ModelShape, settings: EngineSettings) -> Confidence:
     told = settings.pool or PoolSettings()
     has_tower = any(is_tower(tensor.name) for tensor in shape.tensors) and not told.text_only
     is_drafted = told.drafted_tokens > 0 and told.drafter not in NO_DRAFT_LAYERS
-    if is_online(shape, told.quantized_by):
+    if is_online(shape, told.quantized_by) or told.offloaded_bytes:
         return Confidence.LOW
     if settings.embeddings or has_tower or is_drafted or shape.not_sized or shape.tensors_confidence is Confidence.LOW:
         return Confidence.LOW

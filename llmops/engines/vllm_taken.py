@@ -19,6 +19,7 @@ from llmops.engines.vllm_draft import draft_bytes
 from llmops.engines.vllm_graphs import SAFE_FACTOR, graph_bytes
 from llmops.engines.vllm_images import image_peak
 from llmops.engines.vllm_loaded import as_loaded
+from llmops.engines.vllm_offload import in_ram
 from llmops.engines.vllm_online import quantized_on_load
 from llmops.engines.vllm_padding import padding_bytes
 from llmops.engines.vllm_parallel import fused_bytes
@@ -65,7 +66,7 @@ _DECOMPRESSING = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """Bytes on one rank besides the pool."""
+    """Bytes on one rank besides the pool; `in_ram` are those of its weights that lie in RAM."""
 
     weights: int
     draft: int
@@ -73,6 +74,7 @@ class Taken:
     peak: int
     graphs: int
     libraries: int
+    in_ram: int = 0
 
     def inside_bytes(self, *, graphs_in_budget: bool) -> int:
         """What comes out of the budget before the pool."""
@@ -97,8 +99,10 @@ def taken(
     own = rank_weights(as_loaded(shape, device, told.computed_type), cut, stage=stage)
     adapters = adapter_bytes(shape, settings, cut=cut, stage=stage, is_safe=constants is SAFE)
     is_last = stage == told.pipeline_parallel - 1
+    moved = in_ram(shape, own.text, told.offloaded_bytes, settings.tensor_parallel)
     return Taken(
         weights=own.text
+        - moved
         + adapters
         + padding_bytes(shape, device, cut, bounds[stage])
         + unpacked_bytes(shape, bounds[stage], settings.tensor_parallel)
@@ -108,6 +112,7 @@ def taken(
         peak=_peak(shape, settings, constants, is_first=stage == 0, is_last=is_last),
         graphs=int(graph_bytes(settings, device) * constants.graph_factor),
         libraries=_libraries(shape, settings, constants, device),
+        in_ram=moved,
     )
 
 
