@@ -13,7 +13,7 @@ import locks
 import pytest
 from rendering import EVERY_TARGET, NOW
 
-from llmops.cli import render
+from llmops.cli import render, status
 from llmops.cli.app import run as llmops
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.finding import Status
@@ -312,6 +312,15 @@ def test_the_certificates_age_is_a_finding(place: Path, case: str) -> None:
     [finding] = [one for one in answer.findings if one.code == "RND008"]
     assert finding.status is status
     assert words in finding.message
+
+
+@pytest.mark.parametrize("case", EXPIRY)
+def test_status_names_a_certificate_that_ends(place: Path, case: str) -> None:
+    later, status_then, words = EXPIRY[case]
+    render.run(render.Options(root="root", apply=True), runner=Programs(os.environ), now=NOW)
+    answer = status.run(status.Options(root="root"), runner=Programs(os.environ), now=NOW + later)
+    found = [(one.status, words in one.message) for one in answer.findings if one.code == "RND008"]
+    assert found == ([] if status_then is Status.OK else [(status_then, True)])
 
 
 def test_a_certificate_is_renewed_by_the_same_authority_and_nothing_else_changes(place: Path) -> None:

@@ -1,7 +1,7 @@
 """What a rendering finds beside the words of the consumers: what the target lacks, what was interrupted, what expires."""
 
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from llmops.apply.certificate import look
 from llmops.apply.reading import PENDING, last_generation
@@ -79,15 +79,26 @@ def freeze_findings(options: Options, lock: Lock) -> list[Finding]:
 
 def certificate_findings(options: Options, site: Site, now: datetime) -> list[Finding]:
     """Whether the certificate is for the name, and for how long; and the CA's key, which has no work left here."""
-    root = Root(Path(options.root))
-    edge = site.edge
-    if not edge.self_signed:
-        return []
-    found = root.read(edge.certificate)
+    root, edge = Root(Path(options.root)), site.edge
+    findings = expiry_findings(root, edge.certificate, now, hostname=edge.hostname) if edge.self_signed else []
+    if findings and root.read(CA_KEY) is not None:
+        text = f"the internal CA's key lies on this host; it can sign {edge.hostname} only, and is needed for renewal alone"
+        key_fix = "keep it elsewhere, and put it back when the certificate is renewed"
+        findings.append(
+            Finding(code="RND009", status=Status.OK, message=text, fix=key_fix, where=Where(file=root.shown(CA_KEY)))
+        )
+    return findings
+
+
+def expiry_findings(
+    root: Root, certificate: PurePosixPath, now: datetime, *, hostname: str | None = None
+) -> list[Finding]:
+    """How long the edge's certificate holds, and whether it is for the name; nothing where there is none."""
+    found = root.read(certificate)
     if found is None:
         return []
     fix = "`llmops render --apply --renew-certificate`: the internal CA signs a new one"
-    where = Where(file=root.shown(edge.certificate))
+    where = Where(file=root.shown(certificate))
     seen = look(found.content)
     if seen is None:
         return [
@@ -96,17 +107,10 @@ def certificate_findings(options: Options, site: Site, now: datetime) -> list[Fi
             )
         ]
     status, words = Status.OK, f"the edge's certificate is valid until {seen.expires:%Y-%m-%d}"
-    if edge.hostname not in seen.names:
-        status, words = Status.WARN, f"the edge's certificate is for {', '.join(seen.names)}, not for {edge.hostname}"
+    if hostname is not None and hostname not in seen.names:
+        status, words = Status.WARN, f"the edge's certificate is for {', '.join(seen.names)}, not for {hostname}"
     elif seen.expires <= now:
         status, words = Status.FAIL, f"the edge's certificate expired on {seen.expires:%Y-%m-%d}"
     elif seen.expires - now < EXPIRES_SOON:
         status, words = Status.WARN, f"the edge's certificate expires on {seen.expires:%Y-%m-%d}"
-    findings = [Finding(code="RND008", status=status, message=words, fix=fix, where=where)]
-    if root.read(CA_KEY) is not None:
-        text = f"the internal CA's key lies on this host; it can sign {edge.hostname} only, and is needed for renewal alone"
-        key_fix = "keep it elsewhere, and put it back when the certificate is renewed"
-        findings.append(
-            Finding(code="RND009", status=Status.OK, message=text, fix=key_fix, where=Where(file=root.shown(CA_KEY)))
-        )
-    return findings
+    return [Finding(code="RND008", status=status, message=words, fix=fix, where=where)]

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from llmops.changes.drift import drift
 from llmops.cli import render
 from llmops.cli.answer import Answer, JsonOption, QuietOption, StrictOption, Style, VerboseOption, give
 from llmops.cli.past import MAY_CHANGE, read_past
-from llmops.cli.render_findings import unsettled_findings
+from llmops.cli.render_findings import expiry_findings, unsettled_findings
 from llmops.cli.rollback import RootOption
 from llmops.cli.unit_files import changed_by_unit
 from llmops.domain.changes import Action, Generation
@@ -25,6 +26,7 @@ from llmops.domain.drift import UnitState
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Finding, Status
 from llmops.domain.forms import Json, dump
+from llmops.domain.places import SELF_SIGNED
 from llmops.domain.programs import Runner
 from llmops.formats.keys_map import parse_keys
 from llmops.probe.units import unit_states
@@ -51,7 +53,7 @@ class Options:
     lock: str | None = None
 
 
-def run(options: Options, *, runner: Runner) -> Answer:
+def run(options: Options, *, runner: Runner, now: datetime | None = None) -> Answer:
     """Files, units, generations. Raises `WrongInput` where nothing was applied."""
     past = read_past(options.root)
     newest = past.newest()
@@ -68,6 +70,7 @@ def run(options: Options, *, runner: Runner) -> Answer:
     units = unit_states(list(changed), changed, runner=runner) if past.root.is_host else ()
     findings += _unit_findings(units)
     findings += _map_findings(past.root)
+    findings += _certificate_findings(past.root, newest, now or datetime.now(UTC))
     ok = all(row.state.is_fine() for row in rows) and not unsettled
     result: dict[str, Json] = {
         "generation": newest.number,
@@ -94,6 +97,13 @@ def _map_findings(root: Root) -> list[Finding]:
     except WrongInput as error:
         return [Finding(code="RND015", status=Status.FAIL, message=error.message, fix=error.hint, where=error.where)]
     return []
+
+
+def _certificate_findings(root: Root, newest: Generation, now: datetime) -> list[Finding]:
+    """The certificate that was made here: that it expires soon, or has."""
+    made = [one.path for one in newest.files if one.path == SELF_SIGNED[0]]
+    found = [finding for path in made for finding in expiry_findings(root, path, now)]
+    return [one for one in found if one.status is not Status.OK]
 
 
 def _foreign(root: Root, newest: Generation) -> Iterator[PurePosixPath]:

@@ -12,6 +12,9 @@ CONFIGURATION = PurePosixPath("/etc/llmops")
 
 NAME_LIMIT = 24
 
+SELF_SIGNED = PurePosixPath("/etc/nginx/llmops/tls.crt"), PurePosixPath("/etc/nginx/llmops/tls.key")
+"""The edge's certificate that llmops makes itself, and its key."""
+
 SWAP_FILE = STORE / "state/swap/file"
 SWAP_UNIT = "var-lib-llmops-state-swap-file.swap"
 """Named after the file, as systemd.swap(5) wants it: `systemd-escape --path --suffix=swap FILE`."""

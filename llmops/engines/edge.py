@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 from llmops.domain.deployment import Edge
 from llmops.domain.lock import Lock
+from llmops.domain.places import SELF_SIGNED
 from llmops.domain.profile import SelfSigned, Serve, TlsFiles
 from llmops.engines.carried import checked_path, is_address, refused
 
@@ -54,4 +55,4 @@ def _certificate(tls: SelfSigned | TlsFiles) -> tuple[PurePosixPath, PurePosixPa
             PurePosixPath(checked_path(tls.certificate, "serve.tls.certificate")),
             PurePosixPath(checked_path(tls.key, "serve.tls.key")),
         )
-    return PurePosixPath("/etc/nginx/llmops/tls.crt"), PurePosixPath("/etc/nginx/llmops/tls.key")
+    return SELF_SIGNED
