@@ -427,3 +427,15 @@ def test_a_type_without_a_gguf_form_is_not_sent_to_one(model_type: str, instead:
         shape({"model_type": model_type, "hidden_size": 64})
     assert instead in (stop.value.hint or "")
     assert "GGUF" not in (stop.value.hint or "")
+
+
+@pytest.mark.parametrize(("kinds", "turns"), [(["mamba", "attention"], False), (["attention", "attention"], True)])
+def test_granites_hybrids_have_no_rope(kinds: list[str], turns: bool) -> None:
+    """As they are converted: `rope.scaling.finetuned` of the GGUF says so."""
+    values = {
+        "model_type": "granitemoehybrid", "num_hidden_layers": 2, "layers_block_type": kinds, "hidden_size": 1024,
+        "num_attention_heads": 16, "num_key_value_heads": 4, "intermediate_size": 512, "shared_intermediate_size": 2048,
+        "num_local_experts": 0, "vocab_size": 100352, "mamba_n_heads": 32, "mamba_d_head": 64, "mamba_d_state": 128,
+        "mamba_n_groups": 1, "mamba_d_conv": 4, "mamba_expand": 2, "torch_dtype": "bfloat16",
+    }  # fmt: skip
+    assert model_shape(json.dumps(values).encode(), name="config.json", tensors=None).graph.turns is turns

@@ -138,7 +138,9 @@ class Attending(Leafs):
         """V as the scores need it: as it lies, or copied where it lies for the fused kernel, which no card has for the heads."""
         cells, streams = cache.dims[1], cache.dims[2]
         if not self.case.keeps_rows():
-            found = view(cache, cells, one.kv_heads, one.value_length, streams, strides="cache")
+            stream = cache.size // streams  # from one to the next lie rows as wide as the widest layer's
+            size = cache.size - stream + stream * one.value_width() // cache.dims[0]
+            found = view(cache, cells, one.kv_heads, one.value_length, streams, strides="cache", size=size)
             return permute(found, 0, 2, 1, 3)
         found = view(cache, one.value_length, one.kv_heads, cells, streams, strides="cache")
         return continuous(transpose(permute(found, 0, 2, 1, 3)))

@@ -29,7 +29,7 @@ def _mamba2(net: Network, states: States, at: int, node: Node) -> Node:
     """`build_mamba2_layer`."""
     channels, kept = net.layer(at, "ssm_conv1d").dims[1], net.layer(at, "ssm_conv1d").dims[0] - 1
     heads, inner = net.tensors[f"blk.{at}.ssm_a"].dims[1], net.layer(at, "ssm_out").dims[0]
-    groups = net.layer(at, "ssm_norm").dims[1] if net.has_in(at, "ssm_norm") else 1
+    groups = net.layer(at, "ssm_norm").dims[1] if net.has_in(at, "ssm_norm") else _groups(net, at)
     length, size = inner // heads, (channels - inner) // (2 * groups)
     count, sequences = states.rows, states.sequences
     mixed = product(net.layer(at, "ssm_in"), node)
@@ -52,6 +52,12 @@ def _mamba2(net: Network, states: States, at: int, node: Node) -> Node:
     if net.has_in(at, "ssm_norm"):
         result = net.norm(reshape(result, inner // groups, groups, count, sequences), "ssm_norm", at)
     return product(net.layer(at, "ssm_out"), reshape(result, inner, net.tokens))
+
+
+def _groups(net: Network, at: int) -> int:
+    """Of B and C, as the file's keys say: Falcon-H1 has no norm that would show them."""
+    state = net.shape.layers[at].recurrent
+    return max(state.groups, 1) if state is not None else 1
 
 
 def _mamba1(net: Network, states: States, at: int, node: Node) -> Node:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain
 
 from llmops.domain.ledger import Confidence
-from llmops.domain.model import Attention, LatentAttention, Layer, ModelShape, Tensor
+from llmops.domain.model import Attention, GraphKeys, LatentAttention, Layer, ModelShape, Tensor
 from llmops.formats.blueprint import Blueprint, Experts, Latent
 from llmops.formats.blueprint_layers import block_layer
 from llmops.formats.blueprint_tensors import blueprint_tensors
@@ -108,7 +108,13 @@ def _shape(config: bytes, name: str, tensors: Sequence[Tensor] | None, hf_quant_
         rope=rope_scaling(values, trained),
         scheme=how.scheme if how is not None else None,
         recurrent_dtype=_recurrent_dtype(values),
+        graph=GraphKeys(turns=_turns(family, layers)),
     )
+
+
+def _turns(family: Family, layers: Sequence[Layer]) -> bool | None:
+    """Granite's hybrids are converted without RoPE, those without states with it (convert_hf_to_gguf.py)."""
+    return not any(layer.recurrent for layer in layers) if family.architecture == "granitehybrid" else None
 
 
 def _inner(outer: Mapping[str, Value]) -> Mapping[str, Value]:

@@ -79,7 +79,7 @@ def gemma4(d: Draft, *, experts: bool = False) -> None:
     if experts:
         d.expert_keys()
     slides = tuple(at % 6 != 5 for at in d.blocks())
-    wide, groups_full = 2 * d["D"], max(d["G"] // 2, 1)
+    wide, groups_full = 2 * d["D"], d["groups_full"] if "groups_full" in d.numbers else max(d["G"] // 2, 1)
     groups = tuple(d["G"] if one else groups_full for one in slides)
     d.key("attention.head_count_kv", groups)
     d.key("attention.sliding_window_pattern", slides)

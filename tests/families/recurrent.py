@@ -47,7 +47,8 @@ def _mamba2_block(d: Draft) -> None:
     d.vector("ssm_dt", heads, tail=".bias")
     d.vector("ssm_a", 1, heads, tail="")
     d.vector("ssm_d", 1, heads, tail="")
-    d.vector("ssm_norm", inner // groups, groups)
+    if "normless" not in d.numbers:
+        d.vector("ssm_norm", inner // groups, groups)
     d.matrix("ssm_out", inner, d["E"])
 
 
