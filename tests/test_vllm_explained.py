@@ -232,6 +232,7 @@ def card(capability: str, kind: DeviceKind = DeviceKind.CUDA) -> Device:
         ("7.0", (), "EXP051", "fail"),
         ("7.5", ("--kv-cache-dtype", "fp8"), "EXP052", "fail"),
         ("8.6", ("--kv-cache-dtype", "fp8"), "EXP052", "fail"),
+        ("9.0", ("--kv-cache-dtype", "nvfp4"), "EXP052", "fail"),
         ("8.6", ("--kv-cache-dtype", "fp8", "--attention-backend", "FLASHINFER"), "EXP052", "warn"),
         ("7.5", ("--quantization", "mxfp4"), "EXP057", "fail"),
     ],
