@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from llama_cpp_beside import files
+from llama_cpp_ocr import deepseekocr
 from llama_cpp_projectors import BOTH, PROJECTORS
+from llama_cpp_sketch import Sketch
 from test_llama_cpp_beside import part, read_projector, words_of
 
 from llmops.domain.engine import Images
@@ -106,6 +108,27 @@ def test_an_image_out_of_proportion_is_said(family: str, tokens: int, more: list
     row = next(one for one in rows() if one["family"] == family)
     settings = llama_cpp.settings(["llama-server", "--mmproj", "mmproj.gguf", "-np", "1", *more])
     assert wide_image(read_projector(files(row)[1]), settings, tokens) == wide
+
+
+@pytest.mark.parametrize(
+    ("numbers", "card_bytes", "host_bytes"),
+    [
+        ({"E": 256, "H": 4, "F": 832, "L": 4, "P": 4096, "N": 12, "W": 768, "B": 3}, 1_686_146_560, 440_401_920),
+        ({"E": 1024, "H": 16, "F": 3072, "L": 8, "P": 1024, "N": 12, "W": 768, "B": 3}, 1_686_146_560, 440_401_920),
+        ({"E": 1024, "H": 16, "F": 4160, "L": 5, "P": 512, "N": 4, "W": 256, "B": 3}, 557_878_784, 146_800_640),
+    ],
+)
+def test_two_encoders_one_behind_the_other_are_bounded(
+    numbers: dict[str, int], card_bytes: int, host_bytes: int
+) -> None:
+    """DeepSeek-OCR's start as measured of b11669, with the image as small as it may be asked for."""
+    sketch = Sketch("deepseekocr", {"type": "F16", "S": 1024, "p": 16, **numbers})
+    deepseekocr(sketch)
+    settings = llama_cpp.settings(["llama-server", "--mmproj", "m.gguf", "--image-max-tokens", "300"])
+    bound = projector_memory(read_projector((sketch.keys, tuple(sketch.tensors))), settings, on_card=True)
+    assert bound.confidence is Confidence.LOW
+    assert bound.start.card >= card_bytes
+    assert bound.start.host >= host_bytes
 
 
 def test_sound_of_any_length_is_said_to_take_more() -> None:

@@ -147,6 +147,20 @@ def _alone(*, on_card: bool, metal: bool) -> Placement:
     )
 
 
+TILES, TILE_SIDE, OVERVIEW_SIDE = 9, 48, 64
+"""DeepSeek-OCR takes up to nine tiles of 640 or 768 pixels in one run, or the whole as 1024 (clip.cpp, `load_hparams`)."""
+
+
+def _places(projector: Projector, *, flash: bool) -> int:
+    """What two points' places add to the scores of each head of an encoder of windows (`v.sam`), twice."""
+    dims = {tensor.name: tensor.dims for tensor in projector.tensors}
+    wide, length = (dims.get(f"v.sam.{name}.weight", (0,))[0] for name in ("pos_embd", "blk.0.attn.pos_h"))
+    if not wide or not length:
+        return 0
+    points = max(TILES * TILE_SIDE**4, OVERVIEW_SIDE**4)
+    return (8 if flash else 16) * (wide // length) * points
+
+
 def bound(projector: Projector, tower: Tower, patches: tuple[int, int], *, flash: bool, on_card: bool) -> Buffers:
     """A graph that is not known: the image, its patches as columns, and some sixteen rows of its width and six of its widest.
 
@@ -164,5 +178,5 @@ def bound(projector: Projector, tower: Tower, patches: tuple[int, int], *, flash
     rows = 4 * count * (16 * tower.width + 6 * max(tower.feed_forward, 4 * tower.width) + widest)
     scores = 0 if flash else 2 * 4 * count * count * tower.heads
     mask = (2 if flash else 4) * count * count
-    total = 3 * pixels + rows + scores + mask + folded
+    total = 3 * pixels + rows + scores + mask + folded + _places(projector, flash=flash)
     return Buffers(card=total, host=2 * pixels + mask) if on_card else Buffers(card=0, host=total)
