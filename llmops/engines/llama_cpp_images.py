@@ -159,5 +159,5 @@ def most_images(tower: Tower, patches: tuple[int, int], asked: Images) -> int:
     return max(asked.batch_tokens // tokens, 1)
 
 
-ONE_AT_A_TIME = frozenset(DYNAMIC) - {"lfm2"} | {"gemma3", "cogvlm", "janus_pro", "nemotron_v2_vl"}
+ONE_AT_A_TIME = frozenset(DYNAMIC) - {"lfm2"} | {"gemma3", "gemma3nv", "cogvlm", "janus_pro", "nemotron_v2_vl"}
 """Kinds whose images stand between words, so that each is a run of its own; slices of one image follow each other."""
