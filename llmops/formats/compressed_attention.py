@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import Attention, Compression, Layer, ModelShape, Tensor
+from llmops.formats.architectures import INDEXED_RATIO
 from llmops.formats.blueprint import Experts
 from llmops.formats.blueprint_tensors import experts
 from llmops.formats.config_forwards import EXPERTS_LIMIT
@@ -24,8 +25,8 @@ _RATES = {
     "sliding_attention": 0,
     "full_attention": 0,
 }
-WINDOW_TOKENS, INDEXED_RATIO = 128, 4
-"""The window, where the file is silent; of layers that keep one latent for so many tokens an indexer chooses."""
+WINDOW_TOKENS = 128
+"""The window, where the file is silent."""
 HASHED_LAYERS = 3
 
 
