@@ -132,6 +132,24 @@ def test_a_token_in_an_address_is_in_no_facts() -> None:
     assert proxy.value == "http://proxy:3128/"
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://proxy:3128/?key=hidden&next=https://x",
+        "proxy:3128/?key=hidden&next=https://x",
+        "http://proxy:3128/?key=more@hidden",
+        "http://proxy?key=more@hidden",
+        "http://[::1]:3128?key=more@hidden",
+        "http://user:a/hidden@proxy",
+        "user:hidden@proxy/?next=http://x",
+        "http://user:hidden://x@proxy",
+    ],
+)
+def test_of_an_address_that_can_be_read_in_two_ways_nothing_secret_is_kept(address: str) -> None:
+    (proxy,) = network.proxies({"HTTPS_PROXY": address})
+    assert "hidden" not in proxy.value
+
+
 @pytest.mark.parametrize("endpoint", ["ftp://x", "https://", "http://[::1", "https://x:99999", "https://a b"])
 def test_an_endpoint_that_is_none_is_said_and_not_a_traceback(endpoint: str) -> None:
     told = hub({"HF_ENDPOINT": endpoint})

@@ -1,5 +1,6 @@
 """The way to the model hub: proxies named in the environment, its name, and whether it answers."""
 
+import re
 import socket
 import ssl
 import time
@@ -22,6 +23,10 @@ NOT_WANTED = Unknown("not asked: `llmops doctor` does it")
 PATH = "/api/models?limit=1"
 """What the hub and its mirrors answer without a token, in a few hundred bytes."""
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_MAY_BE_A_HOST = re.compile(r"[^/]*/|(\[[^\]]*\]|[^:?#]*)(:[0-9]*)?[?#]")
+"""What is before the last @ and may be a host with a path or query: `proxy/?token=a@b` has no password, `u:a/b@proxy` has."""
+
 
 class Address(NamedTuple):
     """Where a URL leads; None of a URL that is none."""
@@ -40,10 +45,13 @@ def proxies(environment: Mapping[str, str]) -> tuple[ProxyVariable, ...]:
 def _shown(name: str, value: str) -> ProxyVariable:
     if name.upper() == "NO_PROXY":
         return ProxyVariable(name=name, value=value, has_credentials=False)
-    scheme, slashes, rest = value.rpartition("://")
-    credentials, at, place = rest.rpartition("@")
+    scheme = _SCHEME.match(value)
+    start = scheme[0] if scheme is not None else ""
+    credentials, at, place = value.removeprefix(start).rpartition("@")
+    if _MAY_BE_A_HOST.match(credentials):
+        return ProxyVariable(name=name, value=f"{start}…", has_credentials=True)
     bare = place.partition("?")[0].partition("#")[0]
-    return ProxyVariable(name=name, value=f"{scheme}{slashes}{bare}", has_credentials=bool(at and credentials))
+    return ProxyVariable(name=name, value=f"{start}{bare}", has_credentials=bool(at and credentials))
 
 
 def address(url: str) -> Address | None:
