@@ -277,6 +277,23 @@ def test_a_manifest_of_kubernetes_is_read(tmp_path: Path, models: Path) -> None:
     assert document("explain", *CARDS, str(path), "--service", "none")[0] == 2
 
 
+def test_containers_of_two_objects_that_share_a_name_are_both_there() -> None:
+    pod = "spec: {template: {spec: {containers: [{name: a, args: [%s]}]}}}"
+    head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: %s}\n"
+    text = "---\n".join(head % name + pod % name + "\n" for name in ("one", "two", "two"))
+    listed = "apiVersion: v1\nkind: List\nitems:\n" + "".join(
+        f"- {{metadata: {{name: {name}}}, {pod % name}}}\n" for name in ("one", "two", "two")
+    )
+    for every in (text, listed):
+        found = containers(every, file="x.yaml")
+        assert {name: one.argv for name, one in found.items()} == {
+            "a": ("one",),
+            "two/a": ("two",),
+            "two/a#2": ("two",),
+        }
+        assert [one.name for one in found.values()] == list(found)
+
+
 def test_a_pod_in_a_template_of_a_job_is_found() -> None:
     pod = "{containers: [{name: a, command: [llama-server]}]}"
     text = f"apiVersion: batch/v1\nkind: CronJob\nspec: {{jobTemplate: {{spec: {{template: {{spec: {pod}}}}}}}}}\n"

@@ -5,7 +5,9 @@ dollar. Source: Kubernetes 1.34, "Define a Command and Arguments for a Container
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from dataclasses import replace
+from itertools import chain, count
 
 from llmops.domain.errors import WrongInput
 from llmops.domain.explained import Started
@@ -26,10 +28,12 @@ def is_manifest(text: str) -> bool:
 def containers(text: str, *, file: str) -> dict[str, Started]:
     """Every container by name. Raises `WrongInput` for what holds none."""
     found: dict[str, Started] = {}
-    for one, first_line in _documents(text):
-        document = read_yaml(one, file=file)
+    for part, first_line in _documents(text):
+        document = read_yaml(part, file=file)
         for path, container in _containers(document.data, ()):
-            found |= _one(document, path, container, first_line)
+            one = _started(document, path, container, first_line)
+            name = _free_name(one.name, _object_name(document.data, path), found)
+            found[name] = replace(one, name=name)
     if not found:
         hint = "understood are Pods, Deployments, StatefulSets, DaemonSets, Jobs and the like"
         raise WrongInput("no container here", hint=hint, where=Where(file=file))
@@ -60,25 +64,35 @@ def _containers(node: Json, path: tuple[str | int, ...]) -> Iterator[tuple[tuple
         yield from _containers(one, (*path, "items", at))
 
 
-def _one(
-    document: YamlText, path: tuple[str | int, ...], container: dict[str, Json], before: int
-) -> dict[str, Started]:
+def _object_name(document: Json, path: tuple[str | int, ...]) -> str:
+    """What the object that holds a container is called."""
+    items = document.get("items") if isinstance(document, dict) else None
+    node = items[path[1]] if path[0] == "items" and isinstance(items, list) and isinstance(path[1], int) else document
+    metadata = node.get("metadata") if isinstance(node, dict) else None
+    return str(metadata.get("name") or "") if isinstance(metadata, dict) else ""
+
+
+def _free_name(name: str, holder: str, taken: Container[str]) -> str:
+    """Containers of two objects may share a name: the later one is told with its object's."""
+    longer = f"{holder}/{name}"
+    return next(one for one in chain((name, longer), (f"{longer}#{at}" for at in count(2))) if one not in taken)
+
+
+def _started(document: YamlText, path: tuple[str | int, ...], container: dict[str, Json], before: int) -> Started:
     unknown: list[str] = []
     environment = _environment(document, path, container, unknown)
     command, words = (_words(document, (*path, key), container.get(key), environment) for key in ("command", "args"))
     image, name = container.get("image"), str(container.get("name") or "")
     line = document.line((*path, "args" if words else "command"))
-    return {
-        name: Started(
-            name=name,
-            argv=(*command, *words),
-            environment=environment,
-            image=image if isinstance(image, str) and not command else None,
-            where=Where(file=document.file, line=line + before if line else None, key=f"containers.{name}"),
-            unknown=tuple(unknown),
-            visible_cards=_cards(container),
-        )
-    }
+    return Started(
+        name=name,
+        argv=(*command, *words),
+        environment=environment,
+        image=image if isinstance(image, str) and not command else None,
+        where=Where(file=document.file, line=line + before if line else None, key=f"containers.{name}"),
+        unknown=tuple(unknown),
+        visible_cards=_cards(container),
+    )
 
 
 def _words(
