@@ -9,7 +9,7 @@ import pytest
 from explaining import codes, document
 
 from llmops.domain.model import ModelShape, QuantizationScheme
-from llmops.engines import vllm
+from llmops.engines import sglang, vllm
 from llmops.engines.rank_weights import Cut, rank_weights
 from llmops.engines.vllm_choices import CHOICES
 from llmops.engines.vllm_online import FAMILIES, ONLINE, UNKNOWN_SIZE, mismatch, quantized_on_load
@@ -111,3 +111,25 @@ def test_explain_weighs_what_is_quantized_while_it_loads(tmp_path: Path) -> None
     assert 0.57 < weights[1] / weights[0] < 0.61
     assert online["result"]["ledger"]["confidence"] == "low"
     assert "EXP057" in codes(wrong, "fail")
+
+
+def test_sglang_quantizes_a_16_bit_checkpoint_while_it_loads(tmp_path: Path) -> None:
+    shutil.copy(CONFIGS / "qwen3-8b.json", tmp_path / "config.json")
+    line = (
+        "explain",
+        "--gpu",
+        "H100",
+        "--",
+        "sglang",
+        "serve",
+        "--model-path",
+        str(tmp_path),
+        "--context-length",
+        "8192",
+    )
+    _, plain = document(*line)
+    _, online = document(*line, "--quantization", "fp8")
+    weights = [one["result"]["ledger"]["devices"][0]["weights_bytes"] for one in (plain, online)]
+    assert 0.55 < weights[1] / weights[0] < 0.63
+    settings = sglang.settings(("sglang", "serve", "--model-path", "m", "--quantization", "fp8"))
+    assert "--quantization" in sglang.argv(settings, alias="m", port=1, threads=None)

@@ -18,6 +18,9 @@ NAME = EngineName.SGLANG
 BUILD = sglang_memory.BUILD
 VERSIONS = ">= 0.5.21, < 0.6"
 PROGRAM = "sglang serve"
+ONLINE = "fp8"
+"""The method that quantizes a 16-bit checkpoint while it loads (layers/quantization/fp8.py, `is_checkpoint_fp8_serialized`)."""
+
 MOST_STATES = 1000.0
 """Beyond any use: the states' memory to the cache's."""
 
@@ -51,6 +54,7 @@ def argv(settings: EngineSettings, *, alias: str, port: int, threads: int | None
     words += ["--disable-hybrid-swa-memory"] if not told.window_groups else []
     words += ["--language-model-only"] if told.text_only else []
     words += ["--dtype", told.computed_type] if told.computed_type != "auto" else []
+    words += ["--quantization", told.quantized_by] if told.quantized_by else []
     words += ["--mamba-ssm-dtype", told.state_type] if told.state_type != "auto" else []
     return tuple(words)
 
@@ -108,6 +112,7 @@ def settings_of(line: Line) -> EngineSettings:
             drafter=line.value("--speculative-algorithm").lower(),
             drafted_tokens=max(drafted, 0),
             computed_type=line.value("--dtype", "auto"),
+            quantized_by=ONLINE if line.value("--quantization") == ONLINE else "",
             state_type=line.value("--mamba-ssm-dtype", "auto"),
             text_only=line.is_on("--language-model-only") or line.is_on("--language-only"),
             async_scheduling=not line.is_on("--disable-overlap-schedule"),

@@ -30,6 +30,7 @@ from llmops.engines.vllm_memory import (
     OUTSIDE_BYTES,
 )
 from llmops.engines.vllm_mtp import block_bytes
+from llmops.engines.vllm_online import quantized_on_load
 from llmops.engines.vllm_pages import draft_model
 from llmops.engines.vllm_taken import unpacked_bytes
 
@@ -138,6 +139,7 @@ def _rank(shape: ModelShape, settings: EngineSettings, device: Device, stage: in
         by_expert=told.expert_parallel,
         attention=attention_ranks(settings),
     )
+    shape = quantized_on_load(shape, told.quantized_by)
     own = rank_weights(in_computed_type(shape, told.computed_type), cut, stage=stage)
     weights = own.text + unpacked_bytes(shape, bounds[stage], attention_ranks(settings))
     tower = 0 if told.text_only else own.tower
