@@ -251,6 +251,21 @@ def test_models_that_do_not_hold_together_are_a_no_with_the_number_that_does(pla
     assert ask("--models-max", "0")[0] == 1
 
 
+def test_models_on_cards_of_their_own_are_added_up_card_by_card(place: Path) -> None:
+    file = place / "presets.ini"
+    model = f"model = {place}/models/x.gguf\nctx-size = 512\n"
+    file.write_text(f"[a]\n{model}device = CUDA0\n[b]\n{model}device = CUDA0\n[c]\n{model}device = CUDA1\n")
+    words = ("--", "llama-server", "--models-preset", str(file), "-ngl", "99", "-fit", "off", "--cache-ram", "0")
+    cards = ("--gpu", "8GiB", "--gpu", "80GiB")
+    _, made = document("explain", *cards, *words)
+    size = made["result"]["router"]["models"][0]["ledger"]["devices"][0]["total_bytes"]
+    assert document("explain", *cards, *words)[0] == 0
+    reserve = (8 << 30) - 2 * size + 1  # one of the two on the small card; the large one has room for all
+    code, made = document("explain", *cards, "--gpu-memory-reserve", f"{reserve}B", *words)
+    assert all(one["ledger"]["fits"] for one in made["result"]["router"]["models"])
+    assert (code, [one["fix"] for one in made["findings"] if one["code"] == "EXP010"]) == (1, ["`--models-max 1`"])
+
+
 def test_a_model_that_is_not_here_is_said_and_the_others_are_weighed(place: Path) -> None:
     (place / "presets.ini").write_text(f"[a]\nmodel = /nowhere.gguf\n[b]\nmodel = {place}/models/x.gguf\n")
     code, made = document(

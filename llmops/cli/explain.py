@@ -18,7 +18,7 @@ from llmops.cli.mounted import on_this_host
 from llmops.cli.opened import Sources
 from llmops.cli.options import FactsOption, GpuOption, QuantizationOption, ReserveOption
 from llmops.cli.possible import of_line
-from llmops.cli.routing import LIMIT, hold_together, routed, said_of_models
+from llmops.cli.routing import LIMIT, routed, said_of_models
 from llmops.cli.starting import from_file, is_file_name, typed
 from llmops.cli.vllm_config import with_config_file
 from llmops.domain.engine import EngineName
@@ -30,7 +30,8 @@ from llmops.domain.programs import Runner
 from llmops.domain.records import dataclass
 from llmops.domain.units import size_bytes
 from llmops.engines.explainers import EXPLAINERS
-from llmops.engines.llama_cpp_router import Router, router, too_many
+from llmops.engines.llama_cpp_cards import cards_of
+from llmops.engines.llama_cpp_router import Load, Router, hold_together, router, too_many
 from llmops.engines.process import engine_process
 from llmops.views.explain import Explained, explain_result, show_explained
 from llmops.views.ledger import what_is_missing
@@ -134,9 +135,12 @@ def _of_router(many: Router, meaning: Meaning, asked: _Asked, found: list[Findin
     if name is not None:
         return _answer(_One(explained=each[0][1], findings=(*found, *problems, *each[0][2])))
     ledgers = [explained.ledger for _, explained, _ in each]
-    known_ledgers = [one for one in ledgers if one is not None]
-    loaded = hold_together(many, known_ledgers)
-    at_once = too_many(many, loaded, len(known_ledgers))
+    loads = [
+        Load(cards=cards_of(explained.meaning, asked.place.cards).names, ledger=explained.ledger)
+        for _, explained, _ in each
+        if explained.ledger is not None
+    ]
+    at_once = too_many(many, hold_together(many, loads), len(loads))
     said_of_router = (*meaning.findings, *EXPLAINERS[meaning.engine].advice(meaning, shape=None, devices=()))
     outside = [one for one in said_of_router if one.code in (*WORDS, *DOORS)]
     said = said_of_models({model: own for model, _, own in each}, without=DOORS)

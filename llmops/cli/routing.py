@@ -1,4 +1,4 @@
-"""A llama.cpp router's models: its preset file and directory read, and which of its models are held at once."""
+"""A llama.cpp router's models: its preset file and directory read, and what is said of all of them said once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,7 +6,6 @@ from pathlib import Path
 
 from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Finding, Where
-from llmops.domain.ledger import Ledger
 from llmops.engines.llama_cpp_router import Given, Member, Router, members
 from llmops.formats.preset import sections
 from llmops.library import files
@@ -55,29 +54,6 @@ def _in_directory(directory: Path) -> dict[str, Mapping[str, str]]:
         elif one.name.endswith(".gguf"):
             found[one.name.replace(".gguf", "")] = {"--model": str(one)}
     return found
-
-
-def hold_together(router: Router, ledgers: Sequence[Ledger]) -> int | None:
-    """How many of the models surely fit at once where those that may be loaded do not; None: they do.
-
-    The largest on each card are taken together: which are loaded is up to who asks.
-    """
-    at_once = min(router.models_max or len(ledgers), len(ledgers))
-    fitting = next((count for count in range(at_once, 0, -1) if _fit(ledgers, count)), 0)
-    return None if fitting == at_once else fitting
-
-
-def _fit(ledgers: Sequence[Ledger], count: int) -> bool:
-    rooms: dict[int, int] = {}
-    taken: dict[int, list[int]] = {}
-    for ledger in ledgers:
-        for at, device in enumerate(ledger.devices):
-            rooms[at] = device.free_bytes - device.reserve_bytes
-            taken.setdefault(at, []).append(device.total_bytes())
-    cards = all(sum(sorted(sizes)[-count:]) <= rooms[at] for at, sizes in taken.items())
-    limits = [one.host.limit_bytes for one in ledgers if one.host.limit_bytes is not None]
-    host = sum(sorted(one.host.total_bytes() for one in ledgers)[-count:])
-    return cards and (not limits or host <= min(limits))
 
 
 def said_of_models(said: Mapping[str, Sequence[Finding]], *, without: Sequence[str]) -> list[Finding]:

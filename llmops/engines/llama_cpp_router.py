@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from llmops.domain.engine import EngineName, FlagRow
 from llmops.domain.explained import EngineProcess, Meaning
 from llmops.domain.finding import Finding, Status, Where
+from llmops.domain.ledger import Ledger
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_arguments import FALSE, PROGRAM, TRUE, read_environment, read_words, whole_number
 from llmops.engines.llama_cpp_flags import FLAGS, VARIABLES
@@ -137,6 +138,37 @@ def _words(row: FlagRow, value: str) -> tuple[str, ...]:
     if value not in FALSE:
         return (row.name,)
     return (row.negated[-1],) if row.negated else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one model takes while it is loaded; `cards`: names of the ledger's devices (`CUDA1`), the same to every model."""
+
+    cards: tuple[str, ...]
+    ledger: Ledger
+
+
+def hold_together(router: Router, loads: Sequence[Load]) -> int | None:
+    """How many of the models surely fit at once where those that may be loaded do not; None: they do.
+
+    The largest on each card are taken together: which are loaded is up to who asks.
+    """
+    at_once = min(router.models_max or len(loads), len(loads))
+    fitting = next((count for count in range(at_once, 0, -1) if _fit(loads, count)), 0)
+    return None if fitting == at_once else fitting
+
+
+def _fit(loads: Sequence[Load], count: int) -> bool:
+    rooms: dict[str, int] = {}
+    taken: dict[str, list[int]] = {}
+    for one in loads:
+        for card, device in zip(one.cards, one.ledger.devices, strict=False):  # `-sm none`: the first alone
+            rooms[card] = device.free_bytes - device.reserve_bytes
+            taken.setdefault(card, []).append(device.total_bytes())
+    cards = all(sum(sorted(sizes)[-count:]) <= rooms[card] for card, sizes in taken.items())
+    limits = [one.ledger.host.limit_bytes for one in loads if one.ledger.host.limit_bytes is not None]
+    host = sum(sorted(one.ledger.host.total_bytes() for one in loads)[-count:])
+    return cards and (not limits or host <= min(limits))
 
 
 def too_many(router: Router, loaded: int | None, listed: int) -> Finding | None:
