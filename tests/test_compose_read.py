@@ -61,7 +61,7 @@ services:
     image: ghcr.io/ggml-org/llama.cpp:server-cuda
     command: [-m, /models/x.gguf, -c, "${CTX:-${FALLBACK:-1024}}"]
     environment: [LLAMA_ARG_N_PARALLEL=2, "A=${A-none}"]
-    volumes: ["./models:/models:ro"]
+    volumes: ["./models:/models:ro", "./a$$b:/a", {type: bind, source: "./$A", target: "/${A}", read_only: true}]
   near:
     extends: base
     environment: {LLAMA_ARG_N_PARALLEL: "3", B: b$$b}
@@ -143,7 +143,7 @@ def same(found: dict[str, Started], real: dict[str, dict[str, object]], root: Pa
         environment: dict[str, str] = real[name].get("environment") or {}  # type: ignore[assignment]
         assert one.environment == {key: str(value).replace("$$", "$") for key, value in environment.items()}, name
         volumes: list[dict[str, str]] = real[name].get("volumes") or []  # type: ignore[assignment]
-        places = {(volume["target"], volume["source"]) for volume in volumes}
+        places = {(volume["target"], volume["source"].replace("$$", "$")) for volume in volumes}
         assert {(mount.inside, str((root / mount.outside).resolve())) for mount in one.mounts} == places, name
 
 

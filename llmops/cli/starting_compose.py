@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from llmops.cli.starting_unit import first_text
+from llmops.cli.starting_unit import file_beside, first_text
 from llmops.domain.errors import WrongInput, WrongUsage
 from llmops.domain.explained import EngineProcess, Started
 from llmops.domain.finding import Where
@@ -23,7 +23,7 @@ def of_compose(path: str, text: str, service: str | None, environment: Mapping[s
     beside = first_text([Path(path).parent / ".env"])
     variables = {**(dotenv_values(beside, environment) if beside is not None else {}), **environment}
     texts = [(path, text), *_override(path)]
-    table = services(texts, variables=variables, read=lambda name: _file(path, name))
+    table = services(texts, variables=variables, read=lambda name: file_beside(path, name))
     if service is None:
         asked = {*variables.get("COMPOSE_PROFILES", "").split(",")}
         started = {
@@ -67,12 +67,3 @@ def _override(path: str) -> list[tuple[str, str]]:
         if text is not None:
             return [(str(beside), text)]
     return []
-
-
-def _file(compose: str, name: str) -> str | None:
-    """A file a compose file names: beside it, below the tree it lies in, else on this host."""
-    folder = Path(compose).absolute().parent
-    if not name.startswith("/"):
-        return first_text([folder / name])
-    above = str(folder).partition("/etc/")
-    return first_text([*([Path(above[0] + name)] if above[1] else []), Path(name)])

@@ -29,7 +29,7 @@ def of_unit(path: str, text: str) -> tuple[EngineProcess | None, Started]:
     """The process of a unit's text and its drop-ins; Quadlet's where it is one."""
     texts = [(path, text), *drop_ins(path)]
     if is_quadlet(text):
-        started = started_by_quadlet(texts, read=lambda name: quadlet_file(path, name))
+        started = started_by_quadlet(texts, read=lambda name: file_beside(path, name))
         started = _with_podman_options(started, podman_options(texts))
     else:
         started = started_by_unit(
@@ -114,9 +114,9 @@ def target_file(unit: str, name: str) -> str | None:
     return first_text([*candidates, Path(name)]) if name.startswith("/") else None
 
 
-def quadlet_file(unit: str, name: str) -> str | None:
-    """A file a Quadlet unit names: one that is not absolute lies beside it."""
-    return target_file(unit, name) if name.startswith("/") else first_text([Path(unit).parent / name])
+def file_beside(file: str, name: str) -> str | None:
+    """A file that a Quadlet unit or a compose file names: one that is not absolute lies beside it."""
+    return target_file(file, name) if name.startswith("/") else first_text([Path(file).parent / name])
 
 
 def first_text(candidates: Sequence[Path]) -> str | None:

@@ -123,14 +123,14 @@ class _Service:
         found: list[Mount] = []
         for one in self._listed("volumes"):
             if isinstance(one, dict):
-                outside, inside = (str(one.get("source") or ""), str(one.get("target") or ""))
+                outside, inside = (self._text(str(one.get(key) or ""), "volumes") for key in ("source", "target"))
                 is_path = one.get("type") == "bind"
             else:
                 outside, _, rest = self._text(str(one), "volumes").partition(":")
                 inside = rest.partition(":")[0]
                 is_path = outside.startswith((".", "/", "~"))
             if is_path and inside.startswith("/"):
-                found.append(Mount(inside=inside, outside=self._text(outside, "volumes")))
+                found.append(Mount(inside=inside, outside=outside))
         return tuple(found)
 
     def _cards(self) -> tuple[str, ...] | None:

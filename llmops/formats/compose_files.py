@@ -13,7 +13,7 @@ from llmops.domain.errors import WrongInput
 from llmops.domain.finding import Where
 from llmops.domain.forms import Json
 from llmops.domain.records import dataclass
-from llmops.formats.compose_merge import beside, merged
+from llmops.formats.compose_merge import as_list, beside, merged
 from llmops.formats.compose_text import filled
 from llmops.formats.env_file import dotenv_values
 from llmops.formats.yaml_text import YamlText, read_yaml
@@ -127,13 +127,13 @@ class _Document:
         given = self.table.get("include")
         for one in given if isinstance(given, list) else []:
             table = one if isinstance(one, dict) else {"path": one}
-            paths = [self._text(str(path)) for path in _list(table.get("path"))]
+            paths = [self._text(str(path)) for path in as_list(table.get("path"))]
             if not paths:
                 raise self.yaml.wrong("the path of a compose file", ("include",))
             folder = str(
                 PurePosixPath(self.folder) / str(table.get("project_directory") or PurePosixPath(paths[0]).parent)
             )
-            named = [str(path) for path in _list(table.get("env_file"))]
+            named = [str(path) for path in as_list(table.get("env_file"))]
             files = [str(PurePosixPath(self.folder) / path) for path in named] or [str(PurePosixPath(folder) / ".env")]
             variables = {**_variables(files, self.read, self.variables), **self.variables}
             below: dict[str, ComposeService] = {}
@@ -176,7 +176,3 @@ def _variables(files: Sequence[str], read: Read, above: Mapping[str, str]) -> di
     for file in files:
         values |= dotenv_values(read(file) or "", {**values, **above})
     return values
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else [] if value is None else [value]

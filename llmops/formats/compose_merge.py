@@ -29,9 +29,9 @@ def _one(key: str, below: Json, above: Json) -> Json:
     if key in NAMED:
         return {**_table(below), **_table(above)}
     if key == "env_file":
-        return [*_list(below), *_list(above)]
+        return [*as_list(below), *as_list(above)]
     if key == "volumes":
-        return _by_target(_list(below), _list(above))
+        return _by_target(as_list(below), as_list(above))
     if isinstance(below, dict) and isinstance(above, dict):
         return merged(below, above)
     if isinstance(below, list) and isinstance(above, list):
@@ -46,7 +46,8 @@ def _table(value: Json) -> dict[str, Json]:
     return {name: text if equals else None for name, equals, text in pairs}
 
 
-def _list(value: Json) -> list[Json]:
+def as_list(value: Json) -> list[Json]:
+    """What may be written as one or as a list of them."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
@@ -70,10 +71,10 @@ def beside(service: Mapping[str, Json], folder: str) -> dict[str, Json]:
     if "env_file" in made:
         made["env_file"] = [
             {**one, "path": _below(folder, str(one.get("path")))} if isinstance(one, dict) else _below(folder, str(one))
-            for one in _list(made["env_file"])
+            for one in as_list(made["env_file"])
         ]
     if "volumes" in made:
-        made["volumes"] = [_volume(folder, one) for one in _list(made["volumes"])]
+        made["volumes"] = [_volume(folder, one) for one in as_list(made["volumes"])]
     return made
 
 
