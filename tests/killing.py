@@ -38,14 +38,14 @@ def breaking(at: int, act: Callable[[], None]) -> Iterator[list[str]]:
             setattr(os, name, original)
 
 
-def killed(at: int, act: Callable[[], object]) -> None:
-    """`act` in a process of its own that dies at the `at`-th call that changes the disk."""
+def killed(at: int, act: Callable[[], object]) -> bool:
+    """`act` in a process of its own that dies at the `at`-th call that changes the disk; whether it came that far."""
     child = os.fork()
     if child == 0:  # pragma: no cover - ends without a word, as a killed process does
         with breaking(at, lambda: os._exit(9)):
             act()
         os._exit(0)
-    os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 
 def taken_back(root: Path) -> tuple[str, ...]:

@@ -11,6 +11,9 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
 
+import pytest
+
+from llmops.apply.root import Root
 from llmops.domain.effects import ServiceUnit
 from llmops.domain.programs import Ran, Running
 from llmops.domain.reading import Known, Unknown
@@ -157,6 +160,17 @@ def _digest(files: Sequence[Path]) -> str:
 
 def _ran(argv: Sequence[str], code: int, said: str = "") -> Known[Ran]:
     return Known(Ran(argv=tuple(argv), exit_code=code, stdout=said, stderr=said if code else ""))
+
+
+def as_the_host(patched: pytest.MonkeyPatch) -> None:
+    """From now on every tree counts as the system that runs."""
+    original = Root.__init__
+
+    def made(self: Root, path: Path) -> None:
+        original(self, path)
+        self.is_host = True
+
+    patched.setattr(Root, "__init__", made)
 
 
 def die_at(number: int, *, after: bool) -> Callable[[int, bool], None]:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath, PurePosixPath
 import locks
 import pytest
 from rendering import rendered, with_number
+from systemd_host import as_the_host
 
 from llmops.apply.audit import audit_line
 from llmops.apply.root import Root
@@ -137,13 +138,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tree that counts as the host itself."""
     place = tmp_path / "root"
     place.mkdir()
-    original = Root.__init__
-
-    def as_host(self: Root, path: Path) -> None:
-        original(self, path)
-        self.is_host = True
-
-    monkeypatch.setattr(Root, "__init__", as_host)
+    as_the_host(monkeypatch)
     return place
 
 

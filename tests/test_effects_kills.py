@@ -15,7 +15,7 @@ import pytest
 from killing import breaking
 from killing import killed as killed_at_write
 from rendering import NOW, with_number
-from systemd_host import SystemdHost, die_at
+from systemd_host import SystemdHost, as_the_host, die_at
 
 from llmops.apply.root import Root
 from llmops.apply.todo import is_unsettled
@@ -35,17 +35,13 @@ TWO = locks.lock({"chat": locks.llama_cpu(), "other": locks.llama_cpu(alias="oth
 ONE = locks.lock({"chat": with_number(locks.llama_cpu(), "start_timeout_seconds", 777)}, targets=TARGETS)
 EMPTY = b'{"schema": "llmops.effects/1", "after": [{"argv": [], "why": ""}]}'
 EVENTS = "var/lib/llmops/generations/audit.jsonl"
+EVERY_NTH_WRITE = 19
+"""At so many of its writes a command is ended; at each where `LLMOPS_TEST_EXHAUSTIVE` is set, which takes minutes."""
 
 
 @pytest.fixture(autouse=True)
 def _every_tree_is_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Root.__init__
-
-    def as_host(self: Root, path: Path) -> None:
-        original(self, path)
-        self.is_host = True
-
-    monkeypatch.setattr(Root, "__init__", as_host)
+    as_the_host(monkeypatch)
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # no power is cut here
 
 
@@ -110,14 +106,8 @@ def finish(host: SystemdHost) -> tuple[str, ...]:
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Way]:
     """Hosts on which everything of two deployments runs; for a way back, one of them went since."""
     place = tmp_path_factory.mktemp("ready")
-    original = Root.__init__
-
-    def as_host(self: Root, path: Path) -> None:
-        original(self, path)
-        self.is_host = True
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Root, "__init__", as_host)
+        as_the_host(patched)
         first = SystemdHost(place / "first/root")
         first.root.mkdir(parents=True)
         apply(first, TWO)
@@ -136,6 +126,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Way]:
 WAYS = ("apply", "rollback", "uninstall")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 def test_killed_before_or_after_each_command_files_boot_and_processes_agree_after_the_next(
     tmp_path: Path, ready: Callable[[str], Way], name: str
@@ -170,6 +161,7 @@ def test_killed_before_or_after_each_command_files_boot_and_processes_agree_afte
     assert ends == ({True} if name == "rollback" else {True, False}), "a rollback here takes no unit out of the boot"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
 @pytest.mark.parametrize("signal", [KeyboardInterrupt, Terminated])
 def test_broken_off_at_any_command_files_boot_and_processes_are_as_before(
@@ -202,6 +194,7 @@ def _fails(text: str) -> bool:
     return text.startswith("systemctl restart llmops-chat")
 
 
+@pytest.mark.slow
 def test_a_way_back_after_a_failure_that_is_killed_too_is_finished_by_the_next(
     tmp_path: Path, ready: Callable[[str], Way]
 ) -> None:
@@ -405,48 +398,38 @@ def _disk_full() -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _steps(way: Way, place: Path) -> range:
-    """Calls that change the disk in all of a command, every nineteenth of them (each where `LLMOPS_EVERY_STEP` is set)."""
-    with breaking(0, lambda: None) as calls:
-        way.act(copied(way.ready, place))
-    assert len(calls) > 60
-    return range(1, len(calls) + 1, 1 if os.environ.get("LLMOPS_EVERY_STEP") else 19)
+def killed_while_it_writes(host: SystemdHost, way: Way, at: int) -> None:
+    assert killed_at_write(at, partial(way.act, host)), f"it was to be killed at its {at}th write"
 
 
+def out_of_room(host: SystemdHost, way: Way, at: int) -> None:
+    with breaking(at, _disk_full), suppress(ApplyFailed, OutsideWorld, OSError):
+        way.act(host)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WAYS)
-def test_killed_at_a_write_among_commands_all_of_it_agrees_after_the_next(
-    tmp_path: Path, ready: Callable[[str], Way], name: str
+@pytest.mark.parametrize("ended", [killed_while_it_writes, out_of_room])
+def test_ended_at_a_write_among_commands_all_of_it_is_old_or_new_after_the_next(
+    tmp_path: Path,
+    ready: Callable[[str], Way],
+    name: str,
+    ended: Callable[[SystemdHost, Way, int], None],
 ) -> None:
     way = ready(name)
     old = seen(copied(way.ready, tmp_path / "old"))
     whole = copied(way.ready, tmp_path / "new")
     way.act(whole)
     new = seen(whole)
-    for at in _steps(way, tmp_path / "count"):
+    counted = copied(way.ready, tmp_path / "count")
+    with breaking(0, lambda: None) as calls:
+        way.act(counted)
+    assert len(calls) > 60
+    for at in range(1, len(calls) + 1, 1 if os.environ.get("LLMOPS_TEST_EXHAUSTIVE") else EVERY_NTH_WRITE):
         host = copied(way.ready, tmp_path / f"{at}")
-        killed_at_write(at, partial(way.act, host))
+        ended(host, way, at)
         finish(host)
         assert not is_unsettled(host.root)
-        if name == "uninstall" and seen(host)[0] != old[0] and (host.root / "var/lib/llmops").exists():
-            away(host)
-        assert host.disagreements() == [], at
-        assert seen(host) in (old, new), at
-
-
-@pytest.mark.parametrize("name", WAYS)
-def test_a_disk_that_is_full_from_one_write_on_ends_in_the_old_or_the_new_state(
-    tmp_path: Path, ready: Callable[[str], Way], name: str
-) -> None:
-    way = ready(name)
-    old = seen(copied(way.ready, tmp_path / "old"))
-    whole = copied(way.ready, tmp_path / "new")
-    way.act(whole)
-    new = seen(whole)
-    for at in _steps(way, tmp_path / "count"):
-        host = copied(way.ready, tmp_path / f"{at}")
-        with breaking(at, _disk_full), suppress(ApplyFailed, OutsideWorld, OSError):
-            way.act(host)
-        finish(host)
         if name == "uninstall" and seen(host)[0] != old[0] and (host.root / "var/lib/llmops").exists():
             away(host)
         assert host.disagreements() == [], at
