@@ -19,7 +19,7 @@ TAKEN = ("llmops", "templates", "profiles")
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box; `files` is where the machine sees its root directory."""
+    """One box."""
 
     name: str
     environment: dict[str, str]
@@ -71,20 +71,26 @@ class Box:
 
 
 @contextmanager
-def booted(directory: Path, environment: dict[str, str], *, shared: Path) -> Iterator[Box]:
-    """A fresh box with `llmops` on its PATH and llama-server in /usr/bin; gone without a trace afterwards.
-
-    `shared`: the directory of all tests of a run, in which the first one leaves what it installed.
-    """
-    tools = consumers.tools_directory(environment)
+def bare(directory: Path, environment: dict[str, str]) -> Iterator[Box]:
+    """A fresh box with nothing of llmops in it; gone without a trace afterwards."""
     box = Box(f"b{uuid.uuid4().hex[:8]}", {**environment, "LLMOPS_BOX_STATE": str(directory / "boxes")})
-    box._must("boot", box.name, str(tools / "box"))
     try:
-        _installed(box, shared)
-        _engine(box, environment)
+        box._must("boot", box.name, str(consumers.tools_directory(environment) / "box"))
         yield box
     finally:
         box._scripted("halt", box.name)
+
+
+@contextmanager
+def booted(directory: Path, environment: dict[str, str], *, shared: Path) -> Iterator[Box]:
+    """A bare box with `llmops` on its PATH and llama-server in /usr/bin.
+
+    `shared`: the directory of all tests of a run, in which the first one leaves what it installed.
+    """
+    with bare(directory, environment) as box:
+        _installed(box, shared)
+        _engine(box, environment)
+        yield box
 
 
 def _installed(box: Box, shared: Path) -> None:

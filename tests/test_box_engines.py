@@ -1,15 +1,13 @@
 """Units of engines that are not at hand, started by a booted systemd with stand-ins for the engines' programs."""
 
 import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import consumers
 import locks
 import pytest
-from box import Box
+from box import Box, bare
 from rendering import rendered
 
 from llmops.domain.binding import Binding, MemoryPolicy
@@ -61,13 +59,8 @@ port = int(sys.argv[sys.argv.index("--port") + 1])
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     """A box with nothing of llmops in it."""
-    environment = dict(os.environ)
-    one = Box(f"e{uuid.uuid4().hex[:8]}", {**environment, "LLMOPS_BOX_STATE": str(tmp_path / "boxes")})
-    one._must("boot", one.name, str(consumers.tools_directory(environment) / "box"))
-    try:
+    with bare(tmp_path, dict(os.environ)) as one:
         yield one
-    finally:
-        one._scripted("halt", one.name)
 
 
 def installed(box: Box, locked: LockedDeployment, *, program: str, text: str) -> None:

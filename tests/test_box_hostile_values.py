@@ -2,15 +2,13 @@
 
 import os
 import re
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-import consumers
 import locks
 import pytest
-from box import Box
+from box import Box, bare
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rendering import site_of
@@ -204,10 +202,7 @@ class Started:
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[Box]:
     """A box with the users, places and key of a deployment, and a stand-in for every engine's program."""
-    environment = dict(os.environ)
-    one = Box(f"h{uuid.uuid4().hex[:8]}", {**environment, "LLMOPS_BOX_STATE": str(tmp_path / "boxes")})
-    one._must("boot", one.name, str(consumers.tools_directory(environment) / "box"))
-    try:
+    with bare(tmp_path, dict(os.environ)) as one:
         for path, text in files_of(site_of(with_words(locks.vllm_gpu(), ())), "systemd").items():
             one.write(str(path), text)
         one.write("/run/systemd/system/llmops-h-.service.d/once.conf", ONCE)
@@ -219,8 +214,6 @@ def box(tmp_path: Path) -> Iterator[Box]:
             "mkdir -p /var/lib/llmops/models/chat/current; echo 0123456789abcdefghij > /etc/llmops/secrets/chat.engine-key"
         )
         yield one
-    finally:
-        one._scripted("halt", one.name)
 
 
 PLACES = ("/opt/a b/ü😀", "/opt/@:!|+", "/opt/-x/~(1)&2*?[3]<4>^5=6,7`8`")
