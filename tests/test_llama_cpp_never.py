@@ -1,5 +1,6 @@
 """What llama.cpp b11669 cannot do with a family is said before it is started: T5, its encoder in pools of its own, PLM."""
 
+import os
 import signal
 import subprocess
 import time
@@ -9,6 +10,7 @@ from random import Random
 import llama_cpp_encoders as encoders
 import llama_cpp_families as families
 import pytest
+from explaining import codes, document
 from llama_cpp_beside import Content
 from llama_cpp_refusals import CARD_MIB
 from test_llama_cpp_refused import explained, written
@@ -82,3 +84,22 @@ def test_a_real_server_ends_as_it_is_said(
     text = log.read_text(errors="replace")
     assert is_loaded is (ends is None), text
     assert ends is None or (ends in text and running.returncode == -signal.SIGABRT)
+
+
+KINDS = (*families.FAMILIES, *encoders.ENCODERS, "t5")
+SAMPLE = KINDS if os.environ.get("LLMOPS_EVERY_ROW") else ("t5", "t5encoder", "plm", *Random(44).sample(KINDS[:-1], 20))
+
+
+@pytest.mark.parametrize("family", sorted(set(SAMPLE)))
+def test_what_is_planned_is_not_refused_and_what_never_starts_does_not_fit(family: str, tmp_path: Path) -> None:
+    """The line that a plan writes, asked of `explain` again; a run takes some kinds, with LLMOPS_EVERY_ROW=1 all of them."""
+    drawn = families if family in families.FAMILIES else encoders
+    is_small = family in ("t5", "t5encoder", "plm")
+    made = content(family) if is_small else drawn.build(family, drawn.draw(family, Random(f"planned {family}")))
+    words = written(tmp_path, [("-m", made, "")])
+    for parallel in ("1", "2"):
+        code, planned = document("plan", words[1], "--gpu", "RTX 4090", "--context", "4096", "--parallel", parallel)
+        argv = [one.replace("{model}", words[1]) for one in planned["result"]["plan"]["argv"]]
+        explained_code, told = document("explain", "--gpu", "RTX 4090", "--", *argv)
+        assert code == explained_code
+        assert bool(codes(planned, "fail")) is bool(codes(told, "fail")) is (family == "t5")

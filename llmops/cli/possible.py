@@ -14,7 +14,7 @@ from llmops.domain.model import ModelShape
 from llmops.domain.reading import known
 from llmops.engines import ENGINES, kernels
 from llmops.engines.trained_length import beyond_trained, trained_tokens
-from llmops.engines.unserved import unserved
+from llmops.engines.unserved import never_starts, unserved
 
 IMPOSSIBLE = "PLN006"
 
@@ -36,6 +36,8 @@ def of_plan(shape: ModelShape, settings: EngineSettings, place: Hardware, cards:
     driver = driver_of(place)
     if no := unserved(settings.engine, ENGINES[settings.engine].BUILD, shape.model_type):
         return [Finding(code=IMPOSSIBLE, status=Status.FAIL, message=no[0], fix=no[1])]
+    if settings.engine.runs_llama_cpp() and (never := never_starts(shape)):
+        return [Finding(code=IMPOSSIBLE, status=Status.FAIL, message=never[0], fix=never[1])]
     asked = settings.request_tokens()
     if long := beyond_trained(settings.engine, shape, asked, {}):
         fix = f"`--context {trained_tokens(shape)}`, or `--engine llama.cpp`, which stops a request there"

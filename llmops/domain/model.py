@@ -274,6 +274,14 @@ class ModelShape:
         """Whether llama.cpp turns flash attention off whatever is asked (src/llama-context.cpp `llama_init_from_model`)."""
         return self.architecture == "grok"
 
+    def ends_with_flash(self) -> bool:
+        """Whether llama.cpp b11669 ends unless flash attention is off: PLM's values are one row for all tokens."""
+        return self.architecture == "plm"
+
+    def needs_one_pool(self) -> bool:
+        """Whether llama.cpp b11669 ends where slots have pools of their own (src/llama-graph.cpp, T5's distances)."""
+        return self.architecture == "t5encoder"
+
     def needs_even_batches(self) -> bool:
         """Whether llama.cpp b11669 ends where slots of their own do not divide a batch (an assertion of ggml, 36 starts)."""
         return self.architecture in ("kimi-linear", "minimax-01")

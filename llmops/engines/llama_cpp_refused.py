@@ -18,6 +18,7 @@ from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_draft import MTP, uses_mtp
 from llmops.engines.llama_cpp_overrides import CPU, from_flags, moved
 from llmops.engines.llama_cpp_tensor_split import first_on_cards, leaves_a_card_empty
+from llmops.engines.unserved import never_starts
 
 LEAST_BATCH = 2
 """A start decodes two tokens to see whether one can be taken back (common/common.cpp, `common_context_can_seq_rm`)."""
@@ -42,19 +43,13 @@ def with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -
 def _family(meaning: Meaning, shape: ModelShape) -> Iterator[Finding]:
     """What the server cannot do with a family, whatever the memory."""
     settings = meaning.settings
-    if shape.architecture == "t5":  # src/llama-graph.cpp:1125, of the two tokens that a start decodes
-        message = (
-            "llama-server has no way to run T5's encoder: it ends with `llama_encode must be called first`, "
-            "it would not start"
-        )
-        yield refused(
-            "EXP044", "--model", message, "the encoder alone as embeddings, or transformers for the whole model"
-        )
-    elif shape.architecture == "t5encoder" and settings.parallel > 1 and not settings.kv_unified:
+    if no := never_starts(shape):
+        yield refused("EXP044", "--model", *no)
+    elif shape.needs_one_pool() and settings.parallel > 1 and not settings.kv_unified:
         # src/llama-graph.cpp:237, `!ubatch->equal_seqs()`: distances are of one sequence after the other
         message = "T5's encoder takes slots of one pool: with pools of their own it would not start"
         yield refused("EXP044", "--parallel", message, "`-kvu`, or `-np 1`")
-    elif shape.architecture == "plm" and settings.flash_attention is not FlashAttention.OFF:
+    elif shape.ends_with_flash() and settings.flash_attention is not FlashAttention.OFF:
         # ggml.c:4026, `a->ne[0] == b->ne[0]`: its values are written as one row for all tokens
         message = "PLM ends in an assertion with flash attention on, or left to the server: it would not start"
         yield refused("EXP044", "--flash-attn", message, "`-fa off`")

@@ -5,6 +5,7 @@ without a class of its own runs by transformers' where that takes attention from
 """
 
 from llmops.domain.engine import EngineName
+from llmops.domain.model import ModelShape
 from llmops.domain.records import dataclass
 
 _GGUF = "llama.cpp serves a GGUF of it"
@@ -34,6 +35,15 @@ _TGI = {"deepseek_v4": Unserved(last=None, instead="`--engine vllm` or `--engine
 """TGI 3.3.6 ended before it came, and its transformers (4.49) knows no such type."""
 
 _TABLES = {EngineName.VLLM: _VLLM, EngineName.TGI: _TGI}
+
+
+def never_starts(shape: ModelShape) -> tuple[str, str] | None:
+    """What ends llama-server b11669 with a family whatever it is told, and what to do instead."""
+    if shape.architecture != "t5":
+        return None
+    # src/llama-graph.cpp:1125, of the two tokens that a start decodes
+    message = "llama-server has no way to run T5's encoder: it ends with `llama_encode must be called first`, it would not start"
+    return message, "the encoder alone as embeddings, or transformers for the whole model"
 
 
 def unserved(engine: EngineName, build: str, model_type: str | None) -> tuple[str, str] | None:

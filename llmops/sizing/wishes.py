@@ -45,6 +45,7 @@ def possible(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
             f"`--batch {wishes.batch_tokens}` is less than `--parallel {wishes.parallel}`: the server would not start"
         )
         raise WrongUsage(message, hint=f"`--batch {wishes.parallel}` at least: each slot gets a row of a batch")
+    wishes = _startable(wishes, engine=engine, shape=shape)
     if wishes.parallel is not None and not divides_batch(wishes.parallel, wishes, engine=engine, shape=shape):
         message = f"{wishes.parallel} slots do not divide a batch: `{shape.architecture}` would not start"
         pool = "" if wishes.embeddings else "`--kv-unified`, or "
@@ -71,6 +72,20 @@ def possible(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
         hint = f"`--parallel {limit}`, or `--engine llama.cpp`"
         raise WrongUsage(f"Ollama serves `{shape.architecture}` models one request at a time", hint=hint)
     return replace(wishes, parallel=limit)
+
+
+def _startable(wishes: Wishes, *, engine: Engine, shape: ModelShape) -> Wishes:
+    """What a family of llama.cpp needs to start at all is said on its command line."""
+    if engine.NAME is not EngineName.LLAMA_CPP:
+        return wishes
+    if shape.needs_one_pool():
+        wishes = replace(wishes, kv_unified=True)
+    if shape.ends_with_flash():
+        if wishes.flash_attention not in (None, FlashAttention.OFF):
+            message = f"`{shape.architecture}` ends in an assertion with flash attention"
+            raise WrongUsage(f"{message}: the server would not start", hint="`--flash-attention off`")
+        wishes = replace(wishes, flash_attention=FlashAttention.OFF)
+    return wishes
 
 
 def divides_batch(slots: int, wishes: Wishes, *, engine: Engine, shape: ModelShape) -> bool:
