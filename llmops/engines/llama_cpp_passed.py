@@ -13,6 +13,7 @@ from llmops.domain.model import ModelShape
 from llmops.engines.llama_cpp_compute import Case
 from llmops.engines.llama_cpp_kept_inputs import Inputs, Kept, Sample, kept_inputs
 from llmops.engines.llama_cpp_once import Once
+from llmops.engines.llama_cpp_order import layer_ends, passes_in_order
 from llmops.engines.llama_cpp_placement import Placement
 from llmops.engines.llama_cpp_repeats import kinds_of, of_layers
 from llmops.engines.llama_cpp_replay import Layer, record, replayed
@@ -24,8 +25,6 @@ from llmops.engines.llama_cpp_simulation import (
     card_sizes,
     cut_for,
     generates_in_more,
-    layer_ends,
-    passes_in_order,
     sample_for,
     with_margin,
 )

@@ -11,6 +11,7 @@ from llmops.domain.engine import EngineSettings, FlashAttention, Images
 from llmops.domain.ledger import Confidence
 from llmops.domain.records import dataclass
 from llmops.domain.tensor import Tensor
+from llmops.engines.llama_cpp_cuda import EQUAL_HEADS
 from llmops.engines.llama_cpp_images import (
     asked_tokens,
     in_request,
@@ -22,7 +23,7 @@ from llmops.engines.llama_cpp_images import (
     start_pixels,
 )
 from llmops.engines.llama_cpp_placement import HOST, Placement, cuda_tensor_bytes, host_tensor_bytes
-from llmops.engines.llama_cpp_simulation import EQUAL_HEADS, allocated
+from llmops.engines.llama_cpp_simulation import allocated
 from llmops.engines.llama_cpp_sounds import MEL_FRAMES
 from llmops.engines.llama_cpp_tower import Encoder
 from llmops.engines.llama_cpp_towers import TOWERS

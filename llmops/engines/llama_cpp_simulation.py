@@ -1,35 +1,32 @@
 """Compute buffers from the graph itself: build it, cut it as the scheduler does, allocate it as ggml does.
 
-Source: llama.cpp b11669, src/llama-context.cpp `graph_reserve` (one batch of prompt rows), ggml-backend.cpp, ggml-alloc.c, and
-the size rules of CUDA buffers, ggml/src/ggml-cuda/ggml-cuda.cu and fattn.cu.
+Source: llama.cpp b11669, src/llama-context.cpp `graph_reserve` (one batch of prompt rows), ggml-backend.cpp, ggml-alloc.c.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from llmops.domain.ledger import Confidence
 from llmops.domain.model import ModelShape
-from llmops.domain.tensor_types import TENSOR_TYPES
-from llmops.domain.units import padded
 from llmops.engines.llama_cpp_adapters import other_orders
-from llmops.engines.llama_cpp_allocator import DriftError, Seam, buffer_bytes
+from llmops.engines.llama_cpp_allocator import DriftError, buffer_bytes
 from llmops.engines.llama_cpp_compute import Case
+from llmops.engines.llama_cpp_cuda import FLASH_TYPES, cuda_bytes, has_flash_heads, has_flash_kernel
 from llmops.engines.llama_cpp_draft import uses_mtp
 from llmops.engines.llama_cpp_encoders import ENCODER_NETWORKS
 from llmops.engines.llama_cpp_fused import unfused
-from llmops.engines.llama_cpp_graph import VIEWS, Graph, Node, SizeOf
+from llmops.engines.llama_cpp_graph import Graph, Node, SizeOf
 from llmops.engines.llama_cpp_kept_inputs import Kept, Sample, kept_inputs, sample_of
 from llmops.engines.llama_cpp_metal import metal_bytes
 from llmops.engines.llama_cpp_network import Network
 from llmops.engines.llama_cpp_once import Once
+from llmops.engines.llama_cpp_order import passes_in_order, seam_ends
 from llmops.engines.llama_cpp_placement import (
     CUDA_ALIGNMENT,
     HOST,
     HOST_ALIGNMENT,
     Placement,
     is_arranged,
-    row_tail_bytes,
 )
 from llmops.engines.llama_cpp_recurrent import RECURRENT_NETWORKS
 from llmops.engines.llama_cpp_repeats import Shorter, one_of_each
@@ -47,35 +44,6 @@ GROWING = frozenset({"minimax-m3"})
 DRAFTED = frozenset({"bailingmoe3"})
 """Families that take up to 0.5 MB less than is said while their own block drafts (two starts of five)."""
 
-_FLASH_TYPES = frozenset({"F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"})
-EQUAL_HEADS = frozenset({40, 64, 72, 80, 96, 112, 128, 256})
-_GROUPED_HEADS = {(192, 128): 8, (320, 256): 32, (512, 512): 1, (576, 512): 1}
-"""Heads with a kernel only for several query heads a KV head, by whole multiples."""
-LEAST_GROUP = 2
-"""So many query heads a KV head at least."""
-
-
-def has_flash_kernel(node: Node) -> bool:
-    """Whether CUDA has a flash attention kernel for these heads and types (`ggml_cuda_get_best_fattn_kernel`)."""
-    query, keys, values = node.sources[:3]
-    if keys.kind not in _FLASH_TYPES or values.kind not in _FLASH_TYPES:
-        return False
-    key, value = keys.dims[0], values.dims[0]
-    is_whole = keys.dims[1] % 256 == 0 or (key == value and key in EQUAL_HEADS)
-    return is_whole and _has_kernel(key, value, query.dims[2] // keys.dims[2])
-
-
-def has_flash_heads(shape: ModelShape) -> bool:
-    """Whether CUDA has a kernel for the heads of every layer; `-fa auto` is off where one has none."""
-    if shape.latent is not None:
-        return True
-    heads = {
-        (one.key_length, one.value_length, one.heads // one.kv_heads)
-        for one in shape.layers
-        if one.kv_heads and one.key_length
-    }
-    return all(_has_kernel(key, value, group) for key, value, group in heads)
-
 
 def refuses_flash(case: Case, placement: Placement) -> bool:
     """Whether `-fa auto` ends as off: fused attention of a layer would run elsewhere than the layer (`resolve_fused_ops`).
@@ -86,7 +54,7 @@ def refuses_flash(case: Case, placement: Placement) -> bool:
         return False  # a quantized V switches it on
     stays = placement.kv_offload and all(".ffn_" in name for name in placement.moves)
     taken_over = placement.op_offload and placement.is_mixed() and _most_rows(case) >= OFFLOAD_ROWS
-    has_kernels = has_flash_heads(case.shape) and case.settings.kv_cache_type_k.upper() in _FLASH_TYPES
+    has_kernels = has_flash_heads(case.shape) and case.settings.kv_cache_type_k.upper() in FLASH_TYPES
     if has_kernels and stays and not taken_over:
         return False
     homes = [home for home, layer in zip(placement.layers, case.shape.layers, strict=True) if layer.kv_heads]
@@ -107,31 +75,6 @@ def _most_rows(case: Case) -> int:
     """The most rows an operation before attention has, one token a sequence; a layer that writes its own cache is bound to it."""
     shared = [one.heads for one in case.shape.layers if one.kv_heads and not one.owns_kv_cache]
     return case.context.slots * max(shared, default=1)
-
-
-def _has_kernel(key: int, value: int, group: int) -> bool:
-    if key == value and key in EQUAL_HEADS:
-        return True
-    return (key, value) in _GROUPED_HEADS and group >= LEAST_GROUP and group % _GROUPED_HEADS[key, value] == 0
-
-
-def cuda_bytes(node: Node) -> int:
-    """`ggml_backend_cuda_buffer_type_get_alloc_size`: flash attention asks for f16 copies of K and V of other types."""
-    size = node.size
-    if node.op == "flash" and has_flash_kernel(node):
-        keys, values = node.sources[1:3]
-        is_view_of_keys = values.origin is not None and values.origin is keys.origin and values.shifted == keys.shifted
-        if keys.kind != "F16":
-            size = padded(size, CUDA_ALIGNMENT) + 2 * _elements(keys)
-        if values.kind != "F16" and not is_view_of_keys:
-            size = padded(size, CUDA_ALIGNMENT) + 2 * _elements(values)
-    if node.kind != "F32" and TENSOR_TYPES[node.kind].quantized:
-        size += row_tail_bytes(node.kind, node.dims[0])
-    return size
-
-
-def _elements(node: Node) -> int:
-    return node.dims[0] * node.dims[1] * node.dims[2] * node.dims[3]
 
 
 def _host_bytes(node: Node) -> int:
@@ -336,7 +279,7 @@ def _sizes(made: Cut, placement: Placement, short: Shorter | None) -> tuple[int,
         nodes=made.nodes,
         alignments=alignments_of(placement),
         size_of=[card_sizes(placement)] * placement.cards + [_host_bytes],
-        seams=_ends(made.nodes, short.seams) if short is not None and short.seams else (),
+        seams=seam_ends(made.nodes, short.seams) if short is not None and short.seams else (),
     )
 
 
@@ -348,42 +291,3 @@ def alignments_of(placement: Placement) -> list[int]:
 def card_sizes(placement: Placement) -> SizeOf:
     """What a card's buffer has for a node."""
     return metal_bytes if placement.metal else cuda_bytes
-
-
-def passes_in_order(nodes: Sequence[tuple[Node, int]], host: int) -> bool:
-    """Whether the host's work is done before the cards', and each card's before that of the next."""
-    order = [-1 if device == host else device for node, device in nodes if node.op not in VIEWS]
-    return all(one <= other for one, other in pairwise(order))
-
-
-def _ends(nodes: Sequence[tuple[Node, int]], seams: Sequence[Seam]) -> list[Seam]:
-    ends = layer_ends(nodes, {layer for seam in seams for layer in seam})
-    return [(ends[first], ends[second]) for first, second in seams]
-
-
-def layer_ends(nodes: Sequence[tuple[Node, int]], layers: Iterable[int]) -> dict[int, int]:
-    """Behind each of the layers, where little but its result is kept.
-
-    That is behind the last node that reads one of its weights, and what follows it up to the next norm, weight or card.
-    """
-    wanted = {f"blk.{layer}.": layer for layer in layers}
-    ends: dict[int, int] = {}
-    end = len(nodes)
-    for at in range(len(nodes) - 1, -1, -1):
-        node, _ = nodes[at]
-        if not wanted:
-            break
-        if node.op in BEGINNING:
-            end = at
-        for source in node.sources:
-            name = source.name
-            if name and name.startswith("blk."):  # most have none
-                layer = wanted.pop(name[: name.index(".", 4) + 1], None)
-                if layer is not None:
-                    ends[layer] = end
-                end = at
-    return ends
-
-
-BEGINNING = frozenset({"none", "norm", "rms_norm"})
-"""What the next layer begins with, or the hand-over to the next card."""

@@ -8,8 +8,8 @@ takes there what a card would, and states and their rows come on top.
 from llmops.domain.model import Layer, ModelShape
 from llmops.domain.units import padded
 from llmops.engines.llama_cpp_compute import Case, converted_cache_bytes, one_card_host_bytes, upper_bound_bytes
+from llmops.engines.llama_cpp_cuda import has_flash_heads
 from llmops.engines.llama_cpp_placement import Placement, state_bytes
-from llmops.engines.llama_cpp_simulation import has_flash_heads
 
 _SHARE = 4
 """One part in so many more than the bound."""
