@@ -4,7 +4,6 @@ Source: llama.cpp b11669, src/llama-graph.cpp `build_moe_ffn`; checked node by n
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from llmops.domain.records import dataclass
 from llmops.engines.llama_cpp_graph import (
@@ -19,9 +18,7 @@ from llmops.engines.llama_cpp_graph import (
     view,
     write_rows,
 )
-
-if TYPE_CHECKING:
-    from llmops.engines.llama_cpp_network import Network
+from llmops.engines.llama_cpp_leafs import Leafs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class Routing:
     apart: bool = False
 
 
-def expert_layer(net: "Network", at: int, values: Node, how: Routing, logits: Node | None) -> Node:
+def expert_layer(net: Leafs, at: int, values: Node, how: Routing, logits: Node | None) -> Node:
     """The sum of the chosen experts."""
     matrix = net.layer(at, f"ffn_down_{how.names}")
     used, tokens = min(net.shape.layers[at].experts_used, matrix.dims[2]), values.dims[1]
@@ -63,9 +60,7 @@ def expert_layer(net: "Network", at: int, values: Node, how: Routing, logits: No
     return _summed(net, node, used, tokens)
 
 
-def _chosen(
-    net: "Network", at: int, logits: Node, how: Routing, used: int, *, grouped: bool = False
-) -> tuple[Node, Node]:
+def _chosen(net: Leafs, at: int, logits: Node, how: Routing, used: int, *, grouped: bool = False) -> tuple[Node, Node]:
     """Numbers of the chosen experts, or of their groups, and what each counts; a layer may have a table of tokens for it."""
     tokens = logits.dims[1]
     table = f"blk.{at}.ffn_gate_tid2eid.weight"
@@ -122,7 +117,7 @@ def choose(
     return chosen, same("scale", weights) if scaled else weights
 
 
-def _best_groups(net: "Network", judged: Node) -> Node:
+def _best_groups(net: Leafs, judged: Node) -> Node:
     """Only the experts of the best groups are left to choose from; a group counts by its two best."""
     groups, used = net.shape.graph.expert_groups, net.shape.graph.expert_groups_used
     if groups <= 1:
@@ -142,7 +137,7 @@ def _best_groups(net: "Network", judged: Node) -> Node:
     return reshape(write_rows(empty, kept, chosen), count, tokens)
 
 
-def _activated(net: "Network", at: int, node: Node, chosen: Node, how: Routing) -> Node:
+def _activated(net: Leafs, at: int, node: Node, chosen: Node, how: Routing) -> Node:
     """Gate and up, in one matrix or two, or up alone with an activation."""
     if net.has_in(at, f"ffn_gate_up_{how.names}"):
         both = _linear(net, at, f"ffn_gate_up_{how.names}", node, chosen)
@@ -158,14 +153,14 @@ def _activated(net: "Network", at: int, node: Node, chosen: Node, how: Routing) 
     return same("sqr", node) if how.act == "relu²" else node
 
 
-def _linear(net: "Network", at: int, name: str, values: Node, chosen: Node) -> Node:
+def _linear(net: Leafs, at: int, name: str, values: Node, chosen: Node) -> Node:
     """A product with each chosen expert's matrix, and their biases."""
     node = expert_product(net.layer(at, name), values, chosen)
     bias = f"blk.{at}.{name}.bias"
     return same("add_id", node, net.weight(bias), chosen) if bias in net.tensors else node
 
 
-def _summed(net: "Network", node: Node, used: int, tokens: int) -> Node:
+def _summed(net: Leafs, node: Node, used: int, tokens: int) -> Node:
     """One view an expert, then their sum."""
     size = 4 * node.dims[0] * ((tokens - 1) * used + 1)
     parts = [
