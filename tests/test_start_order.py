@@ -81,6 +81,15 @@ def test_a_service_that_names_no_card_shares_with_every_other_of_that_kind() -> 
     ]
 
 
+def test_a_service_that_names_no_card_shares_with_those_that_name_one() -> None:
+    every = service_unit("x.service", "[Unit]\nRequires=llmops-gpu.service\n[Service]\n")
+    named = [_unit("v.service", cards=("GPU-1",)), _unit("y.service", cards=("GPU-2",)), _unit("z.service")]
+    assert [[one.name for one in group] for group in groups([*named, every])] == [
+        ["v.service", "x.service", "y.service"],
+        ["z.service"],
+    ]
+
+
 def test_an_empty_after_takes_back_what_stands_above_it() -> None:
     unit = service_unit("x.service", "[Unit]\nAfter=a.service b.service\nAfter=\nAfter=c.service\n")
     assert unit.after == {"c.service"}

@@ -34,4 +34,4 @@ def groups(units: Sequence[ServiceUnit]) -> tuple[tuple[ServiceUnit, ...], ...]:
 
 
 def _is_near(one: ServiceUnit, other: ServiceUnit) -> bool:
-    return one.name in other.after or other.name in one.after or bool(one.cards & other.cards)
+    return one.name in other.after or other.name in one.after or one.shares_card(other)

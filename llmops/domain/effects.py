@@ -53,6 +53,10 @@ class Todo:
 NOTHING = Todo()
 
 
+EVERY_CARD = "every card"
+"""In place of names: of a service that needs device nodes and names no card."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceUnit:
     """What a service's unit file says of other files: those it reads when it starts, and those a reload reads again.
@@ -72,3 +76,9 @@ class ServiceUnit:
     directories: tuple[PurePosixPath, ...] = ()
     after: frozenset[str] = frozenset()
     cards: frozenset[str] = frozenset()
+
+    def shares_card(self, other: "ServiceUnit") -> bool:
+        """Whether both take memory of one card."""
+        if EVERY_CARD in self.cards | other.cards:
+            return bool(self.cards and other.cards)
+        return bool(self.cards & other.cards)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from llmops.domain.effects import ServiceUnit
+from llmops.domain.effects import EVERY_CARD, ServiceUnit
 from llmops.domain.finding import Where
 from llmops.formats.unit import Setting, settings, words
 
@@ -14,9 +14,6 @@ KEPT = {"StateDirectory": "/var/lib", "CacheDirectory": "/var/cache"}
 """Directories that outlive the service, and where systemd makes them (systemd 252, systemd.exec(5))."""
 
 CARDS_UNIT = "llmops-gpu.service"
-EVERY_CARD = frozenset({"every card"})
-"""Of a service that needs device nodes and names no card."""
-
 VISIBLE = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 _STARTS = frozenset({"ExecStartPre", "ExecStart", "ExecStartPost"})
@@ -40,7 +37,7 @@ def service_unit(name: str, text: str) -> ServiceUnit:
             PurePosixPath(KEPT[one.key]) / name for one in told if one.key in KEPT for name in one.value.split()
         ),
         after=after,
-        cards=_cards(told, name) or (EVERY_CARD if CARDS_UNIT in after else frozenset()),
+        cards=_cards(told, name) or (frozenset({EVERY_CARD}) if CARDS_UNIT in after else frozenset()),
     )
 
 
