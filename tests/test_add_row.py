@@ -76,6 +76,13 @@ def test_a_wrong_row_is_told_and_not_written(row: dict[str, Any], problem: str, 
         assert (folder / name).read_bytes() == (CATALOGUE / name).read_bytes()
 
 
+def test_of_rows_with_a_wrong_one_none_is_written(folder: Path) -> None:
+    done = put(folder, model(), model(id="qwen3-8b-newer", parameters=5), model(id="qwen3-8b-newest"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "qwen3-8b-newer: " in done.stderr
+    assert (folder / "models.json").read_bytes() == (CATALOGUE / "models.json").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
