@@ -65,6 +65,12 @@ def test_a_line_that_stretches_the_positions_starts(model: Path, line: tuple[str
     assert "EXP011" not in codes(stretched)
 
 
+def test_bytes_that_are_no_text_end_nothing(model: Path) -> None:
+    words = ("sglang", "serve", "--model-path", str(model), "--json-model-override-args", '{"name": "\udcff"}')
+    status, _ = document("explain", "--gpu", "H100", "--", *words)
+    assert status in (0, 1)
+
+
 def test_yarn_alone_is_not_enough_and_the_way_out_is_said(model: Path) -> None:
     line = ("vllm", "serve", str(model), "--max-model-len", "131072")
     _, said = document("explain", "--gpu", "H100", "--", *line, "--hf-overrides", json.dumps({"rope_scaling": YARN}))

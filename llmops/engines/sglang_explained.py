@@ -70,12 +70,11 @@ def meaning(process: EngineProcess) -> Meaning:
 
 def _changes(line: Line) -> str:
     """An object in JSON that has something in it; SGLang's default is an empty one."""
-    said = line.value("--json-model-override-args")
     try:
-        table = json.loads(said or "{}")
+        table = json.loads(line.value("--json-model-override-args") or "{}")
+        return json.dumps(table) if isinstance(table, dict) and table else ""
     except (ValueError, RecursionError):
         return ""
-    return said if isinstance(table, dict) and table else ""
 
 
 def _draft(line: Line) -> NamedModel:
