@@ -1,5 +1,6 @@
 """What an apply does on a host beyond files: only what runs and changed, in order, and the way back when it fails."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -263,6 +264,18 @@ def test_each_apply_that_changed_something_has_one_line_also_when_its_run_was_ki
     _apply(root, _later(300), Host())
     assert audit.read_text().splitlines() == [audit_line(one) for one in every_generation(Root(root))]
     assert len(audit.read_text().splitlines()) == 3
+
+
+def test_a_last_line_without_its_end_stays_in_the_audit(root: Path) -> None:
+    _apply(root, LOCK, Host())
+    audit = root / "var/lib/llmops/generations/audit.jsonl"
+    first = audit.read_text()
+    audit.write_text(first + "a word of someone else")
+    _apply(root, _later(240), Host())
+    lines = audit.read_text().splitlines()
+    assert lines[:2] == [first.rstrip("\n"), "a word of someone else"]
+    assert json.loads(lines[2])["generation"] == 2
+    assert len(lines) == 3
 
 
 def test_a_service_that_goes_is_out_of_the_boot_before_and_stopped_after() -> None:

@@ -64,8 +64,9 @@ def add(root: Root, line: str) -> None:
 
 
 def _lines(root: Root) -> list[str]:
+    """Every line, also one whose end is missing: what was written once stays."""
     found = root.read(AUDIT)
-    return found.content.decode("utf-8", "replace").split("\n")[:-1] if found is not None else []
+    return found.content.decode("utf-8", "replace").removesuffix("\n").split("\n") if found and found.content else []
 
 
 def _told(lines: Sequence[str]) -> set[int]:
