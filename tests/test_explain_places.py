@@ -173,6 +173,7 @@ def test_any_text_is_read_as_a_script_or_refused(text: str) -> None:
         ("docker run --rm -it llama.cpp:server -c 1", "-c 1", {}, None, ()),
         ("docker run -d --gpus=all -eA=1 --env B=2 -p 80:80 llama.cpp:server -c 1", "-c 1", {"A": "1", "B": "2"}, None, ()),
         ("docker run --gpus device=1,0 llama.cpp:server -c 1", "-c 1", {}, ("1", "0"), ()),
+        ("docker run -e CUDA_VISIBLE_DEVICES -eA llama.cpp:server -c 1", "-c 1", {}, None, ()),
         ("docker run --gpus 2 -v /m:/models:ro llama.cpp:server -c 1", "-c 1", {}, ("0", "1"), (("/models", "/m"),)),
         (
             "podman run --device nvidia.com/gpu=1 --mount type=bind,source=/m,target=/n llama.cpp:server -c 1",

@@ -48,7 +48,8 @@ def container_run(words: Sequence[str], environment: Mapping[str, str]) -> Run |
     for name, value in options:
         if name in ("-e", "--env"):
             key, equals, given = value.partition("=")
-            values[key] = given if equals else environment.get(key, "")
+            if equals or key in environment:  # a name alone hands on the caller's; one that is not set stays so
+                values[key] = given if equals else environment[key]
         elif name == "--env-file":
             unknown.append(f"`--env-file {value[:120]}` is not read: what it sets is not known")
         elif name == "--entrypoint":
