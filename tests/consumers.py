@@ -51,6 +51,7 @@ CONSUMERS: dict[str, Consumer] = {
         Consumer("logrotate", "logrotate", ("logrotate",)),
         Consumer("fio", "fio", ("fio",)),
         Consumer("sysctl", "sysctl", ("procps",)),
+        Consumer("mkswap", "mkswap", ("util-linux",)),
         Consumer("systemd-analyze", "systemd-analyze", ("systemd",)),
         Consumer("systemd-analyze-trixie", "systemd-analyze-trixie", how="scripts/get-systemd .cache/tools"),
         Consumer("systemd-analyze-forky", "systemd-analyze-forky", how="scripts/get-systemd .cache/tools"),

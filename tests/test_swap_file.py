@@ -1,7 +1,6 @@
 """The swap file of the target host-tuning: made only where that is right, sized as doctor says, gone with its unit."""
 
 import os
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -67,11 +66,10 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    if shutil.which("mkswap", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
-        pytest.skip("mkswap is not here: package util-linux")
     return Machine(tmp_path)
 
 
+@pytest.mark.consumer("mkswap")
 def test_a_file_is_as_large_as_doctor_says_and_nobody_elses(machine: Machine) -> None:
     assert (machine.run().stderr, machine.run().returncode) == ("", 0)
     page = os.sysconf("SC_PAGE_SIZE")
@@ -83,6 +81,7 @@ def test_a_file_is_as_large_as_doctor_says_and_nobody_elses(machine: Machine) ->
     assert [one.name for one in machine.file.parent.iterdir()] == ["file"]
 
 
+@pytest.mark.consumer("mkswap")
 def test_a_file_that_is_there_stays_and_one_that_a_power_cut_left_is_made_anew(machine: Machine) -> None:
     machine.run()
     made = machine.file.stat()
@@ -97,6 +96,7 @@ def test_a_file_that_is_there_stays_and_one_that_a_power_cut_left_is_made_anew(m
     assert [one.name for one in machine.file.parent.iterdir()] == ["file"]
 
 
+@pytest.mark.consumer("mkswap")
 def test_more_ram_is_not_more_swap_than_the_limit(machine: Machine) -> None:
     machine.proc("meminfo", f"MemTotal: {1024 * GIB // 1024} kB\n")
     machine.program("fallocate", 'echo "$2" >&2; exit 0')
@@ -109,23 +109,27 @@ def test_more_ram_is_not_more_swap_than_the_limit(machine: Machine) -> None:
     assert (machine.place / "asked").read_text().split()[0] == str(SWAP_LIMIT_BYTES)
 
 
+@pytest.mark.consumer("mkswap")
 @pytest.mark.parametrize("row", ["/dev/zram0 partition 8388604 0 100\n", "/swap.img file 2097148 0 -2\n"])
 def test_a_host_with_swap_gets_no_second_one(machine: Machine, row: str) -> None:
     machine.swaps(row)
     assert f"there is swap already ({row.split(maxsplit=1)[0]})" in machine.refused()
 
 
+@pytest.mark.consumer("mkswap")
 @pytest.mark.parametrize("kind", ["overlayfs", "tmpfs", "zfs", "nfs", "fuseblk"])
 def test_a_file_system_the_kernel_cannot_swap_to_is_refused_by_name(machine: Machine, kind: str) -> None:
     machine.program("stat", f"echo {kind}")
     assert f"no swap file on {kind}" in machine.refused()
 
 
+@pytest.mark.consumer("mkswap")
 def test_a_disk_without_room_is_left_alone(machine: Machine) -> None:
     machine.program("df", f"echo Avail; echo {RAM_KIB * 1024 // 4 * 2 - 8192}")
     assert "more than half" in machine.refused()
 
 
+@pytest.mark.consumer("mkswap")
 def test_on_btrfs_nothing_is_copied_on_write(machine: Machine) -> None:
     machine.program("stat", "echo btrfs")
     machine.program("chattr", f'[ ! -s "$2" ] || exit 1; echo "$1 ${{2##*/}}" > {machine.place}/asked')
@@ -133,6 +137,7 @@ def test_on_btrfs_nothing_is_copied_on_write(machine: Machine) -> None:
     assert (machine.place / "asked").read_text() == "+C file.new\n"
 
 
+@pytest.mark.consumer("mkswap")
 def test_where_no_space_can_be_set_aside_every_byte_is_written(machine: Machine) -> None:
     machine.program("fallocate", "exit 1")
     assert machine.run().returncode == 0
@@ -142,6 +147,7 @@ def test_where_no_space_can_be_set_aside_every_byte_is_written(machine: Machine)
     assert "cannot be set aside on xfs" in machine.refused()
 
 
+@pytest.mark.consumer("mkswap")
 def test_a_mkswap_that_fails_leaves_nothing(machine: Machine) -> None:
     machine.program("mkswap", "exit 1")
     assert machine.run().returncode == 1
