@@ -320,6 +320,8 @@ def build(name: str, d: Draft) -> None:
         d.key("swin_norm", bool(d["swin"]))
     if row.sections:
         d.key("rope.dimension_sections", (11, 11, 10, 0))
+        if "deep" in d.numbers:
+            d.key("n_deepstack_layers", d["deep"])
     if row.window and d["W"]:
         d.key("attention.sliding_window", d["W"])
     if row.experts:

@@ -439,3 +439,16 @@ def test_granites_hybrids_have_no_rope(kinds: list[str], turns: bool) -> None:
         "mamba_n_groups": 1, "mamba_d_conv": 4, "mamba_expand": 2, "torch_dtype": "bfloat16",
     }  # fmt: skip
     assert model_shape(json.dumps(values).encode(), name="config.json", tensors=None).graph.turns is turns
+
+
+@pytest.mark.parametrize(("named", "layers"), [([8, 16, 24], 3), ([], 0), (None, 0), ("abc", 0)])
+def test_qwen3_vl_puts_in_a_part_for_each_named_layer_of_its_tower(named: object, layers: int) -> None:
+    """As they are converted: `n_deepstack_layers` of the GGUF."""
+    text = {
+        "model_type": "qwen3_vl_text", "num_hidden_layers": 4, "hidden_size": 512, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "head_dim": 128, "intermediate_size": 1024, "vocab_size": 1000,
+    }  # fmt: skip
+    vision = {"model_type": "qwen3_vl", "deepstack_visual_indexes": named, "depth": 2, "hidden_size": 64}
+    both = {"model_type": "qwen3_vl", "text_config": text, "vision_config": vision, "torch_dtype": "bfloat16"}
+    assert shape(both).graph.deep_layers == layers
+    assert shape({**text, "torch_dtype": "bfloat16"}).graph.deep_layers == 0

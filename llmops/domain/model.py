@@ -177,7 +177,8 @@ class GraphKeys:
     `slides`: which layers slide, where the file says it one by one. `turns`: RoPE is on at all (a key of Granite's files).
     `wide_turns`: RoPE counts in several dimensions (sections of M-RoPE; files of models that see).
     `stack_layers`: blocks of a stack that is run over and over, the low one `stack_turns` times for each run of the high one.
-    `causal` False: rows see later ones of their batch.
+    `causal` False: rows see later ones of their batch. `deep_layers`: so many layers add a part of their own of what is put in
+    (DeepStack's images).
     """
 
     expert_gating: int | None = None
@@ -210,6 +211,7 @@ class GraphKeys:
     stack_layers: int = 0
     stack_turns: int = 0
     causal: bool | None = None
+    deep_layers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

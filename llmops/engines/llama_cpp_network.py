@@ -18,6 +18,7 @@ from llmops.engines.llama_cpp_graph import (
     rows,
     same,
     transpose,
+    view,
     with_adapted_rows,
     write_rows,
 )
@@ -37,6 +38,9 @@ ALL_KEYS = frozenset({"gating", "norm", "scale"})
 class Network(Attending):
     """One graph while it is built, from its embedding to its logits."""
 
+    found: Node
+    """The rows put in, where layers read them once more."""
+
     # -- beginning and end
 
     def embedded(self, *, scaled: bool = False, factor: bool = False) -> Node:
@@ -46,18 +50,35 @@ class Network(Attending):
         mixed_tokens = given("I32", self.tokens, name="mixed tokens")
         found, mixed = rows(table, tokens), rows(table, mixed_tokens)
         self.graph.expand(found)
-        self.graph.expand(mixed if table.adapters else mixed_tokens)
+        width = self.width * (1 + self.shape.graph.deep_layers)  # `n_embd_inp`
+        self.graph.expand(mixed if table.adapters or width > self.width else mixed_tokens)
         found, mixed = with_adapted_rows(found, table, tokens), with_adapted_rows(mixed, table, mixed_tokens)
+        if width > self.width:
+            found, mixed = _widened(found, width), _widened(mixed, width)
         self.graph.expand(found)
-        self.graph.expand(given("F32", self.width, self.tokens, name="embedded"))
-        base = same("dup", given("F32", self.width, self.tokens, name="mixed embedded"))
+        self.graph.expand(given("F32", width, self.tokens, name="embedded"))
+        base = same("dup", given("F32", width, self.tokens, name="mixed embedded"))
         self.graph.expand(write_rows(base, mixed, given("I64", self.tokens, name="mixed slots")))
+        if width > self.width:
+            self.found = found
+            found = self._part_of_found(0)
         if scaled:
             found = same("mul", found, given("F32", 1, self.tokens, name="scales"))
         if factor:
             found = same("scale", found)
         self.graph.expand(found)
         return found
+
+    def deepened(self, at: int, stream: Node) -> Node:
+        """The stream behind a layer, with the layer's own part of the input."""
+        if at >= self.shape.graph.deep_layers:
+            return stream
+        return same("add", stream, self._part_of_found(1 + at))
+
+    def _part_of_found(self, number: int) -> Node:
+        """One of the parts of each row, its rows as far apart as the whole ones: copied with what lies between."""
+        span = 4 * (self.found.dims[0] * (self.tokens - 1) + self.width)
+        return view(self.found, self.width, self.tokens, shifted=number > 0, strides="part of a row", size=span)
 
     def chosen_rows(self, at: int, *values: Node) -> tuple[Node, ...]:
         """In the last layer only the rows that get logits go on."""
@@ -181,6 +202,11 @@ class Network(Attending):
             open_ = same("div", same("unary", gate), gate) if silu_gate else same("unary", gate)
             beside = same("mul", beside, open_)
         return same("add", node, beside)
+
+
+def _widened(values: Node, width: int) -> Node:
+    """`ggml_pad` of the rows of text, which have no parts of images."""
+    return Node("pad", "F32", (width, *values.dims[1:]), (values,))
 
 
 Build = Callable[[Network], Graph]

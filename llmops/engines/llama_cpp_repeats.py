@@ -156,6 +156,7 @@ def _kinds(shape: ModelShape, blocks: Mapping[int, Block], placement: Placement)
     return _numbered(
         (
             layer,
+            min(at, shape.graph.deep_layers),
             placement.layers[at],
             tuple((name, one.dims, one.type, moves.get(one.name)) for name, one in blocks.get(at, NONE).named),
         )
@@ -164,7 +165,10 @@ def _kinds(shape: ModelShape, blocks: Mapping[int, Block], placement: Placement)
 
 
 class _Alike(NamedTuple):
-    """Numbers of a shape's layers wherever they lie: equal ones have equal tensors, with and without their types."""
+    """Numbers of a shape's layers wherever they lie: equal ones have equal tensors, with and without their types.
+
+    The first layers that add a part of the input each are like no other.
+    """
 
     typed: tuple[int, ...]
     untyped: tuple[int, ...]
@@ -172,7 +176,8 @@ class _Alike(NamedTuple):
 
 def _numbers_of(shape: ModelShape) -> _Alike:
     blocks = blocks_of(shape).by_layer
-    named = [(layer, blocks.get(at, NONE).named) for at, layer in enumerate(shape.layers)]
+    deep = shape.graph.deep_layers
+    named = [((layer, min(at, deep)), blocks.get(at, NONE).named) for at, layer in enumerate(shape.layers)]
     return _Alike(
         typed=_numbered((layer, tuple((name, one.dims, one.type) for name, one in own)) for layer, own in named),
         untyped=_numbered((layer, tuple((name, one.dims) for name, one in own)) for layer, own in named),

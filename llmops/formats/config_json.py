@@ -22,6 +22,7 @@ from llmops.formats.config_quantization import Quantization, quantization
 from llmops.formats.config_towers import Tower, tower
 from llmops.formats.config_values import LENGTH_LIMIT, ConfigValues
 from llmops.formats.encoder_tensors import encoder_tensors
+from llmops.formats.graph_keys import DEEP
 from llmops.formats.held_layers import check_layers
 from llmops.formats.json_text import Value, json_object
 from llmops.formats.layer_kinds import layer_kinds, window_tokens
@@ -108,13 +109,22 @@ def _shape(config: bytes, name: str, tensors: Sequence[Tensor] | None, hf_quant_
         rope=rope_scaling(values, trained),
         scheme=how.scheme if how is not None else None,
         recurrent_dtype=_recurrent_dtype(values),
-        graph=GraphKeys(turns=_turns(family, layers)),
+        graph=GraphKeys(turns=_turns(family, layers), deep_layers=_deep_layers(family, outer)),
     )
 
 
 def _turns(family: Family, layers: Sequence[Layer]) -> bool | None:
     """Granite's hybrids are converted without RoPE, those without states with it (convert_hf_to_gguf.py)."""
     return not any(layer.recurrent for layer in layers) if family.architecture == "granitehybrid" else None
+
+
+def _deep_layers(family: Family, outer: Mapping[str, Value]) -> int:
+    """As the converter writes `n_deepstack_layers`: one for each named layer of the tower (conversion of Qwen3-VL)."""
+    vision = outer.get("vision_config")
+    if family.architecture not in DEEP or not isinstance(vision, Mapping):
+        return 0
+    named = vision.get("deepstack_visual_indexes")
+    return len(named) if isinstance(named, Sequence) and not isinstance(named, str) else 0
 
 
 def _inner(outer: Mapping[str, Value]) -> Mapping[str, Value]:

@@ -86,7 +86,7 @@ def model_shape(headers: Sequence[GgufHeader], *, name: str, is_draft: bool = Fa
         has_chat_template="tokenizer.chat_template" in metadata,
         not_sized=_not_sized(architecture, keys, tensors),
         pooling=POOLINGS.get(keys.integer("pooling_type", 0)),
-        graph=graph_keys(keys),
+        graph=graph_keys(keys, architecture),
     )
 
 

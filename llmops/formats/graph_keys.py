@@ -6,8 +6,11 @@ Source: llama.cpp b11669, src/llama-model.cpp and the loaders in src/models/*.cp
 from llmops.domain.model import GraphKeys
 from llmops.formats.model_keys import ModelKeys
 
+DEEP = frozenset({"qwen3vl", "qwen3vlmoe"})
+"""Families whose loaders read `n_deepstack_layers` (src/models/qwen3vl.cpp, qwen3vlmoe.cpp)."""
 
-def graph_keys(keys: ModelKeys) -> GraphKeys:
+
+def graph_keys(keys: ModelKeys, architecture: str) -> GraphKeys:
     """What the file says, a missing number as 0."""
     return GraphKeys(
         expert_gating=keys.integer("expert_gating_func", 0),
@@ -40,6 +43,7 @@ def graph_keys(keys: ModelKeys) -> GraphKeys:
         rms_norm=keys.has("attention.layer_norm_rms_epsilon"),
         turns=keys.flag("rope.scaling.finetuned", default=None),
         wide_turns=_has_sections(keys),
+        deep_layers=keys.integer("n_deepstack_layers", 0) if architecture in DEEP else 0,
     )
 
 
