@@ -189,6 +189,8 @@ def test_what_may_end_a_start_is_no_plain_yes(line: str, says: str, tmp_path: Pa
         ("--reranking", "rank"),
         ("--reranking --pooling none", "none"),
         ("--pooling none --reranking", "rank"),
+        ("--pooling none --reranking --pooling mean", "mean"),
+        ("--reranking --pooling mean --reranking", "rank"),
         ("--pooling last", "last"),
         ("", None),
     ],

@@ -8,7 +8,7 @@ from llmops.domain.explained import EngineProcess, GivenFlag, Meaning, NamedMode
 from llmops.domain.finding import Finding, Status, Where
 from llmops.engines import llama_cpp_key_changes
 from llmops.engines.llama_cpp_arguments import PROGRAM, read_environment, read_words
-from llmops.engines.llama_cpp_settings import effective
+from llmops.engines.llama_cpp_settings import effective, last_given
 
 PRESETS = frozenset(
     {
@@ -39,7 +39,7 @@ _UNCOUNTED: Mapping[str, tuple[str, Callable[[str], bool]]] = {
 def meaning(process: EngineProcess) -> Meaning:
     """The command line before the environment, both as the server reads them."""
     words, variables = read_words(process.argv), read_environment(process.environment)
-    last = {flag.name: flag for flag in (*variables.given, *words.given)}
+    last = last_given((*variables.given, *words.given))
     made = effective(tuple(last.values()))
     uncounted = _uncounted(last)
     findings = [*words.findings, *variables.findings, *made.findings]

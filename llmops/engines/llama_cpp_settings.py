@@ -6,7 +6,7 @@ rule was tried on b11669.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from llmops.domain.engine import EngineName, EngineSettings, FlashAttention
 from llmops.domain.errors import WrongInput
@@ -57,9 +57,18 @@ def settings_of(argv: Sequence[str]) -> EngineSettings:
     return made.settings
 
 
+def last_given(flags: Iterable[GivenFlag]) -> dict[str, GivenFlag]:
+    """By name the last of each option, in the order in which these were said: of two that set the same the later counts."""
+    given: dict[str, GivenFlag] = {}
+    for flag in flags:
+        given.pop(flag.name, None)
+        given[flag.name] = flag
+    return given
+
+
 def effective(flags: Sequence[GivenFlag]) -> Effective:
     """The last of each option counts; a value that is refused is left at its default, with a finding."""
-    given = {flag.name: flag for flag in flags}
+    given = last_given(flags)
     values = _Values(given=given, findings=[])
     for flag in given.values():
         values.check(flag)
