@@ -34,6 +34,7 @@ _ATTENTION = "FSCP"
 _COMPRESSED = "abc"
 _STATES = "LMPK"
 INDEXED_RATIO = 4
+"""Tokens a latent of the layers where an indexer chooses (transformers 5.23, models/deepseek_v4/modeling_deepseek_v4.py)."""
 
 
 def layers(row: ModelRow) -> tuple[Layer, ...]:
