@@ -40,11 +40,22 @@ def breaking(at: int, act: Callable[[], None]) -> Iterator[list[str]]:
 
 def killed(at: int, act: Callable[[], object]) -> bool:
     """`act` in a process of its own that dies at the `at`-th call that changes the disk; whether it came that far."""
-    child = os.fork()
-    if child == 0:  # pragma: no cover - ends without a word, as a killed process does
+
+    def broken() -> None:
         with breaking(at, lambda: os._exit(9)):
             act()
-        os._exit(0)
+
+    return died(broken)
+
+
+def died(act: Callable[[], object]) -> bool:
+    """`act` in a process of its own; whether it ended as a killed one does, with 9. What it raises ends that process alone."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover - ends without a word
+        try:
+            act()
+        finally:
+            os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import locks
 import pytest
-from killing import breaking
+from killing import breaking, died
 from killing import killed as killed_at_write
 from rendering import NOW, with_number
 from systemd_host import SystemdHost, as_the_host, die_at
@@ -90,12 +90,8 @@ def copied(ready: Path, place: Path) -> SystemdHost:
 
 
 def killed(host: SystemdHost, way: Way, number: int, *, after: bool) -> None:
-    child = os.fork()
-    if child == 0:  # pragma: no cover - ends without a word, as a killed process does
-        host.at_call = die_at(number, after=after)
-        way.act(host)
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, "it was to be killed"
+    dying = replace(host, at_call=die_at(number, after=after))
+    assert died(partial(way.act, dying)), "it was to be killed"
 
 
 def finish(host: SystemdHost) -> tuple[str, ...]:
