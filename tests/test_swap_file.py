@@ -1,6 +1,7 @@
 """The swap file of the target host-tuning: made only where that is right, sized as doctor says, gone with its unit."""
 
 import os
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from rendering import CASES, rendered, site_of, text_of
 
 from llmops.changes.effects import before, effects
+from llmops.checks.lock_swap import FILESYSTEMS
 from llmops.domain.changes import Action, Change, ChangeSet, FileState
 from llmops.domain.host_memory import SWAP_LIMIT_BYTES, swap_bytes
 from llmops.domain.places import SWAP_FILE, SWAP_UNIT
@@ -67,6 +69,11 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
+
+
+def test_the_check_of_a_lock_takes_what_the_script_takes(machine: Machine) -> None:
+    (kinds,) = re.findall(r"^    (\S+(?: \| \S+)*)\) ;;", machine.script.read_text(), re.MULTILINE)
+    assert {*re.split(r" \| |/", kinds), "ext4"} == FILESYSTEMS  # stat(1) calls ext4 as it calls ext2 and ext3
 
 
 @pytest.mark.consumer("mkswap")
