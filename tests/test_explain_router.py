@@ -286,3 +286,12 @@ def test_a_removed_key_is_named_with_its_line_and_todays_form() -> None:
     _, (problem,) = members(found, presets={"a": given}, found={})
     assert (problem.code, problem.where) == ("EXP001", Where(file="x.ini", line=7))
     assert "--load-mode mlock" in (problem.fix or "")
+
+
+def test_long_rows_of_blanks_in_a_preset_file_take_no_time() -> None:
+    """Grammars that try every way to share blanks out take hours for these."""
+    blanks = " \t" * 200_000
+    read = sections(f"[{blanks}a]\nb ={blanks}c{blanks}d{blanks}; e\n", file="p.ini")
+    assert [(name, one.value) for name, options in read.items() for one in options] == [("a", f"c{blanks}d")]
+    with pytest.raises(WrongInput):
+        sections(f"[{blanks}\n", file="p.ini")

@@ -12,8 +12,9 @@ from llmops.domain.finding import Where
 from llmops.domain.records import dataclass
 
 DEFAULT = "default"
-_HEADER = re.compile(r"\[[ \t]*([^]]+)\][ \t]*(?:[;#].*)?")
-_PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*(.*?)[ \t]*(?:[;#].*)?", re.ASCII)
+BLANKS = " \t"
+_HEADER = re.compile(r"\[([^]]+)\][ \t]*(?:[;#].*)?")
+_PAIR = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=([^;#]*)(?:[;#].*)?", re.ASCII)
 _EMPTY = re.compile(r"[ \t]*(?:[;#].*)?")
 
 
@@ -35,10 +36,11 @@ def sections(text: str, *, file: str) -> dict[str, tuple[PresetOption, ...]]:
             continue
         header, pair = _HEADER.fullmatch(line), _PAIR.fullmatch(line)
         if header is not None:
-            name = header[1]
+            name = header[1].lstrip(BLANKS) or header[1][-1]
             found[name] = {}
         elif pair is not None:
-            found.setdefault(name, {})[pair[1]] = PresetOption(key=pair[1], value=pair[2], line=number)
+            value = pair[2].strip(BLANKS)
+            found.setdefault(name, {})[pair[1]] = PresetOption(key=pair[1], value=value, line=number)
         else:
             hint = "`[model]`, `key = value` from the first column, `; a comment`"
             message = "the server does not read this line and would not start"
