@@ -121,6 +121,8 @@ def test_underscores_are_dashes_and_the_last_one_counts() -> None:
         (["-ctk", "q3_0"], "does not take `q3_0`", "one of"),
         (["-ts", "1,x"], "takes numbers", None),
         (["-ts", "1,inf"], "without bound", None),
+        (["-ts", "0x1p99999,1"], "without bound", None),
+        (["-ts", "1e-99999,1"], "takes numbers", None),
     ],
 )
 def test_a_line_that_would_not_start_says_what_and_todays_form(line: list[str], message: str, hint: str | None) -> None:

@@ -242,5 +242,10 @@ def _part(text: str) -> float | None:
     match = _FLOAT.match(text[:200])
     if match is None:
         return None
-    value = float.fromhex(match[1]) if "x" in match[1].lower() else float(match[1])
-    return value if not value or FLOAT32_LEAST <= abs(value) < FLOAT32_LIMIT else None
+    digits, has_hex = match[1].lower(), "x" in match[1].lower()
+    try:
+        value = float.fromhex(digits) if has_hex else float(digits)
+    except OverflowError:
+        return None
+    is_zero = not value and not re.search(r"[1-9a-f]", re.split("p" if has_hex else "e", digits)[0])
+    return value if is_zero or FLOAT32_LEAST <= abs(value) < FLOAT32_LIMIT else None
