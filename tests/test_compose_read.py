@@ -217,6 +217,14 @@ def test_a_tree_that_compose_refuses_is_refused(tree: dict[str, str], message: s
     assert message in made["error"]["message"]
 
 
+def test_files_that_include_each_other_many_times_end(tmp_path: Path) -> None:
+    below = {f"{at}.yaml": f"include: {[f'{at + 1}.yaml'] * 6}" for at in range(1, 6)}
+    tree = {"compose.yaml": "include: [1.yaml]", **below, "6.yaml": "services: {a: {image: x}}"}
+    code, made = document("explain", "--gpu", "24GiB", str(written(tree, tmp_path)))
+    assert code == 3
+    assert "more than 256 compose files" in made["error"]["message"]
+
+
 def test_what_is_extended_and_overridden_is_explained(tmp_path: Path) -> None:
     path = written(TREE, tmp_path)
     (tmp_path / "models").mkdir()

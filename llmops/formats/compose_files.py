@@ -24,6 +24,9 @@ Read = Callable[[str], str | None]
 DEPTH = 8
 """Files that include or extend each other; Compose itself only refuses circles."""
 
+FILES = 256
+"""Files that are opened in all: without a bound, eight files that include each other a few times each are read without end."""
+
 ALONE = frozenset({"extends", "depends_on", "links", "volumes_from"})
 """What a service that is extended does not hand on."""
 
@@ -44,10 +47,23 @@ def compose_services(
 ) -> dict[str, ComposeService]:
     """Every service by name; `texts` are the compose file and what overrides it, each with its name."""
     found: dict[str, ComposeService] = {}
+    read = _bounded(read)
     for file, text in texts:
         loaded = _Document(file=file, text=text, folder="", variables=variables, read=read, depth=DEPTH).services()
         found = {**found, **{name: _above(found.get(name), one) for name, one in loaded.items()}}
     return found
+
+
+def _bounded(read: Read) -> Read:
+    """The same reader, which ends after `FILES` files."""
+    left = iter(range(FILES))
+
+    def one(path: str) -> str | None:
+        if next(left, None) is None:
+            raise WrongInput(f"more than {FILES} compose files behind each other", where=Where(file=path))
+        return read(path)
+
+    return one
 
 
 def _above(below: ComposeService | None, one: ComposeService) -> ComposeService:
