@@ -4,6 +4,7 @@ Measured on cards that only count bytes, `-c 8192`, heads of 64 elements.
 """
 
 import pytest
+from explaining import codes, document
 from llama_cpp_draft import Numbers
 from test_llama_cpp_placements import shape_of
 
@@ -33,3 +34,13 @@ def test_slots_of_one_pool_and_caches_of_16_bits_find_room() -> None:
     shape = shape_of("phi3", {**NUMBERS, "L": 40})
     for words in (("-np", "4", "-kvu", *QUANTIZED), ("-np", "4"), ("-np", "4", "-fa", "off")):
         assert not lacks_room(shape, llama_cpp.settings(["llama-server", "-c", "8192", *words]), ())
+
+
+@pytest.mark.parametrize(("options", "ends"), [((), True), (("--parallel", "1"), False), (("--kv-unified",), False)])
+def test_a_plan_without_room_is_a_no_and_its_line_too(options: tuple[str, ...], ends: bool) -> None:
+    place = ("--gpu", "24GiB")
+    code, planned = document("plan", "phi-4", "--kv-cache-type", "q8_0", *place, *options)
+    argv = planned["result"]["plan"]["argv"]
+    told_code, told = document("explain", *place, "--model", "phi-4", "--", *argv)
+    assert (code, told_code) == ((1, 1) if ends else (0, 0))
+    assert ("PLN006" in codes(planned, "fail"), "EXP044" in codes(told, "fail")) == (ends, ends)

@@ -13,7 +13,7 @@ from llmops.domain.finding import Finding, Status
 from llmops.domain.model import ModelShape
 from llmops.domain.reading import known
 from llmops.engines import ENGINES, kernels
-from llmops.engines.llama_cpp_graph_room import lacks_room
+from llmops.engines.llama_cpp_graph_room import NO_ROOM, lacks_room
 from llmops.engines.trained_length import beyond_trained, trained_tokens
 from llmops.engines.unserved import never_starts, unserved
 
@@ -40,9 +40,8 @@ def of_plan(shape: ModelShape, settings: EngineSettings, place: Hardware, cards:
     if settings.engine.runs_llama_cpp() and (never := never_starts(shape)):
         return [Finding(code=IMPOSSIBLE, status=Status.FAIL, message=never[0], fix=never[1])]
     if settings.engine is EngineName.LLAMA_CPP and lacks_room(shape, settings, devices):
-        message = "the graph has more tensors than b11669 makes room for in this family: it would not start"
         fix = "`--kv-cache-type f16`, or `--parallel 1`"
-        return [Finding(code=IMPOSSIBLE, status=Status.FAIL, message=message, fix=fix)]
+        return [Finding(code=IMPOSSIBLE, status=Status.FAIL, message=NO_ROOM, fix=fix)]
     asked = settings.request_tokens()
     if long := beyond_trained(settings.engine, shape, asked, {}):
         fix = f"`--context {trained_tokens(shape)}`, or `--engine llama.cpp`, which stops a request there"

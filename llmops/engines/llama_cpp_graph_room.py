@@ -18,6 +18,7 @@ FEW_TENSORS = frozenset({"phi3", "falcon"})
 """Families of which the end of the table was measured, on models of 18 to 42 layers."""
 SIZES = (1031, 2053, 4099, 8209, 16411, 32771)
 """`ggml_hash_size`: the primes a table may be long."""
+NO_ROOM = "the graph has more tensors than b11669 makes room for in this family: it would not start"
 LEAST_NODES, NODES_PER_TENSOR = 1024, 8
 
 

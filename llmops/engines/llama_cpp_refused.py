@@ -16,7 +16,7 @@ from llmops.engines.llama_cpp_arguments import PROGRAM, refused
 from llmops.engines.llama_cpp_caches import ROLLBACK
 from llmops.engines.llama_cpp_context import context
 from llmops.engines.llama_cpp_draft import MTP, uses_mtp
-from llmops.engines.llama_cpp_graph_room import lacks_room
+from llmops.engines.llama_cpp_graph_room import NO_ROOM, lacks_room
 from llmops.engines.llama_cpp_overrides import CPU, from_flags, moved
 from llmops.engines.llama_cpp_tensor_split import first_on_cards, leaves_a_card_empty
 from llmops.engines.unserved import never_starts
@@ -36,9 +36,8 @@ def with_model(meaning: Meaning, shape: ModelShape, devices: Sequence[Device]) -
     yield from _family(meaning, shape)
     yield from _batches(meaning, shape)
     if lacks_room(shape, meaning.settings, devices):
-        message = "the graph has more tensors than b11669 makes room for in this family: it would not start"
         fix = "`-kvu`, `-np 1`, or `-ctk f16 -ctv f16`"
-        yield refused("EXP044", "--parallel" if meaning.gives("--parallel") else "--cache-type-k", message, fix)
+        yield refused("EXP044", "--parallel" if meaning.gives("--parallel") else "--cache-type-k", NO_ROOM, fix)
     yield from _experts(meaning, shape, devices)
     yield from _drafts(meaning, shape)
     if meaning.settings.split_mode == "tensor" and devices and meaning.settings.use_gpu:
