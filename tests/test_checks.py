@@ -16,6 +16,7 @@ from spoiled_hosts import (
     WARN,
     finding,
     judge,
+    swap,
     with_memory,
 )
 
@@ -24,6 +25,7 @@ from llmops.checks import judge as judge_by
 from llmops.domain.finding import Status
 from llmops.domain.host import (
     HostFacts,
+    SwapKind,
     Verdict,
 )
 from llmops.domain.reading import Known, Unknown
@@ -172,6 +174,15 @@ def test_a_low_limit_of_memory_fails_although_the_host_has_plenty() -> None:
 
 def test_little_available_memory_warns() -> None:
     assert finding("MEM001", with_memory(available_bytes=2 * GIB)).status is Status.WARN
+
+
+@pytest.mark.parametrize(
+    ("priority", "fix"),
+    [(-2, "swapoff /dev/zram0 && swapon -p 100 /dev/zram0"), (32767, "swapoff /swap.img && swapon /swap.img")],
+)
+def test_what_fills_zram_first_is_a_priority_that_there_is(priority: int, fix: str) -> None:
+    both = (swap(SwapKind.ZRAM), replace(swap(SwapKind.FILE), priority=priority))
+    assert fix in str(finding("MEM013", with_memory(swaps=Known(both))).fix)
 
 
 def test_compose_is_found_in_either_form() -> None:

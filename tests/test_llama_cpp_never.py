@@ -75,12 +75,14 @@ def test_a_real_server_ends_as_it_is_said(
     log = tmp_path / "log"
     with log.open("wb") as out:
         running = subprocess.Popen([*argv, "--host", str(tmp_path / "s.sock")], stdout=out, stderr=out)
-        end = time.monotonic() + 30
-        while running.poll() is None and time.monotonic() < end and b"model loaded" not in log.read_bytes():
-            time.sleep(0.05)
-        is_loaded = running.poll() is None
-        running.kill()
-        running.wait()
+        try:
+            end = time.monotonic() + 30
+            while running.poll() is None and time.monotonic() < end and b"model loaded" not in log.read_bytes():
+                time.sleep(0.05)
+            is_loaded = running.poll() is None
+        finally:
+            running.kill()
+            running.wait()
     text = log.read_text(errors="replace")
     assert is_loaded is (ends is None), text
     assert ends is None or (ends in text and running.returncode == -signal.SIGABRT)

@@ -19,6 +19,9 @@ LIMIT_OF_ZRAM = 2
 SMALL_SHARE = 20
 """One part in so many of the host's memory is not worth a word."""
 
+HIGHEST_PRIORITY = 32767
+"""Of swap, swapon(8)."""
+
 
 def _of(host: HostFacts) -> Memory | None:
     return known(host.memory)
@@ -81,9 +84,12 @@ def zram_comes_before_the_disk(host: HostFacts) -> Judgement | None:
     if last.priority > first.priority:
         return ok(f"{last.name} ({last.priority}) is filled before {first.name} ({first.priority})")
     order = "after" if last.priority < first.priority else "in turn with"
+    zram_first, disk_last = f"swapon -p {max(first.priority + 1, 100)} {last.name}", f"swapon {first.name}"
+    # Where the disk has the highest priority there is, it goes down: without one the kernel puts what comes last behind all.
+    name, again = (last.name, zram_first) if first.priority < HIGHEST_PRIORITY else (first.name, disk_last)
     return warn(
         f"{last.name} (priority {last.priority}) is filled {order} {first.name} ({first.priority})",
-        f"`swapoff {last.name} && swapon -p {max(first.priority + 1, 100)} {last.name}`, and the same where it is set up",
+        f"`swapoff {name} && {again}`, and the same where it is set up",
     )
 
 
